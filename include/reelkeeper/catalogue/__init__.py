@@ -1,0 +1,1 @@
+"""What we know: schema migrations, named queries, typed repositories over PostgreSQL (psycopg2)."""

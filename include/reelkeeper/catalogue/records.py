@@ -1,0 +1,127 @@
+"""Rows as values, where they are not the model's own words. Times are aware UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reelkeeper.model import BatchId, Key, Replica, Segment, SegmentId, Sha256, StoreName
+
+
+class LandingState(StrEnum):
+    """What became of a file in a landing zone."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    INGESTED = "ingested"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class LandingFile:
+    """One version of a file in a landing zone."""
+
+    zone: str
+    path: str  # inside the zone, `/`-separated; a URL in a zone of downloads
+    size_bytes: int
+    modified_at: datetime  # by the zone's clock
+    state: LandingState = LandingState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """One attempt to make a replica, for the history."""
+
+    segment_id: SegmentId
+    start_time: datetime  # of the segment
+    source_store: StoreName | None  # None: from a landing zone
+    destination_store: StoreName
+    size_bytes: int
+    started_at: datetime
+    finished_at: datetime
+    fallback: bool = False
+    error_code: str | None = None  # None: it succeeded
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A landing file that became a segment, ready to be recorded: its bytes are written and verified."""
+
+    file: LandingFile
+    segment: Segment
+    replica: Replica
+    attempts: tuple[TransferRecord, ...]  # failed ones first, then the one that made the replica; empty when adopted
+    request_reason: str | None = None  # why a later migration should take it: 'fallback', 'late'
+
+
+class RecordOutcome(StrEnum):
+    """What recording an ingested file found."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"  # the segment is there with the same SHA-256
+    CONFLICT = "conflict"  # the segment is there with other bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A landing file that cannot become a segment."""
+
+    file: LandingFile
+    reason_code: str
+    reason: str
+    moved_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A work list for one task."""
+
+    id: BatchId
+    job: str
+    run_id: str
+    store: StoreName | None  # the destination of a transfer batch
+    item_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferItem:
+    """One claimed segment of a transfer batch, with what the engine needs."""
+
+    batch_id: BatchId
+    segment_id: SegmentId
+    start_time: datetime
+    source_store: StoreName
+    source_path: Key
+    destination_store: StoreName
+    destination_path: Key  # `media_key` of the segment
+    size_bytes: int
+    checksum: Sha256
+    extension: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """What became of a claimed item. `replica` when it succeeded; else error and whether it may be tried again."""
+
+    item: TransferItem
+    record: TransferRecord
+    replica: Replica | None
+    retry: bool = False  # True: back to pending, for the task's next try
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """How far some transfer batches are, in items and bytes."""
+
+    pending: int
+    claimed: int
+    done: int
+    failed: int
+    bytes_done: int
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.claimed + self.done + self.failed

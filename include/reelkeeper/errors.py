@@ -1,0 +1,156 @@
+"""Every error that the core raises, and whether trying again can help.
+
+A backend maps its SDK's exceptions to these at its edge, by code and never by message text, and raises them `from` the
+original. Callers catch `TransientError` to retry and `PermanentError` to stop; nothing else leaves the core.
+"""
+
+
+class ReelkeeperError(Exception):
+    """Base of all errors of the core. `code` is the stable short name kept in rows and metric labels."""
+
+    code = "error"
+
+
+class TransientError(ReelkeeperError):
+    """Trying again, later, can succeed."""
+
+    code = "transient"
+
+
+class PermanentError(ReelkeeperError):
+    """Trying again without a change by a person cannot succeed."""
+
+    code = "permanent"
+
+
+class ConfigurationError(PermanentError, ValueError):
+    """A setting is wrong; the message names the key, the value and what was expected."""
+
+    code = "configuration"
+
+
+# --- stores -----------------------------------------------------------------------------------------------------------
+
+
+class StoreUnavailable(TransientError, ConnectionError):
+    """The store did not answer, answered 5xx, asked to slow down, or its marker is missing: what it holds is unknown."""
+
+    code = "store_unavailable"
+
+
+class StoreTimeout(StoreUnavailable, TimeoutError):
+    """The store did not answer in time."""
+
+    code = "store_timeout"
+
+
+class StoreFull(PermanentError, OSError):
+    """No space or quota left."""
+
+    code = "store_full"
+
+
+class BucketNotFound(PermanentError, LookupError):
+    """The bucket, or the root folder, does not exist."""
+
+    code = "bucket_not_found"
+
+
+class BucketOwnedByOther(PermanentError, PermissionError):
+    """The bucket's name belongs to another account."""
+
+    code = "bucket_owned_by_other"
+
+
+class AccessDenied(PermanentError, PermissionError):
+    """The credentials were refused, or lack a right."""
+
+    code = "access_denied"
+
+
+class CredentialsNotFound(PermanentError, LookupError):
+    """The connection has no credentials."""
+
+    code = "credentials_not_found"
+
+
+class RegionMismatch(PermanentError, ValueError):
+    """The bucket lives in another region; the message names the right one."""
+
+    code = "region_mismatch"
+
+
+class ObjectNotFound(PermanentError, FileNotFoundError):
+    """No object has this key."""
+
+    code = "object_not_found"
+
+
+class ObjectExists(PermanentError, FileExistsError):
+    """An object with this key and other bytes is there already; it is never overwritten."""
+
+    code = "object_exists"
+
+
+class ObjectArchived(PermanentError):
+    """The object sits in an archive class and must be restored before it can be read."""
+
+    code = "object_archived"
+
+
+class InvalidKey(PermanentError, ValueError):
+    """A key is not canonical (absolute, `..`, empty part, control character, not NFC)."""
+
+    code = "invalid_key"
+
+
+# --- footage ----------------------------------------------------------------------------------------------------------
+
+
+class SourceCorrupted(PermanentError):
+    """The bytes read are not those that the catalogue describes (size or SHA-256)."""
+
+    code = "source_corrupted"
+
+
+class TransferCorrupted(TransientError):
+    """What the destination holds is not what was sent; sending again can help."""
+
+    code = "transfer_corrupted"
+
+
+class StillGrowing(TransientError):
+    """The file changed while it was looked at: it is deferred, not ingested and not an error."""
+
+    code = "still_growing"
+
+
+class InvalidFootage(PermanentError, ValueError):
+    """A file cannot become a segment. `code` says why: it is the reason of the quarantine row."""
+
+    code = "invalid_footage"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
+class GateFailed(PermanentError):
+    """A job's measured result is outside its bounds; the message gives both."""
+
+    code = "gate_failed"
+
+
+class CatalogueUnavailable(TransientError, ConnectionError):
+    """PostgreSQL did not answer, or broke a connection, or asked to retry the transaction."""
+
+    code = "catalogue_unavailable"
+
+
+class MigrationRefused(PermanentError):
+    """A schema migration was edited after it ran, or one that ran is gone."""
+
+    code = "migration_refused"

@@ -1,0 +1,1 @@
+"""Pure decisions: functions of records and a clock, without I/O."""

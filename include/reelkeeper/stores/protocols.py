@@ -1,0 +1,154 @@
+"""What a store can do, one protocol per verb.
+
+A function asks for the smallest one it needs; a backend that cannot do a thing lacks the method. Keys are canonical
+(`model.canonical_key`); a method that gets another one raises InvalidKey. All methods may be called from many threads
+at once, and raise only errors of `reelkeeper.errors`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from reelkeeper.model import Key, Sha256, StoreKind, StoreName
+from reelkeeper.stores.body import Body
+
+META_SHA256 = "reelkeeper-sha256"
+"""Object metadata that holds our SHA-256, where the store keeps metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """What the store says about an object. `last_modified` is by the store's clock."""
+
+    key: Key
+    size_bytes: int
+    last_modified: datetime
+    storage_class: str | None = None  # the provider's name; None where there are none
+    sha256: Sha256 | None = None  # ours, from the object's metadata; only `stat` fills it, and no ETag ever does
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How an object is written. None leaves the store's default."""
+
+    content_type: str | None = None
+    cache_control: str | None = None
+    storage_class: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that a set-up changed or found right, for people to read: what, and whether it was changed now."""
+
+    what: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of a health check. `cure` says what to do when `ok` is false."""
+
+    what: str
+    ok: bool
+    detail: str = ""
+    cure: str = ""
+
+
+class Named(Protocol):
+    """Every store has a name, unique in the estate, and a kind."""
+
+    @property
+    def name(self) -> StoreName: ...
+    @property
+    def kind(self) -> StoreKind: ...
+
+
+@runtime_checkable
+class Stats(Named, Protocol):
+    def stat(self, key: Key) -> ObjectStat:
+        """One object's facts. ObjectNotFound."""
+
+
+@runtime_checkable
+class Lists(Named, Protocol):
+    def list(self, prefix: str = "") -> Iterator[ObjectStat]:
+        """Every object whose key starts with `prefix`, byte for byte, in no promised order, without Reelkeeper's marker.
+
+        Comes from the provider's own client. StoreUnavailable when the store, or its marker once set up, is not there:
+        never an empty listing in its place.
+        """
+
+
+@runtime_checkable
+class Reads(Named, Protocol):
+    def read(self, key: Key) -> Iterator[bytes]:
+        """The object's bytes in chunks of at most a few MiB. ObjectNotFound at the first chunk at the latest."""
+
+    def read_range(self, key: Key, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset`, fewer only at the object's end. ObjectNotFound."""
+
+
+@runtime_checkable
+class Writes(Named, Protocol):
+    def write(self, key: Key, body: Body, options: WriteOptions = WriteOptions()) -> None:
+        """Make `key` hold exactly `body`, durably, all or nothing, and never in place of an existing object.
+
+        When `key` exists already: ObjectExists, whatever it holds (the caller compares). An error of the body
+        (SourceCorrupted, StillGrowing) passes through, and no object appears.
+        """
+
+    @property
+    def attests_writes(self) -> bool:
+        """Whether a write that returned proves the bytes: the store checked a strong checksum sent with them.
+
+        Found out by trying once in a process (a write with a wrong checksum must be refused), never assumed. Where it
+        is false, the bytes must be read back.
+        """
+
+
+@runtime_checkable
+class Deletes(Named, Protocol):
+    def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        """Delete the objects in bulk; a key that is not there counts as deleted. The keys that failed, each with why."""
+
+
+@runtime_checkable
+class Copies(Named, Protocol):
+    def copy(self, source: Key, destination: Key) -> None:
+        """Copy inside the store, without the bytes passing through here. ObjectNotFound, ObjectExists."""
+
+
+@runtime_checkable
+class Signs(Named, Protocol):
+    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
+        """A URL that lets its bearer GET or PUT the object until it expires: min(asked, credential's life, 7 days)."""
+
+
+@runtime_checkable
+class Links(Named, Protocol):
+    """A store on this machine's disks."""
+
+    def link_in(self, source: Path, key: Key) -> bool:
+        """Make `key` the same file as `source`, without copying. False where the file systems differ. ObjectExists."""
+
+    def path_of(self, key: Key) -> Path:
+        """Where the object lies on disk."""
+
+    def key_of(self, path: Path) -> Key:
+        """The key of a file inside the store's root. InvalidKey when it lies elsewhere, links resolved."""
+
+
+@runtime_checkable
+class SetsUp(Named, Protocol):
+    def set_up(self) -> Iterable[Change]:
+        """Make the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules. Idempotent."""
+
+    def check(self) -> Iterable[Check]:
+        """Look whether the store is ready and all rights are there, without leaving anything behind. Never raises."""
+
+
+class Store(Stats, Lists, Reads, Writes, Deletes, SetsUp, Protocol):
+    """What every store that holds bytes of ours can do."""

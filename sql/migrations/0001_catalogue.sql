@@ -1,0 +1,177 @@
+-- The catalogue: what Reelkeeper knows about footage. Its own database or schema, apart from Airflow's.
+-- Times are timestamptz in UTC; ranges are half-open [start_time, end_time); units stand in the names.
+
+-- A camera: a source of footage. `slug` stands in object keys, so it never changes; `name` is for people.
+CREATE TABLE cameras (
+    id             uuid PRIMARY KEY,
+    tenant         text NOT NULL CHECK (tenant ~ '^[a-z0-9][a-z0-9._-]{0,63}$'),
+    slug           text NOT NULL CHECK (slug ~ '^[a-z0-9_][a-z0-9._-]{0,63}$'),
+    name           text NOT NULL CHECK (name <> ''),
+    retention_days integer CHECK (retention_days > 0),   -- NULL: the estate's default
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (tenant, slug)
+);
+
+-- A segment: what one camera recorded over one range. (camera_id, start_time) names it and id follows from both, so
+-- that ingesting the same file twice changes nothing. Partitioned by month of start_time: queries name a range, and
+-- the longest segment (one day) bounds how far before it they must look.
+CREATE TABLE segments (
+    id               uuid NOT NULL,
+    camera_id        uuid NOT NULL REFERENCES cameras (id),
+    start_time       timestamptz NOT NULL,
+    end_time         timestamptz NOT NULL,
+    duration_seconds double precision NOT NULL,
+    size_bytes       bigint NOT NULL CHECK (size_bytes > 0),
+    checksum         char(64) NOT NULL CHECK (checksum ~ '^[0-9a-f]{64}$'),   -- SHA-256, ours
+    extension        text NOT NULL CHECK (extension ~ '^[a-z0-9]{1,10}$'),
+    container        text NOT NULL,
+    video_codec      text NOT NULL,
+    width            integer NOT NULL CHECK (width > 0),    -- pixels
+    height           integer NOT NULL CHECK (height > 0),   -- pixels
+    frame_rate       double precision CHECK (frame_rate > 0),   -- frames per second; NULL when it varies
+    has_audio        boolean NOT NULL,
+    rollout_bucket   smallint NOT NULL CHECK (rollout_bucket BETWEEN 0 AND 9999),   -- 0.01 % each; a hash of id
+    storage_backend  text NOT NULL,   -- the store that a read should ask first
+    storage_path     text NOT NULL,   -- the key in it
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (camera_id, start_time),   -- names a segment; serves camera-and-range lists
+    UNIQUE (id, start_time),               -- for replicas to refer to
+    CHECK (end_time > start_time),
+    CHECK (end_time - start_time <= interval '1 day'),
+    CHECK (abs(duration_seconds - extract(epoch FROM end_time - start_time)) < 0.001)
+) PARTITION BY RANGE (start_time);
+
+CREATE INDEX segments_created_at ON segments (created_at);                       -- what came in lately
+CREATE INDEX segments_start_bucket ON segments (start_time, rollout_bucket);     -- planning a migration's interval
+
+-- A replica: one copy of one segment in one store. A row appears only after the bytes were verified.
+CREATE TABLE replicas (
+    segment_id    uuid NOT NULL,
+    start_time    timestamptz NOT NULL,   -- of the segment
+    store         text NOT NULL,
+    path          text NOT NULL CHECK (path <> ''),
+    storage_class text,                   -- the provider's name; NULL where it has none
+    size_bytes    bigint NOT NULL CHECK (size_bytes > 0),
+    checksum      char(64) NOT NULL CHECK (checksum ~ '^[0-9a-f]{64}$'),
+    state         text NOT NULL CHECK (state IN ('available', 'suspicious', 'lost', 'condemned')),
+    verified_at   timestamptz,
+    retire_after  timestamptz,            -- when a local copy may leave; NULL: not to leave
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (segment_id, store, start_time),
+    FOREIGN KEY (segment_id, start_time) REFERENCES segments (id, start_time),
+    CHECK (state <> 'available' OR verified_at IS NOT NULL)   -- invariant 1
+) PARTITION BY RANGE (start_time);
+
+CREATE INDEX replicas_store_path ON replicas (store, path);   -- from a listing to the row
+CREATE INDEX replicas_retire_after ON replicas (retire_after) WHERE retire_after IS NOT NULL;   -- what may leave
+
+-- A thumbnail: one picture of one segment, kept in one store. It can be made again, so it has no replicas.
+CREATE TABLE thumbnails (
+    segment_id uuid NOT NULL,
+    start_time timestamptz NOT NULL,
+    store      text NOT NULL,
+    path       text NOT NULL CHECK (path <> ''),
+    width      integer NOT NULL CHECK (width > 0),    -- pixels
+    height     integer NOT NULL CHECK (height > 0),   -- pixels
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (segment_id, start_time),
+    FOREIGN KEY (segment_id, start_time) REFERENCES segments (id, start_time)
+) PARTITION BY RANGE (start_time);
+
+-- A batch: a work list for one task. XCom carries its id; what is in it stands in landing_files or transfer_items.
+CREATE TABLE batches (
+    id         uuid PRIMARY KEY,
+    job        text NOT NULL CHECK (job IN ('ingest', 'migrate')),
+    run_id     text NOT NULL,            -- of the DAG run that planned it
+    store      text,                     -- the destination of a transfer batch
+    item_count integer NOT NULL CHECK (item_count > 0),
+    size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX batches_run ON batches (job, run_id);          -- a re-run of a plan finds what it planned
+CREATE INDEX batches_created_at ON batches (created_at);    -- house-keeping
+
+-- A transfer item: one segment that a plan wants copied to one store. Workers claim rows with SKIP LOCKED; a claim that
+-- is older than its lease was left by a worker that died, and may be taken over.
+CREATE TABLE transfer_items (
+    batch_id          uuid NOT NULL REFERENCES batches (id),
+    segment_id        uuid NOT NULL,
+    start_time        timestamptz NOT NULL,
+    source_store      text NOT NULL,
+    destination_store text NOT NULL CHECK (destination_store <> source_store),
+    size_bytes        bigint NOT NULL,
+    priority          smallint NOT NULL,   -- lower goes first
+    state             text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'claimed', 'done', 'failed')),
+    attempts          integer NOT NULL DEFAULT 0,
+    claimed_until     timestamptz,
+    error_code        text,
+    error             text,
+    updated_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (batch_id, segment_id, start_time),
+    FOREIGN KEY (segment_id, start_time) REFERENCES segments (id, start_time),
+    CHECK ((state = 'claimed') = (claimed_until IS NOT NULL)),
+    CHECK ((state = 'failed') = (error_code IS NOT NULL))
+);
+-- A segment is on its way to a store once, however many runs plan at a time.
+CREATE UNIQUE INDEX transfer_items_under_way ON transfer_items (segment_id, destination_store)
+    WHERE state IN ('pending', 'claimed');
+
+-- A transfer: one attempt to make a replica. Append-only history, the source of every transfer metric.
+CREATE TABLE transfers (
+    id                bigint GENERATED ALWAYS AS IDENTITY,
+    segment_id        uuid NOT NULL,
+    start_time        timestamptz NOT NULL,   -- of the segment
+    job               text NOT NULL CHECK (job IN ('ingest', 'migrate')),
+    batch_id          uuid NOT NULL,
+    source_store      text,                   -- NULL: from a landing zone
+    destination_store text NOT NULL,
+    outcome           text NOT NULL CHECK (outcome IN ('succeeded', 'failed')),
+    fallback          boolean NOT NULL DEFAULT false,   -- kept locally because the cloud failed
+    error_code        text CHECK ((error_code IS NOT NULL) = (outcome = 'failed')),
+    error             text,
+    size_bytes        bigint NOT NULL,
+    started_at        timestamptz NOT NULL,
+    finished_at       timestamptz NOT NULL,
+    PRIMARY KEY (id, finished_at),
+    CHECK (finished_at >= started_at)
+) PARTITION BY RANGE (finished_at);
+CREATE INDEX transfers_finished_at ON transfers (finished_at);          -- rates over a time
+CREATE INDEX transfers_segment ON transfers (segment_id, finished_at);  -- what happened to a segment
+
+-- A migration request: a segment that the next migration should take although its own interval is over: it was read
+-- from the local store, came late, or fell back to it.
+CREATE TABLE migration_requests (
+    segment_id   uuid NOT NULL,
+    start_time   timestamptz NOT NULL,
+    priority     smallint NOT NULL,   -- lower goes first; see model of the migration
+    reason       text NOT NULL CHECK (reason IN ('fallback', 'late', 'read')),
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (segment_id, start_time),
+    FOREIGN KEY (segment_id, start_time) REFERENCES segments (id, start_time)
+);
+CREATE INDEX migration_requests_order ON migration_requests (priority, requested_at);
+
+-- A landing file: one file that was seen in a landing zone, and what became of it. (zone, path, size, mtime) names a
+-- version of it, so that a zone that keeps its files is not ingested again.
+CREATE TABLE landing_files (
+    zone        text NOT NULL,
+    path        text NOT NULL,           -- inside the zone; a URL for a zone of downloads
+    size_bytes  bigint NOT NULL CHECK (size_bytes >= 0),
+    modified_at timestamptz NOT NULL,    -- by the zone's clock
+    state       text NOT NULL CHECK (state IN ('pending', 'claimed', 'ingested', 'duplicate', 'quarantined')),
+    batch_id    uuid REFERENCES batches (id),
+    claimed_until timestamptz,
+    segment_id  uuid,                    -- what it became
+    start_time  timestamptz,
+    reason_code text,                    -- of a quarantined file
+    reason      text,
+    moved_to    text,                    -- where a quarantined file was put; NULL: left where it was
+    attempts    integer NOT NULL DEFAULT 0,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (zone, path),
+    CHECK ((state = 'quarantined') = (reason_code IS NOT NULL)),
+    CHECK (state NOT IN ('ingested', 'duplicate') OR segment_id IS NOT NULL)
+);
+CREATE INDEX landing_files_batch ON landing_files (batch_id, state);
+CREATE INDEX landing_files_quarantined ON landing_files (updated_at) WHERE state = 'quarantined';
