@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,6 +24,9 @@ Sha256 = NewType("Sha256", str)
 _NAMESPACE = UUID("6b1d2c64-5a4e-5a0e-9a50-7265656c6b70")
 MAX_SEGMENT_DURATION = timedelta(days=1)
 """The longest segment; it bounds how far before a range a query must look (a CHECK in the catalogue says the same)."""
+
+Progress = Callable[[int, int, int, int], None]
+"""Told how far a job is: items done, items in all, bytes done, bytes in all. Called in the job's own thread."""
 
 
 class StoreKind(StrEnum):

@@ -104,10 +104,14 @@ class TransferItem:
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """What became of a claimed item. `replica` when it succeeded; else error and whether it may be tried again."""
+    """What became of a claimed item. `replica` when it succeeded; else error and whether it may be tried again.
+
+    Without `record` nothing was attempted (the store was dropped, the mode changed): the item goes back to pending and
+    the history, from which error rates are computed, gets no row.
+    """
 
     item: TransferItem
-    record: TransferRecord
+    record: TransferRecord | None
     replica: Replica | None
     retry: bool = False  # True: back to pending, for the task's next try
 
