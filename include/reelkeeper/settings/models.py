@@ -1,87 +1,73 @@
-"""The estate's configuration: `estate.toml`, overridden by environment variables, checked whole before anything runs.
+"""The sections of `estate.toml`. The text under each field is what docs/configuration.md says about it."""
 
-`load_estate` is the only way in. Every error names the key, the value and what was expected, and all errors are told at
-once. Secrets are not here: they live in Airflow connections or the environment.
-"""
-
-import os
-import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind, StoreName, Tenant
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.settings.values import (
+    BUILT_IN_PATTERNS,
+    Bucket,
+    Endpoint,
+    Extension,
+    LogLevel,
+    Name,
+    Percent,
+    Ratio,
+    Seconds,
+    Size,
+    TimeZoneName,
+    Whole,
+)
 
-__all__ = ["Estate", "LandingZone", "StoreSettings", "load_estate"]
-
-_SIZE_UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-
-
-def _size(value: object) -> object:
-    """'4 GiB' → bytes."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?i?B)\s*", value, re.IGNORECASE)
-        if not match or match[2].upper() not in _SIZE_UNITS:
-            raise ValueError("expected bytes, or a text such as '512 MiB' or '4 GiB'")
-        return int(match[1]) * _SIZE_UNITS[match[2].upper()]
-    return value
-
-
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-"""Bytes, or a text with a binary unit."""
-Percent = Annotated[
-    Percentage,
-    BeforeValidator(lambda value: value if isinstance(value, Percentage) else Percentage.of(value)),
-    PlainSerializer(lambda value: value.buckets / 100),
-]
-"""A number from 0 to 100; 1 means 1 %."""
-Ratio = Annotated[float, Field(ge=0, le=1)]
-"""A number from 0 to 1; 1 means all."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
+_USUAL_CONNECTION = {
+    StoreKind.FILESYSTEM: "fs_default",
+    StoreKind.MINIO: "minio_default",
+    StoreKind.S3: "aws_default",
+    StoreKind.GCS: "google_cloud_default",
+    StoreKind.MEMORY: "memory_default",
+}
+_USUAL_REGION = {StoreKind.GCS: "us"}
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
-class StoreSettings(_Section):
-    """One store. Which keys a kind needs is checked in `_fits_kind`."""
+class StoreSettings(Section):
+    """One store: a named place that holds objects. Which keys a kind needs is checked in `_fits_kind`."""
 
     name: Name
+    """What the catalogue, the pools and the other sections call it. Never change it once footage is in it."""
     kind: StoreKind
+    """filesystem, minio (MinIO and every other S3-compatible server), s3 (AWS) or gcs. memory is for tests."""
     connection: str = ""
-    """Airflow connection id; by default the kind's usual one."""
+    """Airflow connection id; by default the kind's usual one: fs_default, minio_default, aws_default or
+    google_cloud_default."""
     root: Path | None = None
     """Folder of a filesystem store, absolute."""
-    bucket: str | None = None
-    """Bucket of a minio, s3 or gcs store."""
-    region: str = "us-east-1"
-    endpoint_url: str | None = None
+    bucket: Bucket | None = None
+    """Bucket of a minio, s3 or gcs store. `setup_estate` makes it if it is missing."""
+    region: str = ""
+    """Where the bucket lives; by default us-east-1, or us for gcs."""
+    endpoint_url: Endpoint | None = None
     """Address of a server that is not the provider's own; by default the connection's."""
     queue: str | None = None
     """Worker queue whose workers can see this store, as a disk is seen by one machine."""
-    pool_slots: Annotated[int, Field(gt=0)] = 4
+    pool_slots: Annotated[Whole, Field(gt=0)] = 4
     """How many tasks may use the store at once (an Airflow pool of this size)."""
-    concurrency: Annotated[int, Field(gt=0, le=256)] = 16
+    concurrency: Annotated[Whole, Field(gt=0, le=256)] = 16
     """How many objects one task moves at once."""
     cors_origins: tuple[str, ...] = ()
     """Web origins that may read objects by signed URL."""
     cache_control: str = "private, max-age=3600"
-    temp_days: Annotated[int, Field(gt=0)] = 7
+    """The Cache-Control header of objects."""
+    temp_days: Annotated[Whole, Field(gt=0)] = 7
     """Days after which a lifecycle rule deletes what is under temp/."""
 
     @property
@@ -101,64 +87,77 @@ class StoreSettings(_Section):
     def _fits_kind(self) -> Self:
         if self.kind is StoreKind.FILESYSTEM:
             if self.root is None or not self.root.is_absolute():
-                raise ValueError("a filesystem store needs an absolute 'root'")
+                raise ValueError("expected an absolute 'root' for a filesystem store")
         elif self.kind is not StoreKind.MEMORY and not self.bucket:
-            raise ValueError(f"a {self.kind} store needs a 'bucket'")
+            raise ValueError(f"expected a 'bucket' for a store of kind {str(self.kind)!r}")
+        alien = ("bucket", "endpoint_url") if self.is_local else ("root",)
+        if given := [key for key in alien if getattr(self, key) is not None]:
+            raise ValueError(f"a store of kind {str(self.kind)!r} has no {' or '.join(map(repr, given))}")
         if not self.connection:
-            usual = {StoreKind.S3: "aws_default", StoreKind.GCS: "google_cloud_default",
-                     StoreKind.FILESYSTEM: "fs_default"}  # fmt: skip
-            object.__setattr__(self, "connection", usual.get(self.kind, f"{self.kind}_default"))
+            object.__setattr__(self, "connection", _USUAL_CONNECTION[self.kind])
+        if not self.region:
+            object.__setattr__(self, "region", _USUAL_REGION.get(self.kind, "us-east-1"))
         return self
 
 
-class LandingZone(_Section):
+class LandingZone(Section):
     """A place where recordings arrive: a folder, a prefix of a store, or a list of URLs."""
 
     name: Name
+    """What the catalogue and the form of `ingest_recordings` call it."""
     path: Path | None = None
-    """A folder."""
+    """A folder, absolute."""
     store: str | None = None
     """A store whose `prefix` is the zone (the bucket that recorders upload to; its objects are read from there)."""
     prefix: str = ""
+    """The start of the keys in `store` that are the zone."""
     urls: Path | None = None
     """A text file of one URL a line, or of JSON lines with a sidecar's fields and `url`; fetched by yt-dlp."""
     handling: Literal["move", "copy", "adopt"] = "move"
     """move: the file leaves the zone once it is recorded. copy: it stays. adopt: it is registered where it lies, in the
     filesystem store that holds it, without moving a byte."""
-    patterns: tuple[str, ...] = ("reelkeeper", "frigate", "iso")
+    patterns: tuple[str, ...] = BUILT_IN_PATTERNS
     """Names of built-in path patterns, or regular expressions with the groups `camera` and `start`
     (or `year month day hour minute second`). Tried in order."""
-    timezone: str = "UTC"
+    timezone: TimeZoneName = "UTC"
     """IANA zone of stamps that carry no offset."""
     camera: str | None = None
     """The camera of all files, where paths do not name one."""
     register_cameras: bool = True
     """Whether a camera that the catalogue does not know is registered, or its files are quarantined."""
-    extensions: tuple[str, ...] = ("mp4", "ts", "mkv", "mov", "avi", "m4v", "webm")
-    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 10
+    extensions: tuple[Extension, ...] = ("mp4", "ts", "mkv", "mov", "avi", "m4v", "webm")
+    """Files with other extensions are left alone."""
+    settle_seconds: Annotated[Seconds, Field(ge=0, le=3600)] = 10
     """How long a file must not have changed, between two looks, before it is taken."""
     queue: str | None = None
+    """Worker queue whose workers can see the folder."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [name for name in ("path", "store", "urls") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"expected exactly one of 'path', 'store', 'urls'; got {given or 'none'}")
-        if self.path is not None and not self.path.is_absolute():
-            raise ValueError(f"path {str(self.path)!r}: expected an absolute one")
+        for key in ("path", "urls"):
+            value: Path | None = getattr(self, key)
+            if value is not None and not value.is_absolute():
+                raise ValueError(f"expected an absolute {key!r}; got {str(value)!r}")
         if self.handling == "adopt" and self.path is None:
-            raise ValueError("handling 'adopt' needs a 'path' inside a filesystem store")
+            raise ValueError("expected a 'path' inside a filesystem store for handling 'adopt'")
+        if self.prefix and self.store is None:
+            raise ValueError("expected a 'store' with 'prefix'")
         return self
 
 
-class Placement(_Section):
+class Placement(Section):
     """Where footage goes."""
 
     mode: Literal["local", "cloud", "hybrid", "milestone"] = "hybrid"
     """local: nothing goes to the cloud. cloud: everything does. hybrid: what the rollout wants does.
     milestone: the VMS alone records; nothing is ingested."""
     local_store: str
+    """The primary store, on premises: of kind filesystem or minio (of any kind when mode is local)."""
     cloud_store: str | None = None
+    """Where the rollout sends footage; needed in modes cloud and hybrid."""
     at_ingest: Literal["local", "rollout"] = "local"
     """local: footage lands in the local store and the migration copies it. rollout: what the rollout (or mode cloud)
     wants in the cloud is written there at once, and to the local store only when the cloud fails."""
@@ -166,51 +165,82 @@ class Placement(_Section):
     """By default the local store."""
 
 
-class Rollout(_Section):
+class Rollout(Section):
+    """The percentage ramp that sends segments to the cloud."""
+
     percentage: Percent = Percentage(0)
+    """Share of segments that mode hybrid wants in the cloud, 0 to 100: 10 means 10 %, 0.1 means 0.1 %. Raising it only
+    adds segments."""
 
 
-class Ingest(_Section):
-    batch_files: Annotated[int, Field(gt=0, le=100_000)] = 1000
+class Ingest(Section):
+    """How landing zones are worked through."""
+
+    batch_files: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
+    """Most files of one task."""
     batch_bytes: Size = 8 * 2**30
-    """Most files and bytes of one task."""
-    max_batches: Annotated[int, Field(gt=0, le=1000)] = 64
+    """Most bytes of one task."""
+    max_batches: Annotated[Whole, Field(gt=0, le=1000)] = 64
     """Most batches of one run; the rest waits for the next."""
     max_failure_ratio: Ratio = 0.5
-    """Share of files that may end in quarantine or error before the run fails."""
+    """Share of files that may end in quarantine or error before the run fails: 0.5 means half."""
+    download_directory: Path | None = None
+    """Folder in which zones of URLs keep what they fetch until it is ingested, absolute; by default a temporary one."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        if self.download_directory is not None and not self.download_directory.is_absolute():
+            raise ValueError(f"expected an absolute 'download_directory'; got {str(self.download_directory)!r}")
+        return self
 
 
-class Migration(_Section):
-    older_than_minutes: Annotated[int, Field(ge=0)] = 60
+class Migration(Section):
+    """How `migrate_recordings` copies segments to the cloud."""
+
+    older_than_minutes: Annotated[Whole, Field(ge=0)] = 60
     """Only segments that ended at least this long ago are migrated."""
-    batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
+    """Most segments of one task."""
     batch_bytes: Size = 8 * 2**30
-    """Most segments and bytes of one task."""
-    local_retention_days: Annotated[int, Field(ge=0)] = 30
+    """Most bytes of one task."""
+    local_retention_days: Annotated[Whole, Field(ge=0)] = 30
     """How long a local copy stays after its cloud copy was verified."""
     max_failure_ratio: Ratio = 0.05
-    """Share of transfers that may fail before the gate fails the run."""
+    """Share of transfers that may fail before the gate fails the run: 0.05 means 5 %."""
     verify: Literal["auto", "read_back"] = "auto"
     """auto: trust a store that was seen to refuse wrong checksums, read back from the others.
     read_back: always read back (a cloud provider charges for it)."""
 
 
-class Retention(_Section):
-    default_days: Annotated[int, Field(gt=0)] = 90
+class Retention(Section):
+    """How long footage is kept."""
+
+    default_days: Annotated[Whole, Field(gt=0)] = 90
+    """Days for cameras that have no retention of their own."""
 
 
-class Catalogue(_Section):
+class Catalogue(Section):
+    """Where the catalogue is. Address and credentials are the Airflow connection's."""
+
     connection: str = "reelkeeper_catalogue"
+    """Airflow connection id, of type postgres."""
     db_schema: Annotated[str, Field(alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "reelkeeper"
+    """PostgreSQL schema of the tables."""
 
 
-class Estate(_Section):
+class Estate(Section):
     """The whole configuration."""
 
     name: Name = "estate"
+    """What reports and logs call the estate."""
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
+    """Whose footage it is, where nothing else says so; it stands in every key."""
+    log_level: LogLevel = "INFO"
+    """What Reelkeeper's own log lines must at least be: DEBUG, INFO, WARN, ERROR."""
     stores: tuple[StoreSettings, ...]
+    """The stores, each a `[[stores]]` table."""
     landing_zones: tuple[LandingZone, ...] = ()
+    """The landing zones, each a `[[landing_zones]]` table."""
     placement: Placement
     rollout: Rollout = Rollout()
     ingest: Ingest = Ingest()
