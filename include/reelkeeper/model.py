@@ -176,9 +176,9 @@ def canonical_key(key: str) -> Key:
     parts = key.split("/")
     if (
         not key
-        or len(key.encode()) > 1024
+        or len(key.encode(errors="surrogatepass")) > 1024
         or any(part in ("", ".", "..") for part in parts)
-        or any(ord(char) < 32 or ord(char) == 127 or char == "\\" for char in key)
+        or any(ord(char) < 32 or ord(char) == 127 or char == "\\" or 0xD800 <= ord(char) <= 0xDFFF for char in key)
         or unicodedata.normalize("NFC", key) != key
     ):
         raise InvalidKey(
