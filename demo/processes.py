@@ -1,0 +1,143 @@
+"""Child processes that never outlive us, and loopback ports that two copies of us never share."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+HOST = "127.0.0.1"
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000  # below the ports that systems hand out for outgoing connections
+_LOG_TAIL_LINES = 30
+
+
+class StartFailed(RuntimeError):
+    """A server ended, or did not answer in time. The message ends with the tail of its log."""
+
+
+@contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """`count` free TCP ports of 127.0.0.1, ours until the context ends.
+
+    The UDP port of the same number serves as a lock between copies of us: it goes when its process does, whatever ends
+    it, and leaves no file behind.
+    """
+    with ExitStack() as locks:
+        ports: list[int] = []
+        for port in random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT):
+            if len(ports) == count:
+                break
+            lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                try:
+                    lock.bind((HOST, port))
+                    probe.bind((HOST, port))
+                except OSError:
+                    lock.close()
+                    continue
+            locks.enter_context(lock)
+            ports.append(port)
+        yield ports
+
+
+class _Reaper:
+    """Our side of `reaper.py`: one for this process, started with the first child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+
+    def tell(self, line: str) -> None:
+        with self._lock:
+            if self._process is None or self._owner != os.getpid():  # a fork needs its own
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    text=True, start_new_session=True, cwd="/",
+                )  # fmt: skip
+                self._owner = os.getpid()
+            assert self._process.stdin is not None
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+
+_reaper = _Reaper()
+
+
+def log_tail(log: Path, lines: int = _LOG_TAIL_LINES) -> str:
+    """The last lines of a log, for an error message."""
+    text = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return f"last lines of {log}:\n" + "\n".join(text[-lines:])
+
+
+@contextmanager
+def running(
+    name: str, command: Sequence[str | Path], *, log: Path, ready: Callable[[], bool],
+    environ: Mapping[str, str] | None = None, directory: Path | None = None, user: int | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM, start_seconds: float = 60, stop_seconds: float = 10,
+) -> Iterator["subprocess.Popen[bytes]"]:  # fmt: skip
+    """`command` as a process group of its own, from when it answers until the context ends.
+
+    `ready` is asked until it says True; an exception of it counts as False. StartFailed when the process ends or the
+    time is over. `user` is the numeric user to run as, where we are root.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env=dict(os.environ if environ is None else environ), cwd=directory, start_new_session=True,
+            **({} if user is None else {"user": user, "group": user_group(user), "extra_groups": []}),
+        )  # type: ignore[call-overload]  # fmt: skip
+    _reaper.tell(f"+{process.pid} {int(stop_signal)}")
+    try:
+        _await(name, process, ready, log, start_seconds)
+        yield process
+    finally:
+        stop_group(process, stop_signal, stop_seconds)
+        _reaper.tell(f"-{process.pid}")
+
+
+def user_group(user: int) -> int:
+    """The user's own group."""
+    import pwd
+
+    return pwd.getpwuid(user).pw_gid
+
+
+def _await(
+    name: str, process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path, start_seconds: float
+) -> None:
+    deadline = time.monotonic() + start_seconds
+    error: Exception | None = None
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StartFailed(f"{name} ended with exit code {process.returncode} while starting; {log_tail(log)}")
+        try:
+            if ready():
+                return
+        except Exception as exc:  # noqa: BLE001  whatever a client raises while its server is not up yet
+            error = exc
+        time.sleep(0.05)
+    raise StartFailed(f"{name} did not answer in {start_seconds:g} s (last error: {error!r}); {log_tail(log)}")
+
+
+def stop_group(process: "subprocess.Popen[bytes]", stop_signal: signal.Signals, stop_seconds: float) -> None:
+    """Ask the process group to end, wait for its leader, then kill what is left of the group."""
+    try:
+        os.killpg(process.pid, stop_signal)
+        process.wait(stop_seconds)
+    except subprocess.TimeoutExpired:
+        print(f"process {process.pid} did not end in {stop_seconds:g} s: killing it", file=sys.stderr)
+    except ProcessLookupError:
+        process.wait()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # the whole group has ended
+    process.wait()

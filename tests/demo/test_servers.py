@@ -1,0 +1,89 @@
+"""The servers that every other test leans on: they start, keep others out, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from demo.postgres import postgres
+from demo.processes import StartFailed, free_ports, running
+from demo.servers import PostgresServer, S3Server
+
+_OWNER = """
+import sys, time
+from pathlib import Path
+from demo.processes import running
+command = ["/bin/sh", "-c", "sleep 600 & echo $! > child; sleep 600"]
+with running("sleeper", command, log=Path("log"), directory=Path("."),
+             ready=lambda: Path("child").exists() and Path("child").read_text().strip() != "") as process:
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def test_ports_of_two_holders_never_meet() -> None:
+    with free_ports(200) as mine, free_ports(200) as others:
+        assert not set(mine) & set(others)
+
+
+def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "echo no such disk; exit 3"]
+    with pytest.raises(StartFailed, match=r"exit code 3(.|\n)*no such disk"):
+        running("broken", command, log=tmp_path / "log", ready=lambda: False).__enter__()
+
+
+def test_a_server_that_never_answers_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(StartFailed, match=r"did not answer in 0\.3 s"):
+        running("mute", ["sleep", "600"], log=tmp_path / "log", ready=lambda: False, start_seconds=0.3).__enter__()
+
+
+def test_children_die_with_an_owner_killed_outright(tmp_path: Path) -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    owner = subprocess.Popen([sys.executable, "-c", _OWNER], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                             env=os.environ | {"PYTHONPATH": root})  # fmt: skip
+    with owner:
+        assert owner.stdout is not None
+        pids = [int(owner.stdout.readline()), int((tmp_path / "child").read_text())]
+        assert all(map(_alive, pids))
+        owner.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(map(_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_alive, pids))
+
+
+def test_postgres_wants_its_password(postgres: PostgresServer) -> None:
+    wrong = postgres.dsn().replace(f":{postgres.password}@", ":wrong@")
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(wrong)
+    assert postgres.password not in repr(postgres)
+
+
+def test_durable_postgres_keeps_its_data(tmp_path: Path) -> None:
+    for _ in range(2):
+        with postgres(tmp_path, durable=True) as server:
+            server.create_database("kept")
+    from demo.postgres import remove_data
+
+    remove_data(tmp_path)
+    assert not (tmp_path / "postgres.elsewhere").exists()
+
+
+def test_two_s3_servers_keep_apart(seaweedfs: S3Server, tmp_path: Path) -> None:
+    from demo.servers import seaweedfs as start
+
+    with start(tmp_path) as other:
+        assert other.endpoint_url != seaweedfs.endpoint_url
