@@ -4,6 +4,7 @@
 once. Secrets are not here: they live in Airflow connections or the environment.
 """
 
+from reelkeeper.settings.loading import LoadedEstate, estate_path, load_estate, read_estate
 from reelkeeper.settings.models import (
     Catalogue,
     Estate,
@@ -15,15 +16,22 @@ from reelkeeper.settings.models import (
     Rollout,
     StoreSettings,
 )
+from reelkeeper.settings.problems import InvalidEstate, Problem
 
 __all__ = [
     "Catalogue",
     "Estate",
     "Ingest",
+    "InvalidEstate",
     "LandingZone",
+    "LoadedEstate",
     "Migration",
     "Placement",
+    "Problem",
     "Retention",
     "Rollout",
     "StoreSettings",
+    "estate_path",
+    "load_estate",
+    "read_estate",
 ]
