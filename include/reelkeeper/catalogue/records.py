@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reelkeeper.model import BatchId, Key, Replica, Segment, SegmentId, Sha256, StoreName
+from reelkeeper.model import BatchId, Camera, Key, Replica, Segment, SegmentId, Sha256, StoreName
 
 
 class LandingState(StrEnum):
@@ -83,6 +83,7 @@ class Batch:
     store: StoreName | None  # the destination of a transfer batch
     item_count: int
     size_bytes: int
+    zone: str | None = None  # the landing zone of an ingest batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,71 @@ class BatchCounts:
     done: int
     failed: int
     bytes_done: int
+    abandoned: int = 0  # left by a run that died, and taken over by another
 
     @property
     def total(self) -> int:
         return self.pending + self.claimed + self.done + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class LandingCounts:
+    """How far some ingest batches are, in files and bytes."""
+
+    pending: int
+    claimed: int
+    ingested: int
+    duplicate: int
+    quarantined: int
+    released: int  # left for a later scan, or taken over by another run
+    bytes_ingested: int
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.claimed + self.ingested + self.duplicate + self.quarantined + self.released
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPlan:
+    """What a run is to copy: its open batches, whether planned now or by an earlier try of the same run."""
+
+    batches: tuple[Batch, ...]  # empty for a dry run
+    segments: int
+    size_bytes: int
+    left_segments: int = 0  # wanted too, but beyond `max_batches`: for the next run
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailure:
+    """An item that failed for good, for a person to read."""
+
+    batch_id: BatchId
+    segment_id: SegmentId
+    start_time: datetime
+    source_store: StoreName
+    destination_store: StoreName
+    size_bytes: int
+    attempts: int
+    error_code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment with its camera and the replica that a read should ask first."""
+
+    segment: Segment
+    camera: Camera
+    replica: Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One picture of one segment in one store."""
+
+    segment_id: SegmentId
+    start_time: datetime  # of the segment
+    store: StoreName
+    path: Key
+    width: int  # pixels
+    height: int  # pixels

@@ -1,0 +1,47 @@
+"""The catalogue: one object that holds the repositories over one connection."""
+
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from reelkeeper.catalogue.cameras import Cameras
+from reelkeeper.catalogue.landing import Landing
+from reelkeeper.catalogue.replicas import Replicas
+from reelkeeper.catalogue.segments import Segments
+from reelkeeper.catalogue.session import Connect, Session
+from reelkeeper.catalogue.thumbnails import Thumbnails
+from reelkeeper.catalogue.transfers import Transfers
+
+
+class Catalogue:
+    """What we know, by way of one connection that is opened when first used and not shared between threads.
+
+    Every call of a repository is one transaction, unless `transaction()` groups several. A call raises
+    CatalogueUnavailable when PostgreSQL did not answer or asked to try again; the next call reconnects.
+    """
+
+    def __init__(self, connect: Connect, schema: str = "reelkeeper") -> None:
+        """`connect` opens a psycopg2 connection of its own each time it is called; the catalogue closes it."""
+        self._session = Session(connect, schema)
+        self.cameras = Cameras(self._session)
+        self.segments = Segments(self._session)
+        self.replicas = Replicas(self._session)
+        self.landing = Landing(self._session)
+        self.transfers = Transfers(self._session)
+        self.thumbnails = Thumbnails(self._session)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Group calls: all of them are kept, or none. May be nested: the outermost counts."""
+        return self._session.transaction()
+
+    def close(self) -> None:
+        """Close the connection. Using the catalogue again opens a new one."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

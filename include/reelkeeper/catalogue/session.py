@@ -1,0 +1,152 @@
+"""One connection to the catalogue: transactions, errors, and values on their way in."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import NamedTupleCursor, register_uuid
+
+from reelkeeper.catalogue.queries import queries
+from reelkeeper.errors import CatalogueUnavailable, ConfigurationError
+from reelkeeper.model import utc
+
+Connect = Callable[[], Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Many rows as one bound parameter: a JSON array of objects, which SQL reads with `json_to_recordset`."""
+
+    rows: Sequence[Mapping[str, object]]
+
+    def __str__(self) -> str:
+        return json.dumps(self.rows, default=_jsonable, ensure_ascii=False)
+
+
+class Session:
+    """One connection, opened when first used and anew after it broke. Not to be shared between threads."""
+
+    def __init__(self, connect: Connect, schema: str) -> None:
+        self._connect = connect
+        self.schema = schema
+        self._connection: Connection | None = None
+        self._depth = 0
+        self._broken = False
+
+    def close(self) -> None:
+        """Close the connection, if there is one; what was not committed is rolled back."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is committed together, or not at all. May be nested: the outermost counts."""
+        self._depth += 1
+        try:
+            yield
+            if self._depth == 1:
+                self._commit()
+        except BaseException:
+            if self._depth == 1:
+                self._roll_back()
+            raise
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._broken = False
+
+    def rows(self, query: str, /, **parameters: object) -> list[Any]:
+        """The rows of a named query, as named tuples, in the transaction under way or in one of its own.
+
+        CatalogueUnavailable when the server did not answer, broke the connection or asked to retry;
+        ConfigurationError when the schema lacks a table. ValueError for a naive datetime.
+        """
+        bound = {name: _bindable(value) for name, value in parameters.items()}
+        with self.transaction(), self._errors_mapped():
+            return list(getattr(queries(), query)(self.connection(), **bound))
+
+    def row(self, query: str, /, **parameters: object) -> Any:
+        """The only row of a named query."""
+        (row,) = self.rows(query, **parameters)
+        return row
+
+    def connection(self) -> Connection:
+        """The open connection, in UTC and with the schema as its search path."""
+        if self._broken:
+            raise CatalogueUnavailable("the connection broke inside this transaction: nothing of it was kept")
+        if self._connection is None or self._connection.closed:
+            with self._errors_mapped():
+                self._connection = self._opened()
+        return self._connection
+
+    def _opened(self) -> Connection:
+        connection = self._connect()
+        try:
+            connection.cursor_factory = NamedTupleCursor
+            register_uuid(conn_or_curs=connection)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('search_path', quote_ident(%s), false), set_config('TimeZone', 'UTC', false)",
+                    (self.schema,),
+                )
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _commit(self) -> None:
+        if self._broken:
+            raise CatalogueUnavailable("the connection broke inside this transaction: nothing of it was kept")
+        if self._connection is not None:
+            with self._errors_mapped():
+                self._connection.commit()
+
+    def _roll_back(self) -> None:
+        if self._connection is None or self._connection.closed:
+            return
+        try:
+            self._connection.rollback()
+        except psycopg2.Error:  # it broke: the server rolls back by itself, and the error under way says why
+            self.close()
+
+    @contextmanager
+    def _errors_mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction) as exc:
+            if self._connection is None or self._connection.closed:
+                self._broken = self._depth > 0
+                self.close()
+            code = exc.pgcode or "no answer"
+            raise CatalogueUnavailable(f"catalogue schema {self.schema!r} ({code}): {str(exc).strip()}") from exc
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as exc:
+            raise ConfigurationError(
+                f"catalogue schema {self.schema!r} is not up to date ({str(exc).splitlines()[0]}): "
+                "expected one made by 'reelkeeper db upgrade'"
+            ) from exc
+
+
+def _bindable(value: object) -> object:
+    if isinstance(value, datetime):
+        return utc(value)
+    if isinstance(value, Rows):
+        return str(value)
+    return value
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, datetime):
+        return utc(value).isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be a column: expected a scalar")
