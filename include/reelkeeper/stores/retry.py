@@ -1,0 +1,38 @@
+"""Trying again at the client's level: three tries, waits of 1 s → 2 s → 4 s with jitter, on transient errors only.
+
+One policy for all clients of stores and catalogue; an SDK's own retries are switched off, or tries would multiply. What
+still fails after this is for the task's retries, minutes later.
+"""
+
+import threading
+
+from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_attempt, wait_exponential_jitter
+
+from reelkeeper.errors import StillGrowing, TransientError
+
+TRIES = 3
+
+
+def worth_retrying(error: BaseException) -> bool:
+    """Whether the same call may succeed some seconds later. A file that still grows needs longer: it is deferred."""
+    return isinstance(error, TransientError) and not isinstance(error, StillGrowing)
+
+
+def retrying(
+    *, tries: int = TRIES, first_wait_seconds: float = 1.0, stopped: threading.Event | None = None
+) -> Retrying:
+    """A tenacity caller: `retrying()(function, *arguments)` returns the result, or raises the last error as it is.
+
+    The wait doubles from `first_wait_seconds` up to four times it, each with jitter of up to one `first_wait_seconds`
+    more, which keeps many clients from coming back in step. Setting `stopped` ends a wait at once. Threads may share
+    it.
+    """
+    return Retrying(
+        sleep=sleep_using_event(stopped or threading.Event()),
+        stop=stop_after_attempt(tries),
+        wait=wait_exponential_jitter(
+            multiplier=first_wait_seconds, max=4 * first_wait_seconds, jitter=first_wait_seconds
+        ),
+        retry=retry_if_exception(worth_retrying),
+        reraise=True,
+    )
