@@ -1,0 +1,52 @@
+"""How a store is reached: what an Airflow hook gives, the only place where credentials pass. `repr` hides secrets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # SDKs are slow to import, and a process needs at most one or two of them
+    import minio
+    from google.cloud import storage
+
+
+@dataclass(frozen=True, slots=True)
+class S3Keys:
+    """Credentials of the S3 protocol. `expires_at` is None where they do not expire."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """AWS S3, or a server that speaks as it does. `credentials` gives the keys of the moment (roles renew them)."""
+
+    credentials: Callable[[], S3Keys] = field(repr=False)
+    endpoint_url: str | None
+    region: str
+    client: Any = field(repr=False)  # boto3's S3 client, which has no static type
+
+
+@dataclass(frozen=True, slots=True)
+class MinioAccess:
+    """MinIO, or another S3-compatible server that one's own people run. `endpoint_url` with http:// or https://."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str
+    client: "minio.Minio" = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GcsAccess:
+    """Google Cloud Storage."""
+
+    client: "storage.Client" = field(repr=False)
+
+
+Access = S3Access | MinioAccess | GcsAccess

@@ -1,0 +1,48 @@
+"""Which class makes a store of which kind: one row a kind. A new backend adds its row here."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from reelkeeper.errors import ConfigurationError
+from reelkeeper.model import StoreKind
+from reelkeeper.settings import StoreSettings
+from reelkeeper.stores.access import Access, GcsAccess, MinioAccess, S3Access
+from reelkeeper.stores.protocols import Store
+
+A = TypeVar("A", S3Access, MinioAccess, GcsAccess)
+
+
+def open_store(settings: StoreSettings, access: Access | None) -> Store:
+    """The store that `settings` describe, reached by `access` (None for local kinds). Connects to nothing yet.
+
+    A store is made to be kept and shared between threads: it holds connections. ConfigurationError when `access` is not
+    of the kind.
+    """
+    return _KINDS[settings.kind](settings, access)
+
+
+def _filesystem(settings: StoreSettings, _: Access | None) -> Store:
+    from reelkeeper.stores.filesystem import FilesystemStore
+
+    assert settings.root is not None  # checked by the settings
+    return FilesystemStore(settings.store_name, settings.root)
+
+
+def _memory(settings: StoreSettings, _: Access | None) -> Store:
+    from reelkeeper.stores.memory import MemoryStore
+
+    return MemoryStore(settings.store_name)
+
+
+def _expect(settings: StoreSettings, access: Access | None, kind: type[A]) -> A:
+    if not isinstance(access, kind):
+        raise ConfigurationError(
+            f"store {settings.name!r} of kind {settings.kind!r} got access {access!r}: expected {kind.__name__}"
+        )
+    return access
+
+
+_KINDS: Mapping[StoreKind, Callable[[StoreSettings, Access | None], Store]] = {
+    StoreKind.FILESYSTEM: _filesystem,
+    StoreKind.MEMORY: _memory,
+}
