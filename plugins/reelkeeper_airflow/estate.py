@@ -1,0 +1,52 @@
+"""The estate as tasks see it: the configuration now, its stores and its catalogue by way of the hooks."""
+
+from importlib import import_module
+from pathlib import Path
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.model import StoreKind
+from reelkeeper.settings import Estate, StoreSettings, estate_path, load_estate
+from reelkeeper.stores.access import Access
+from reelkeeper.stores.protocols import Store
+
+_seen: tuple[Path, int, Estate] | None = None
+_stores: dict[StoreSettings, Store] = {}
+
+
+def current_estate() -> Estate:
+    """The estate, read again when its file has changed: LocalExecutor's workers fork from a scheduler that lives long.
+
+    ConfigurationError tells all that is wrong with it.
+    """
+    global _seen
+    path = estate_path()
+    modified = path.stat().st_mtime_ns if path.exists() else 0
+    if _seen is None or _seen[:2] != (path, modified):
+        _seen = (path, modified, load_estate(path))
+    return _seen[2]
+
+
+def access_for(settings: StoreSettings) -> Access | None:
+    """What opens the store, from its connection; the hook module is the one named like the store's kind."""
+    if settings.kind is StoreKind.MEMORY:
+        return None
+    access: Access | None = import_module(f"reelkeeper_airflow.hooks.{settings.kind}").access_for(settings)
+    return access
+
+
+def open_store(name: str) -> Store:
+    """The store of this name, one per process for each state of its settings, so that clients are reused."""
+    from reelkeeper.stores.registry import open_store as open_by_settings
+
+    settings = current_estate().store(name)
+    if settings not in _stores:
+        _stores[settings] = open_by_settings(settings, access_for(settings))
+    return _stores[settings]
+
+
+def open_catalogue() -> Catalogue:
+    """A catalogue on a connection of its own. Close it (it is a context manager), and share it with no other thread."""
+    from reelkeeper_airflow.hooks.catalogue import CatalogueHook
+
+    settings = current_estate().catalogue
+    return Catalogue(CatalogueHook(settings.connection).get_conn, schema=settings.db_schema)
