@@ -1,0 +1,1 @@
+"""What a recording is: probing, checks of its structure, thumbnails, and the programs that work on video."""
