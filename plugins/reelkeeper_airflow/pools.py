@@ -1,8 +1,8 @@
 """The Airflow pools of the estate's stores, made by the scheduler itself.
 
 A task whose pool is missing is never scheduled, and says so nowhere but in the scheduler's log. Tasks cannot make pools
-(they may not open Airflow's database), so a listener does, inside the components that may: when one starts, it sets every
-pool to the estate's `pool_slots`; when a DAG run starts, it makes those of stores that were added since.
+(they may not open Airflow's database), so a listener does, inside the components that may: when one starts, it sets
+each pool to the estate's `pool_slots`; when a DAG run starts, it makes those of stores that were added since.
 """
 
 import logging
