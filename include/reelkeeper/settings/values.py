@@ -5,7 +5,7 @@ Messages say only what was expected: `problems.py` puts key, value and origin be
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -134,4 +134,4 @@ Bucket = Annotated[str, AfterValidator(_bucket)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 TimeZoneName = Annotated[str, AfterValidator(_timezone)]
 Extension = Annotated[str, AfterValidator(_extension)]
-LogLevel = Annotated[str, BeforeValidator(_log_level), Field(pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_log_level)]
