@@ -21,5 +21,5 @@ class Cameras:
         raise NotImplementedError
 
     def upsert(self, cameras: Sequence[Camera]) -> tuple[int, int]:
-        """Add or change cameras by (tenant, slug); an existing id stays. How many were created, and how many changed."""
+        """Add or change cameras by (tenant, slug); an existing id stays. How many were created, how many changed."""
         raise NotImplementedError

@@ -47,7 +47,7 @@ class Landing:
         raise NotImplementedError
 
     def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[LandingFile]:
-        """Up to `limit` open files of a batch, for this worker alone until the lease ends. Empty: none is left to claim.
+        """Up to `limit` open files of a batch, for this worker alone until the lease ends. Empty: none is left.
 
         Files whose lease has ended are claimed anew.
         """

@@ -8,7 +8,7 @@ from aiosql.queries import Queries
 
 
 def sql_directory() -> Path:
-    """The folder of `migrations` and `queries`: inside the package where a wheel was installed, else the repository's."""
+    """The folder of `migrations` and `queries`: the package's where a wheel was installed, else the repository's."""
     package = Path(__file__).parents[1]
     shipped = package / "sql"
     return shipped if shipped.is_dir() else package.parents[1] / "sql"
@@ -17,4 +17,5 @@ def sql_directory() -> Path:
 @cache
 def queries() -> Queries:
     """Every query by its name. Parameters are named and always bound by the driver."""
-    return aiosql.from_path(sql_directory() / "queries", "psycopg2")
+    loaded: Queries = aiosql.from_path(sql_directory() / "queries", "psycopg2")
+    return loaded

@@ -1,20 +1,22 @@
 """One connection to the catalogue: transactions, errors, and values on their way in."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
 from psycopg2.extras import NamedTupleCursor, register_uuid
 
+from reelkeeper.catalogue.failures import mapped
+from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.catalogue.queries import queries
-from reelkeeper.errors import CatalogueUnavailable, ConfigurationError
-from reelkeeper.model import utc
+from reelkeeper.errors import CatalogueUnavailable
+from reelkeeper.model import TimeRange, utc
 
 Connect = Callable[[], Connection]
 
@@ -77,6 +79,20 @@ class Session:
         (row,) = self.rows(query, **parameters)
         return row
 
+    def ensure_partitions(self, tables: Sequence[str], times: Iterable[datetime]) -> None:
+        """Make the months of `times` in partitioned tables that are not there yet.
+
+        Partitions are made ahead of time; this is for footage older than anyone planned for. They are made by a
+        connection of their own, since locks taken inside a transaction under way could deadlock with other writers.
+        """
+        starts = {utc(moment).replace(day=1, hour=0, minute=0, second=0, microsecond=0) for moment in times}
+        names = [f"{table}_{start:%Y_%m}" for table in tables for start in starts]
+        if not names or not self.row("missing_tables", names=names).missing:
+            return
+        with self._errors_mapped(), closing(self._connect()) as connection:
+            for start in sorted(starts):
+                ensure_partitions(connection, self.schema, TimeRange(start, start + timedelta(seconds=1)), tables)
+
     def connection(self) -> Connection:
         """The open connection, in UTC and with the schema as its search path."""
         if self._broken:
@@ -90,7 +106,7 @@ class Session:
         connection = self._connect()
         try:
             connection.cursor_factory = NamedTupleCursor
-            register_uuid(conn_or_curs=connection)
+            register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT set_config('search_path', quote_ident(%s), false), set_config('TimeZone', 'UTC', false)",
@@ -120,18 +136,13 @@ class Session:
     @contextmanager
     def _errors_mapped(self) -> Iterator[None]:
         try:
-            yield
-        except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.ReadOnlySqlTransaction) as exc:
+            with mapped(self.schema):
+                yield
+        except CatalogueUnavailable:
             if self._connection is None or self._connection.closed:
                 self._broken = self._depth > 0
                 self.close()
-            code = exc.pgcode or "no answer"
-            raise CatalogueUnavailable(f"catalogue schema {self.schema!r} ({code}): {str(exc).strip()}") from exc
-        except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as exc:
-            raise ConfigurationError(
-                f"catalogue schema {self.schema!r} is not up to date ({str(exc).splitlines()[0]}): "
-                "expected one made by 'reelkeeper db upgrade'"
-            ) from exc
+            raise
 
 
 def _bindable(value: object) -> object:

@@ -24,7 +24,7 @@ PRIORITY_INTERVAL = 0
 PRIORITY_FALLBACK = 10
 PRIORITY_LATE = 20
 PRIORITY_READ = 30
-"""Lower goes first: segments of the run's own interval, then what fell back at ingest, came late, or was read locally."""
+"""Lower goes first: the run's own interval, then what fell back at ingest, came late, or was read locally."""
 
 
 class Transfers:
@@ -53,9 +53,9 @@ class Transfers:
 
         Wanted is a segment that starts in the interval (None: ever) or, with `include_requests`, was requested; whose
         rollout bucket is below `bucket_below`; which ended by `ended_before`; with an available replica in the
-        source, none in the destination (a lost one does not count) and no transfer to it under way. The interval's go
-        first, then requests by priority, and the older first. Plans for one destination take turns, so that no segment is
-        on its way to it twice. Planning again returns the run's batches that have open items, and new ones only for
+        source, none in the destination (a lost one does not count) and no transfer to it under way. The interval's
+        go first, then requests by priority, and the older first. Plans for one destination take turns, so that no
+        segment is on its way to it twice. Planning again returns the run's batches that have open items, and new ones only for
         what has become wanted since, failed items included. Items that another run left (untouched for `stale_after`
         and under no lease) are taken over.
 
@@ -65,7 +65,7 @@ class Transfers:
         raise NotImplementedError
 
     def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[TransferItem]:
-        """Up to `limit` open items of a batch, for this worker alone until the lease ends. Empty: none is left to claim.
+        """Up to `limit` open items of a batch, for this worker alone until the lease ends. Empty: none is left.
 
         Items whose lease has ended are claimed anew; `attempts` tells the claims apart. An item whose source replica
         is no longer available fails here, and one whose destination has been filled meanwhile is done.
@@ -73,7 +73,7 @@ class Transfers:
         raise NotImplementedError
 
     def extend(self, batch_id: BatchId, items: Sequence[TransferItem], lease: timedelta) -> int:
-        """Renew the lease of claimed items, from now. How many of them are still held by the claim that `items` hold."""
+        """Renew the lease of claimed items, from now. How many of them the same claims still hold."""
         raise NotImplementedError
 
     def finish(self, results: Sequence[TransferResult], *, retire_source_after: datetime | None) -> None:
