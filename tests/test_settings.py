@@ -159,7 +159,7 @@ BAD_ZONES = [
     ('path = "/srv/in"\npatterns = "iso"\n', "landing_zones[0].patterns", "expected an array"),
     ('path = "/srv/in"\nextensions = [".MP4"]\n', "landing_zones[0].extensions[0]", "without its dot"),
     ('store = "lake"\n', "landing_zones[0].prefix", "our own objects"),
-    ('store = "lake"\nprefix = "media/x/"\n', "landing_zones[0].prefix (landing zone 'in') is 'media/x/'", "our own objects"),
+    ('store = "lake"\nprefix = "media/x/"\n', "landing_zones[0].prefix", "is 'media/x/'"),
     ('store = "like"\nprefix = "in/"\n', "landing_zones[0].store (landing zone 'in') is 'like'", "['disk', 'lake']"),
     ('path = "/srv/in"\nprefix = "in/"\n', "landing_zones[0]", "expected a 'store'"),
 ]

@@ -1,0 +1,82 @@
+"""Make an estate ready: the catalogue's schema and partitions, each store's bucket or folder. Safe to run again."""
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
+
+from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
+from reelkeeper.errors import CatalogueUnavailable, PermanentError, ReelkeeperError, TransientError
+from reelkeeper.model import TimeRange, utc
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Change, SetsUp
+
+log = logging.getLogger(__name__)
+
+MONTHS_AHEAD = 3
+"""For how many months to come partitions are made. Footage of other months makes its own when it is recorded."""
+
+
+def setup_estate(
+    estate: Estate, *, connect: Callable[[], Connection], open_store: Callable[[str], SetsUp], now: datetime
+) -> list[Change]:
+    """Set up the catalogue, then every store. What was changed or found right, in order; each is logged as it happens.
+
+    `connect` opens a psycopg2 connection to the catalogue, which is closed here. A store that fails does not keep the
+    others from being set up: all errors are told at the end, in one TransientError when trying again can help all of
+    them, else in one PermanentError.
+    """
+    changes = prepare_catalogue(estate, connect=connect, now=now)
+    failures: list[tuple[str, ReelkeeperError]] = []
+    for settings in estate.stores:
+        try:
+            for change in open_store(settings.name).set_up():
+                changes.append(_logged(f"store {settings.name!r}: {change.what}", change.changed))
+        except ReelkeeperError as exc:
+            failures.append((settings.name, exc))
+    if len(failures) == 1:
+        raise failures[0][1]
+    if failures:
+        message = "; ".join(f"store {name!r}: {exc}" for name, exc in failures)
+        is_transient = all(isinstance(exc, TransientError) for _, exc in failures)
+        raise (TransientError if is_transient else PermanentError)(message) from failures[0][1]
+    return changes
+
+
+def prepare_catalogue(estate: Estate, *, connect: Callable[[], Connection], now: datetime) -> list[Change]:
+    """Apply the migrations that are due, and make the partitions from last month to three months ahead."""
+    schema = estate.catalogue.db_schema
+    with closing(connect_to_catalogue(connect)) as connection:
+        made = [f"migration {migration.name}" for migration in upgrade(connection, schema)]
+        made += [f"partition {name}" for name in ensure_partitions(connection, schema, partitions_needed(now))]
+        connection.commit()
+    changes = [_logged(f"catalogue: {what}", True) for what in made]
+    return changes or [_logged(f"catalogue: schema {schema!r}", False)]
+
+
+def partitions_needed(now: datetime) -> TimeRange:
+    """From the start of last month to the end of the third month from now."""
+    now = utc(now)
+    return TimeRange(_month(now, -1), _month(now, MONTHS_AHEAD + 1))
+
+
+def connect_to_catalogue(connect: Callable[[], Connection]) -> Connection:
+    """A connection. CatalogueUnavailable when there is none to be had."""
+    try:
+        return connect()
+    except psycopg2.OperationalError as exc:
+        raise CatalogueUnavailable(f"cannot connect to the catalogue: {str(exc).strip()}") from exc
+
+
+def _month(moment: datetime, months: int) -> datetime:
+    """The start of the month that is so many months after that of `moment`."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    return moment.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _logged(what: str, changed: bool) -> Change:
+    log.info("%s %s", "made" if changed else "found", what)
+    return Change(what, changed)
