@@ -20,3 +20,10 @@ class Replicas:
     def by_path(self, store: StoreName, paths: Sequence[str]) -> dict[str, Replica]:
         """The replicas that lie at these paths of a store."""
         raise NotImplementedError
+
+    def suspect(self, replicas: Sequence[Replica]) -> None:
+        """A look did not find these as recorded: the available ones become suspicious.
+
+        The other replicas of their segments lose the retirement date that they got when these seemed safe.
+        """
+        raise NotImplementedError

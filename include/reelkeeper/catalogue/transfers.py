@@ -100,6 +100,10 @@ class Transfers:
         """All batches of a run, in the order planned; `job` is 'ingest' or 'migrate'."""
         raise NotImplementedError
 
+    def get(self, batch_id: BatchId) -> Batch:
+        """The batch with this id. LookupError when there is none: an id always comes from a plan."""
+        raise NotImplementedError
+
     def made(self, batch_id: BatchId) -> list[Replica]:
         """The replicas that a batch claims to have made, as they stand now, by start time."""
         raise NotImplementedError
