@@ -21,7 +21,7 @@ from reelkeeper.model import StoreName
 
 FAILURES_IN_A_ROW = 5
 
-_HOPELESS = (BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull)
+HOPELESS = (BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull)
 """What one object has met every further one would meet."""
 
 
@@ -66,10 +66,10 @@ class Breaker:
 
     def failed(self, error: ReelkeeperError) -> None:
         """The store failed for one object, after all tries."""
-        if not isinstance(error, (TransientError, AccessDenied, *_HOPELESS)):
+        if not isinstance(error, (TransientError, AccessDenied, *HOPELESS)):
             self.succeeded()
             return
         with self._lock:
             self._failures += 1
-            if self._cause is None and (self._failures >= self._limit or isinstance(error, _HOPELESS)):
+            if self._cause is None and (self._failures >= self._limit or isinstance(error, HOPELESS)):
                 self._cause = error

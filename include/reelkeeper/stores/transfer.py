@@ -11,7 +11,7 @@ any other store, and from all with `verify="read_back"`, the bytes are read back
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ def transfer_all(
     retry: Retrying | None = None,
     progress: Callable[[int], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Iterator[Transferred[T]]:
+) -> Generator[Transferred[T]]:
     """Copy the objects, up to `concurrency` at once, and yield what became of each as it finishes, in no order.
 
     `transfers` is pulled in the caller's thread and only some way ahead of the outcomes, and at most about
@@ -217,7 +217,8 @@ class _Engine:
         else:
             self._source_breaker.succeeded()
             self._destination_breaker.succeeded()
-        return Transferred(transfer, started, self._now(), attempt.count, error)
+        finished = max(started, self._now())  # a clock may be set back in between
+        return Transferred(transfer, started, finished, attempt.count, error)
 
     def _judge(self, attempt: "_Attempt[T]", error: ReelkeeperError) -> None:
         if error is attempt.source_error:

@@ -1,0 +1,24 @@
+"""How footage is written to a store, the same at ingest and at migration."""
+
+from reelkeeper.settings import StoreSettings
+from reelkeeper.stores.protocols import WriteOptions
+
+_CONTENT_TYPES = {
+    "avi": "video/x-msvideo",
+    "m4v": "video/x-m4v",
+    "mkv": "video/x-matroska",
+    "mov": "video/quicktime",
+    "mp4": "video/mp4",
+    "mts": "video/mp2t",
+    "ts": "video/mp2t",
+    "webm": "video/webm",
+}
+
+
+def media_options(store: StoreSettings, extension: str) -> WriteOptions:
+    """Content type by extension (without the dot) and the store's cache header.
+
+    The table is ours: `mimetypes` asks the machine, and some take .ts for a translation file.
+    """
+    content_type = _CONTENT_TYPES.get(extension.lower(), "application/octet-stream")
+    return WriteOptions(content_type=content_type, cache_control=store.cache_control)
