@@ -2,15 +2,20 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import Estate, StoreSettings, estate_path, load_estate
-from reelkeeper.stores.access import Access
-from reelkeeper.stores.protocols import Store
+
+if TYPE_CHECKING:  # DAG files import this module for the configuration alone, each time they are read
+    from psycopg2.extensions import connection as PgConnection  # noqa: N812
+
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.stores.access import Access
+    from reelkeeper.stores.protocols import Store
 
 _seen: tuple[Path, int, Estate] | None = None
-_stores: dict[StoreSettings, Store] = {}
+_stores: dict[StoreSettings, "Store"] = {}
 
 
 def current_estate() -> Estate:
@@ -26,7 +31,7 @@ def current_estate() -> Estate:
     return _seen[2]
 
 
-def access_for(settings: StoreSettings) -> Access | None:
+def access_for(settings: StoreSettings) -> "Access | None":
     """What opens the store, from its connection; the hook module is the one named like the store's kind."""
     if settings.kind is StoreKind.MEMORY:
         return None
@@ -34,19 +39,30 @@ def access_for(settings: StoreSettings) -> Access | None:
     return access
 
 
-def open_store(name: str) -> Store:
-    """The store of this name, one per process for each state of its settings, so that clients are reused."""
+def open_store(name: str, *, connection: str | None = None) -> "Store":
+    """The store of this name, by its own connection or another one.
+
+    One per process for each state of its settings, so that clients are reused. ConfigurationError.
+    """
     from reelkeeper.stores.registry import open_store as open_by_settings
 
     settings = current_estate().store(name)
+    if connection is not None:
+        settings = settings.model_copy(update={"connection": connection})
     if settings not in _stores:
         _stores[settings] = open_by_settings(settings, access_for(settings))
     return _stores[settings]
 
 
-def open_catalogue() -> Catalogue:
-    """A catalogue on a connection of its own. Close it (it is a context manager), and share it with no other thread."""
+def connect_to_catalogue() -> "PgConnection":
+    """A new psycopg2 connection to the catalogue. psycopg2.OperationalError."""
     from reelkeeper_airflow.hooks.catalogue import CatalogueHook
 
-    settings = current_estate().catalogue
-    return Catalogue(CatalogueHook(settings.connection).get_conn, schema=settings.db_schema)
+    return CatalogueHook(current_estate().catalogue.connection).get_conn()
+
+
+def open_catalogue() -> "Catalogue":
+    """A catalogue on a connection of its own. Close it (it is a context manager), and share it with no other thread."""
+    from reelkeeper.catalogue.catalogue import Catalogue
+
+    return Catalogue(connect_to_catalogue, schema=current_estate().catalogue.db_schema)

@@ -1,0 +1,159 @@
+"""Tasks that work on one store of the estate, whatever its kind. Each backend's module binds them to its connection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+
+from reelkeeper.errors import ConfigurationError
+from reelkeeper.model import BatchId, StoreKind
+from reelkeeper.settings import StoreSettings
+from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+
+if TYPE_CHECKING:
+    from reelkeeper.stores.protocols import Store
+
+
+class ConsoleLink(BaseOperatorLink):
+    """From a task to its store in the provider's web console."""
+
+    name = "Store"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        return operator.console_url() if isinstance(operator, StoreOperator) else ""
+
+
+class StoreOperator(BaseOperator):
+    """Works on one store.
+
+    :param store: its name in estate.toml
+    :param conn_id: the Airflow connection that opens it
+    """
+
+    kind: ClassVar[StoreKind]
+    template_fields: Sequence[str] = ("store",)
+    operator_extra_links = (ConsoleLink(),)
+
+    def __init__(self, *, store: str, conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.conn_id = conn_id
+
+    def settings(self) -> StoreSettings:
+        """The store's settings. ConfigurationError when it is of another kind than the operator."""
+        settings = current_estate().store(self.store)
+        if settings.kind is not self.kind:
+            raise ConfigurationError(
+                f"store {self.store!r} is of kind {str(settings.kind)!r}: {type(self).__name__} works on "
+                f"{str(self.kind)!r}"
+            )
+        return settings
+
+    def open(self) -> "Store":
+        """The store, by the operator's connection."""
+        return open_store(self.settings().name, connection=self.conn_id)
+
+    def console_url(self) -> str:
+        """Where a person can look at the store, or ""."""
+        return ""
+
+
+class SetUpStoreOperator(StoreOperator):
+    """Makes the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules.
+
+    Changes nothing that is right. Returns how many things were made and how many were found.
+    """
+
+    def execute(self, context: Context) -> dict[str, int]:
+        counts = {"made": 0, "found": 0}
+        for change in self.open().set_up():
+            counts["made" if change.changed else "found"] += 1
+            self.log.info("%s %s", "made" if change.changed else "found", change.what)
+        return counts
+
+
+class CheckStoreOperator(StoreOperator):
+    """Looks whether the store is ready and every right is there, and leaves nothing behind.
+
+    Returns how many checks passed. ConfigurationError with all that is wrong, and its cures.
+    """
+
+    def execute(self, context: Context) -> dict[str, int]:
+        checks = list(self.open().check())
+        for check in checks:
+            self.log.info("%s %s%s", "pass" if check.ok else "FAIL", check.what, check.detail and f": {check.detail}")
+        if wrong := [check for check in checks if not check.ok]:
+            told = "; ".join(f"{check.what}: {check.detail} (cure: {check.cure})" for check in wrong)
+            raise ConfigurationError(f"store {self.store!r} is not ready: {told}")
+        return {"passed": len(checks)}
+
+
+class TransferBatchOperator(StoreOperator):
+    """Copies the open segments of one batch into the store, each verified, then recorded.
+
+    Returns the counts of this try. What is there already is found and accepted, so that a re-run after a kill finishes
+    the work. Skipped when the estate's mode forbids the cloud. StoreUnavailable when segments are left for another try.
+
+    :param batch_id: of a batch that `PlanMigrationOperator` planned for this store
+    :param verify: "auto" or "read_back"; None: as in estate.toml
+    :param delete_local: whether the local copies get their retirement date, or stay for good
+    """
+
+    template_fields: Sequence[str] = ("store", "batch_id", "verify", "delete_local")
+
+    def __init__(self, *, batch_id: str, verify: Any = None, delete_local: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.verify = verify
+        self.delete_local = delete_local
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from uuid import UUID
+
+        from airflow.sdk.exceptions import AirflowSkipException
+        from airflow.sdk.observability import stats
+
+        from reelkeeper.migration_batch import transfer_batch
+        from reelkeeper_airflow.progress import ProgressLog
+
+        settings = self.settings()
+        result = transfer_batch(
+            current_estate(),
+            open_catalogue,
+            lambda name: self.open() if name == settings.name else open_store(name),
+            BatchId(UUID(str(self.batch_id))),
+            verify=self.verify,
+            delete_local=self.delete_local,
+            progress=ProgressLog(self.log, "segments"),
+            current_estate=current_estate,
+        )
+        tags = {"store": settings.name, "backend": str(settings.kind)}
+        stats.incr("reelkeeper.segments_stored", result.succeeded, tags=tags)
+        stats.incr("reelkeeper.bytes_stored", result.succeeded_bytes, tags=tags)
+        stats.incr("reelkeeper.transfers_failed", result.failed, tags=tags)
+        if result.barred:
+            raise AirflowSkipException(f"stopped after {result.succeeded} segments: {result.barred}; nothing is lost")
+        return {"succeeded": result.succeeded, "failed": result.failed, "bytes": result.succeeded_bytes}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The operators of one kind of store, and the name of their connection argument."""
+
+    conn_id_argument: str
+    set_up: type[SetUpStoreOperator]
+    check: type[CheckStoreOperator]
+    transfer: type[TransferBatchOperator]
+
+    def arguments(self, store: StoreSettings) -> dict[str, Any]:
+        """What binds one of these operators to a store: its name, connection, pool and queue."""
+        bound: dict[str, Any] = {"store": store.name, self.conn_id_argument: store.connection, "pool": store.pool}
+        return bound | ({"queue": store.queue} if store.queue else {})
+
+
+def backend_of(store: StoreSettings) -> Backend:
+    """The operators for a store: `BACKEND` of the module that is named like its kind."""
+    backend: Backend = import_module(f"reelkeeper_airflow.operators.{store.kind}").BACKEND
+    return backend

@@ -1,0 +1,58 @@
+"""How far a job is, as log lines that come now and then."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+
+class Logs(Protocol):
+    """A logger: the standard library's, or a task's own."""
+
+    def info(self, event: str, *args: object) -> None: ...
+
+
+class ProgressLog:
+    """A `Progress` that logs share, rate and the time that is left, at most every `every_seconds`, and at the end."""
+
+    def __init__(
+        self, log: Logs, what: str, *, every_seconds: float = 5.0, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """`what` is counted: "segments"."""
+        self._log, self._what, self._every, self._clock = log, what, every_seconds, clock
+        self._started = self._told = clock()
+        self._first_bytes: int | None = None
+        self._last: tuple[int, int, int, int] | None = None
+
+    def __call__(self, items_done: int, items_total: int, bytes_done: int, bytes_total: int) -> None:
+        if self._first_bytes is None:
+            self._first_bytes = bytes_done  # what an earlier try has done does not count for the rate
+        state = (items_done, items_total, bytes_done, bytes_total)
+        now = self._clock()
+        ended = items_done >= items_total and bytes_done >= bytes_total
+        if state == self._last or (not ended and now - self._told < self._every):
+            return
+        self._told, self._last = now, state
+        rate = (bytes_done - self._first_bytes) / max(now - self._started, 0.001)
+        left = f", {duration((bytes_total - bytes_done) / rate)} left" if rate and not ended else ""
+        share = bytes_done / bytes_total if bytes_total else items_done / max(items_total, 1)
+        self._log.info(
+            "%d of %d %s, %s of %s (%.0f %%), %s/s%s",
+            items_done, items_total, self._what, size(bytes_done), size(bytes_total), 100 * share, size(rate), left,
+        )  # fmt: skip
+
+
+def size(size_bytes: float) -> str:
+    """Bytes for people: '1.5 GiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: '1 h 05 min'."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
