@@ -9,8 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from demo.reaper import kill_session
 
 HOST = "127.0.0.1"
 _FIRST_PORT, _LAST_PORT = 20_000, 32_000  # below the ports that systems hand out for outgoing connections
@@ -71,6 +75,21 @@ class _Reaper:
 _reaper = _Reaper()
 
 
+@contextmanager
+def together(contexts: Sequence[AbstractContextManager[Any]]) -> Iterator[list[Any]]:
+    """Enter all at the same time, give what they give, and leave all at the same time; also when one fails to enter."""
+    with ThreadPoolExecutor(len(contexts)) as pool, ExitStack() as leaving:
+        entering = [pool.submit(context.__enter__) for context in contexts]
+        entered = [context for context, future in zip(contexts, entering, strict=True) if future.exception() is None]
+        leaving.callback(_leave, pool, entered)
+        yield [future.result() for future in entering]
+
+
+def _leave(pool: ThreadPoolExecutor, contexts: Sequence[AbstractContextManager[Any]]) -> None:
+    for left in [pool.submit(context.__exit__, None, None, None) for context in contexts]:
+        left.result()
+
+
 def log_tail(log: Path, lines: int = _LOG_TAIL_LINES) -> str:
     """The last lines of a log, for an error message."""
     text = log.read_text(errors="replace").splitlines() if log.exists() else []
@@ -83,7 +102,7 @@ def running(
     environ: Mapping[str, str] | None = None, directory: Path | None = None, user: int | None = None,
     stop_signal: signal.Signals = signal.SIGTERM, start_seconds: float = 60, stop_seconds: float = 10,
 ) -> Iterator["subprocess.Popen[bytes]"]:  # fmt: skip
-    """`command` as a process group of its own, from when it answers until the context ends.
+    """`command` as a session of its own, from when it answers until the context ends.
 
     `ready` is asked until it says True; an exception of it counts as False. StartFailed when the process ends or the
     time is over. `user` is the numeric user to run as, where we are root.
@@ -99,7 +118,7 @@ def running(
         _await(name, process, ready, log, start_seconds)
         yield process
     finally:
-        stop_group(process, stop_signal, stop_seconds)
+        _stop(process, stop_signal, stop_seconds)
         _reaper.tell(f"-{process.pid}")
 
 
@@ -127,17 +146,10 @@ def _await(
     raise StartFailed(f"{name} did not answer in {start_seconds:g} s (last error: {error!r}); {log_tail(log)}")
 
 
-def stop_group(process: "subprocess.Popen[bytes]", stop_signal: signal.Signals, stop_seconds: float) -> None:
-    """Ask the process group to end, wait for its leader, then kill what is left of the group."""
-    try:
+def _stop(process: "subprocess.Popen[bytes]", stop_signal: signal.Signals, stop_seconds: float) -> None:
+    """Ask the process group to end, wait for its leader, then kill what is left of the session."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(process.pid, stop_signal)
         process.wait(stop_seconds)
-    except subprocess.TimeoutExpired:
-        print(f"process {process.pid} did not end in {stop_seconds:g} s: killing it", file=sys.stderr)
-    except ProcessLookupError:
-        process.wait()
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # the whole group has ended
+    kill_session(process.pid)
     process.wait()

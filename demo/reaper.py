@@ -1,41 +1,78 @@
-"""Ends process groups when the process that started them dies, even by SIGKILL.
+"""Ends what a process started when that process dies, even by SIGKILL.
 
-Run as a script, without imports of ours: it reads lines from standard input, `+<pgid> <signal>` when a group starts and
-`-<pgid>` when it was ended properly. When the pipe closes its owner is gone, and what is left is stopped.
+Run as a script, without imports of ours: it reads lines from standard input, `+<pid> <signal>` when a child started and
+`-<pid>` when it was ended properly. When the pipe closes its owner is gone, and what is left is stopped. Each child
+leads a session: its descendants may found groups of their own, as Airflow's tasks do, but stay in the session.
 """
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 GRACE_SECONDS = 8.0
 
 
-def _send(groups: dict[int, int], number: int | None = None) -> None:
-    for group, own_signal in list(groups.items()):
-        try:
-            os.killpg(group, own_signal if number is None else number)
-        except (ProcessLookupError, PermissionError):
-            del groups[group]
+def session_members(leader: int) -> list[int]:
+    """The living processes of the session that `leader` founded, zombies left out."""
+    return [pid for pid in _living() if _session(pid) == leader]
+
+
+def _living() -> list[int]:
+    proc = Path("/proc")
+    if not (proc / "self" / "stat").exists():  # not Linux
+        listing = subprocess.run(["/bin/ps", "-axo", "pid=,stat="], check=True, capture_output=True, text=True)
+        rows = (line.split() for line in listing.stdout.splitlines())
+        return [int(pid) for pid, state in rows if not state.startswith("Z")]
+    living = []
+    for folder in proc.iterdir():
+        if folder.name.isdigit():
+            try:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]  # pid (any name) state …
+            except OSError:
+                continue  # it ended while we looked
+            if state != "Z":
+                living.append(int(folder.name))
+    return living
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def kill_session(leader: int) -> None:
+    """Kill all of the session, until none is left that could start another."""
+    while members := session_members(leader):
+        for pid in members:
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # our owner decides: we end when it does
-    groups: dict[int, int] = {}
+    children: dict[int, int] = {}
     for line in sys.stdin:
         word = line[1:].split()
         if line[0] == "+":
-            groups[int(word[0])] = int(word[1])
+            children[int(word[0])] = int(word[1])
         else:
-            groups.pop(int(word[0]), None)
-    _send(groups)
+            children.pop(int(word[0]), None)
+    for leader, stop_signal in children.items():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, stop_signal)
     deadline = time.monotonic() + GRACE_SECONDS
-    while groups and time.monotonic() < deadline:
+    while any(session_members(leader) for leader in children) and time.monotonic() < deadline:
         time.sleep(0.1)
-        _send(groups, 0)
-    _send(groups, signal.SIGKILL)
+    for leader in children:
+        kill_session(leader)
 
 
 if __name__ == "__main__":

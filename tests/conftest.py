@@ -26,7 +26,9 @@ _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="reelkeeper-airflow-"))
 
 # Airflow reads its configuration when it is first imported, so this stands before any test module. Nothing of the
 # developer's own estate or cloud accounts may leak in.
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "REELKEEPER_", "GOOGLE_"))]:
+_FOREIGN = ("AIRFLOW", "AWS_", "REELKEEPER_", "GOOGLE_", "GCS_", "GCP_", "MINIO_", "S3_", "STORAGE_", "POSTGRES_",
+            "PG", "CLOUD_", "ENABLE_CLOUD_", "USE_CLOUD_", "YTDLP_", "LOG_LEVEL")  # fmt: skip
+for _name in [name for name in os.environ if name.startswith(_FOREIGN) and not name.startswith("REELKEEPER_TEST_")]:
     del os.environ[_name]
 os.environ |= {
     "AIRFLOW_HOME": str(_AIRFLOW_HOME),
