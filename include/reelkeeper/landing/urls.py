@@ -1,0 +1,212 @@
+"""A landing zone that is a list of URLs, each of one video, fetched by yt-dlp.
+
+The list has one URL a line, or one JSON object with `url` and a sidecar's fields; `#` starts a comment. URLs often
+carry secrets. Rows and messages know a URL without them; the list alone has it whole.
+"""
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256 as new_sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import ValidationError
+
+from reelkeeper.errors import BucketNotFound, InvalidFootage, ObjectNotFound, ReelkeeperError, StoreUnavailable
+from reelkeeper.landing.sidecar import Sidecar
+from reelkeeper.landing.source import Fetched, Found, moment_of
+from reelkeeper.model import Key
+from reelkeeper.stores.protocols import Stats
+
+log = logging.getLogger(__name__)
+
+_SECRET = re.compile(
+    r"x-(amz|goog)-.*|sig|signature|.*token|auth|authorization|pass(word|wd)?|pwd|.*secret|api_?key|expires|policy|"
+    r"key-pair-id|googleaccessid|awsaccesskeyid",
+    re.IGNORECASE,
+)
+_SILENT = logging.Logger("yt-dlp")
+"""yt-dlp's messages hold URLs whole, so none reaches the log: what matters is in the error."""
+_SILENT.addHandler(logging.NullHandler())
+_SOCKET_TIMEOUT_SECONDS = 30
+_GONE = range(400, 500)
+_TRY_LATER = {408, 425, 429}
+
+
+class UrlLine(Sidecar):
+    """One line of the list."""
+
+    url: str
+
+    def check_file(self, name: str, size_bytes: int) -> None:
+        """The name of a download is ours, so only its size can disagree."""
+        self.check_size(size_bytes)
+
+
+class UrlSource:
+    """The videos of a list, downloaded to `folder`, where an interrupted download is taken up again."""
+
+    settles = True  # the list may be being written
+
+    def __init__(self, zone: str, url_list: Path, folder: Path | None = None, ffmpeg: Path | None = None) -> None:
+        self._zone = zone
+        self._list = url_list
+        self._folder = folder or Path(tempfile.gettempdir()) / "reelkeeper-downloads"
+        self._ffmpeg = ffmpeg
+
+    def scan(self) -> Iterator[Found]:
+        for path in self._read_list():
+            yield _found(path)
+
+    def look_again(self, found: Sequence[Found]) -> list[Found | None]:
+        now = self._read_list()
+        return [seen if seen.path in now else None for seen in found]
+
+    def look(self, path: str) -> Found | None:
+        return _found(path) if path in self._lines else None
+
+    def sidecar(self, path: str) -> Sidecar | None:
+        line = self._line(path)
+        return line if isinstance(line, UrlLine) else None
+
+    def fetch(self, path: str) -> Fetched:
+        line = self._line(path)
+        if isinstance(line, InvalidFootage):
+            raise line
+        scheme = urlsplit(line.url).scheme.lower()
+        if scheme not in ("http", "https"):
+            raise InvalidFootage(f"URL {path!r} has scheme {scheme!r}: expected http or https", code="bad_url")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        info = self._download(line.url, path)
+        file = Path(info["requested_downloads"][0]["filepath"])
+        facts = file.stat()
+        return Fetched(
+            file, file.name, facts.st_size, moment_of(facts.st_mtime_ns), None, is_temporary=True,
+            start=_start(info) or moment_of(facts.st_mtime_ns),
+        )  # fmt: skip
+
+    def discard(self, fetched: Fetched, *, finished: bool) -> None:
+        """A download that is to be tried again stays: it need not come over the network twice."""
+        if finished:
+            fetched.path.unlink(missing_ok=True)
+
+    def is_replica(self, path: str, store: Stats, key: Key) -> bool:
+        return False
+
+    def remove(self, path: str) -> None:
+        """The list is its owner's; the catalogue knows which of its lines are done."""
+
+    def quarantine_place(self, path: str) -> str | None:
+        return None
+
+    def quarantine(self, path: str, place: str) -> None:
+        raise AssertionError(f"URL {path!r} has no place in a quarantine")
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _lines(self) -> Mapping[str, UrlLine | InvalidFootage]:
+        return self._read_list()
+
+    def _line(self, path: str) -> UrlLine | InvalidFootage:
+        if path not in self._lines:
+            raise ObjectNotFound(f"landing zone {self._zone!r}: {path!r} is no longer in the list")
+        return self._lines[path]
+
+    def _read_list(self) -> Mapping[str, UrlLine | InvalidFootage]:
+        """The lines by URL without secrets."""
+        try:
+            texts = self._list.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError as exc:
+            raise BucketNotFound(f"landing zone {self._zone!r}: list {str(self._list)!r} does not exist") from exc
+        except OSError as exc:
+            raise StoreUnavailable(f"landing zone {self._zone!r}: cannot read its list: {exc.strerror}") from exc
+        lines: dict[str, UrlLine | InvalidFootage] = {}
+        for number, text in enumerate(map(str.strip, texts), start=1):
+            if text and not text.startswith("#"):
+                path, line = _parse(text, number)
+                if path in lines:
+                    log.warning("zone %r: line %d has the URL of an earlier one, left out", self._zone, number)
+                lines.setdefault(path, line)
+        return lines
+
+    def _download(self, url: str, path: str) -> Mapping[str, Any]:
+        from yt_dlp import YoutubeDL
+        from yt_dlp.utils import DownloadError
+
+        name = new_sha256(path.encode()).hexdigest()[:32]
+        options: dict[str, Any] = {
+            "cachedir": False, "outtmpl": {"default": str(self._folder / f"{name}.%(ext)s")}, "updatetime": True,
+            "noplaylist": True, "quiet": True, "noprogress": True, "no_warnings": True, "logger": _SILENT,
+            "socket_timeout": _SOCKET_TIMEOUT_SECONDS, "retries": 2, "fragment_retries": 2, "extractor_retries": 2,
+        }  # fmt: skip
+        if self._ffmpeg is not None:
+            options["ffmpeg_location"] = str(self._ffmpeg)
+        try:
+            with YoutubeDL(options) as downloader:
+                info = downloader.extract_info(url, download=False)
+                if not info or "entries" in info:
+                    raise InvalidFootage(f"URL {path!r} leads to a list: expected one video", code="bad_url")
+                done: Mapping[str, Any] = downloader.process_ie_result(info, download=True)
+                return done
+        except DownloadError as exc:
+            raise self._error(path, exc) from None  # its text, and that of its causes, may hold the URL whole
+
+    def _error(self, path: str, error: Exception) -> ReelkeeperError:
+        """By the HTTP status or the network error that lies at the bottom; else yt-dlp does not know the page."""
+        from yt_dlp.networking.exceptions import HTTPError, RequestError
+
+        cause: object = (getattr(error, "exc_info", None) or (None, error))[1]
+        while cause is not None and not isinstance(cause, RequestError):
+            cause = getattr(cause, "cause", None)
+        if isinstance(cause, HTTPError):
+            what = f"URL {path!r} answered HTTP status {cause.status}"
+            if cause.status in _GONE and cause.status not in _TRY_LATER:
+                return InvalidFootage(f"{what}: expected a video", code="unavailable")
+            return StoreUnavailable(what)
+        if cause is not None:
+            return StoreUnavailable(f"URL {path!r} did not answer ({type(cause).__name__})")
+        return InvalidFootage(f"URL {path!r} leads to no video that yt-dlp can fetch: expected one", code="bad_url")
+
+
+def without_secrets(url: str) -> str:
+    """The URL without user, password, fragment and the usual parameters of signed URLs."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    parameters = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode([(key, value) for key, value in parameters if not _SECRET.fullmatch(key)])
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def _parse(text: str, number: int) -> tuple[str, UrlLine | InvalidFootage]:
+    try:
+        line = UrlLine.model_validate_json(text) if text.startswith("{") else UrlLine(url=text)
+        return without_secrets(line.url), line
+    except (ValidationError, ValueError) as exc:
+        keys = sorted({str(part) for error in exc.errors() for part in error["loc"]}) if hasattr(exc, "errors") else []
+        name = f"line-{new_sha256(text.encode()).hexdigest()[:16]}"  # the text itself may hold a secret
+        return name, InvalidFootage(
+            f"line {number} of the list is neither a URL nor a JSON object with 'url' and a sidecar's fields"
+            + (f" (wrong: {keys})" if keys else ""),
+            code="bad_url",
+        )
+
+
+def _found(path: str) -> Found:
+    """A URL names its video: it has one version."""
+    return Found(path, 0, datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def _start(info: Mapping[str, Any]) -> datetime | None:
+    """When the page, or the server by Last-Modified, says that the video began or came to be."""
+    for key in ("timestamp", "release_timestamp"):
+        if info.get(key) is not None:
+            return datetime.fromtimestamp(info[key], UTC)
+    if re.fullmatch(r"\d{8}", info.get("upload_date") or ""):
+        return datetime.strptime(info["upload_date"], "%Y%m%d").replace(tzinfo=UTC)
+    return None
