@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 
-import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 
+from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
-from reelkeeper.errors import CatalogueUnavailable, PermanentError, ReelkeeperError, TransientError
+from reelkeeper.errors import PermanentError, ReelkeeperError, TransientError
 from reelkeeper.model import TimeRange, utc
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Change, SetsUp
@@ -49,7 +49,9 @@ def setup_estate(
 def prepare_catalogue(estate: Estate, *, connect: Callable[[], Connection], now: datetime) -> list[Change]:
     """Apply the migrations that are due, and make the partitions from last month to three months ahead."""
     schema = estate.catalogue.db_schema
-    with closing(connect_to_catalogue(connect)) as connection:
+    with mapped(schema):
+        connection = connect()
+    with closing(connection):
         made = [f"migration {migration.name}" for migration in upgrade(connection, schema)]
         made += [f"partition {name}" for name in ensure_partitions(connection, schema, partitions_needed(now))]
         connection.commit()
@@ -61,14 +63,6 @@ def partitions_needed(now: datetime) -> TimeRange:
     """From the start of last month to the end of the third month from now."""
     now = utc(now)
     return TimeRange(_month(now, -1), _month(now, MONTHS_AHEAD + 1))
-
-
-def connect_to_catalogue(connect: Callable[[], Connection]) -> Connection:
-    """A connection. CatalogueUnavailable when there is none to be had."""
-    try:
-        return connect()
-    except psycopg2.OperationalError as exc:
-        raise CatalogueUnavailable(f"cannot connect to the catalogue: {str(exc).strip()}") from exc
 
 
 def _month(moment: datetime, months: int) -> datetime:

@@ -55,7 +55,7 @@ def read_estate(path: Path | None = None, environ: Mapping[str, str] = os.enviro
         problems.append(Problem(dotted(location, document), expected, text, origins.of(location)))
     if problems or estate is None:
         raise InvalidEstate(f"estate {str(path)!r} cannot be used", problems)
-    places = {dotted(location, document): variable for location, variable in origins.variables.items()}
+    places = {dotted(location): variable for location, variable in origins.variables.items()}
     return LoadedEstate(estate, path, places, tuple(overrides.notes))
 
 

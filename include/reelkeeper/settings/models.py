@@ -40,7 +40,7 @@ class Section(BaseModel):
 
 
 class StoreSettings(Section):
-    """One store: a named place that holds objects. Which keys a kind needs is checked in `_fits_kind`."""
+    """A named place that holds objects. One of kind filesystem needs `root`, one of kind minio, s3 or gcs `bucket`."""
 
     name: Name
     """What the catalogue, the pools and the other sections call it. Never change it once footage is in it."""

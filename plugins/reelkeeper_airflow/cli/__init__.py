@@ -1,0 +1,55 @@
+"""The command line `reelkeeper`. What a command needs is imported when it runs: help is there at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reelkeeper_airflow.cli.cameras import cameras
+from reelkeeper_airflow.cli.database import db
+from reelkeeper_airflow.cli.doctor import doctor
+from reelkeeper_airflow.cli.estate import estate
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """Errors that a person can act on are one message and exit code 1, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from reelkeeper.errors import ReelkeeperError
+
+        try:
+            return super().invoke(ctx)
+        except ReelkeeperError as exc:
+            raise click.ClickException(str(exc)) from exc
+        except Exception as exc:
+            # PostgreSQL refuses what its user may not do: a matter of rights, not a bug.
+            if (psycopg2 := sys.modules.get("psycopg2")) and isinstance(exc, psycopg2.Error):
+                raise click.ClickException(f"the catalogue refused: {str(exc).strip()}") from exc
+            raise
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reelkeeper")
+@click.option(
+    "--estate",
+    "estate_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The estate's configuration; by default $REELKEEPER_ESTATE, or else ./estate.toml.",
+)
+def main(estate_file: Path | None) -> None:
+    """Operate an estate of recorded video."""
+    if estate_file is not None:
+        os.environ["REELKEEPER_ESTATE"] = str(estate_file)
+    # As Airflow's own commands do: outside a task, connections come from the environment, the secrets backend and
+    # Airflow's database. Without it, the database would be left out.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+
+main.add_command(cameras)
+main.add_command(db)
+main.add_command(doctor)
+main.add_command(estate)

@@ -1,0 +1,57 @@
+"""`reelkeeper estate`: the configuration."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+
+@click.group()
+def estate() -> None:
+    """The estate's configuration."""
+
+
+@estate.command()
+def show() -> None:
+    """Print the configuration in effect, as TOML, and where each overridden value came from."""
+    from reelkeeper.settings import read_estate
+
+    loaded = read_estate()
+    click.echo(f"# {loaded.path}")
+    values = loaded.estate.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for line in _toml(values, loaded.overrides):
+        click.echo(line)
+    for note in loaded.notes:
+        click.echo(f"# {note}")
+
+
+@estate.command()
+def reference() -> None:
+    """Print docs/configuration.md: every key and variable, as this version knows them."""
+    from reelkeeper.settings.reference import configuration_reference
+
+    click.echo(configuration_reference(), nl=False)
+
+
+def _toml(values: Mapping[str, Any], overrides: Mapping[str, str]) -> Iterator[str]:
+    """The estate as TOML: plain keys first, then tables and arrays of tables."""
+    yield from _keys(values, "", overrides)
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ("", f"[{name}]", *_keys(value, f"{name}.", overrides))
+        elif isinstance(value, list):
+            for index, row in enumerate(value):
+                added = _from(overrides.get(f"{name}[{index}]"))
+                yield from ("", f"[[{name}]]{added}", *_keys(row, f"{name}[{index}].", overrides))
+
+
+def _keys(values: Mapping[str, Any], prefix: str, overrides: Mapping[str, str]) -> Iterator[str]:
+    for name, value in values.items():
+        is_table = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(row, dict) for row in value))
+        if not is_table:
+            yield f"{name} = {json.dumps(value, ensure_ascii=False)}{_from(overrides.get(prefix + name))}"
+
+
+def _from(variable: str | None) -> str:
+    return f"  # from {variable}" if variable else ""
