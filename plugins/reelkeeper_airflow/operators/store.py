@@ -11,6 +11,7 @@ from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import BatchId, StoreKind
 from reelkeeper.settings import StoreSettings
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.hooks.environment import truth
 
 if TYPE_CHECKING:
     from reelkeeper.stores.protocols import Store
@@ -103,7 +104,7 @@ class TransferBatchOperator(StoreOperator):
 
     template_fields: Sequence[str] = ("store", "batch_id", "verify", "delete_local")
 
-    def __init__(self, *, batch_id: str, verify: Any = None, delete_local: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, batch_id: str, verify: Any = None, delete_local: bool | str = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id
         self.verify = verify
@@ -115,7 +116,7 @@ class TransferBatchOperator(StoreOperator):
         from airflow.sdk.exceptions import AirflowSkipException
         from airflow.sdk.observability import stats
 
-        from reelkeeper.migration_batch import transfer_batch
+        from reelkeeper.migrate import transfer_batch
         from reelkeeper_airflow.progress import ProgressLog
 
         settings = self.settings()
@@ -125,7 +126,7 @@ class TransferBatchOperator(StoreOperator):
             lambda name: self.open() if name == settings.name else open_store(name),
             BatchId(UUID(str(self.batch_id))),
             verify=self.verify,
-            delete_local=self.delete_local,
+            delete_local=truth(self.delete_local, name="delete_local"),
             progress=ProgressLog(self.log, "segments"),
             current_estate=current_estate,
         )
@@ -133,9 +134,11 @@ class TransferBatchOperator(StoreOperator):
         stats.incr("reelkeeper.segments_stored", result.succeeded, tags=tags)
         stats.incr("reelkeeper.bytes_stored", result.succeeded_bytes, tags=tags)
         stats.incr("reelkeeper.transfers_failed", result.failed, tags=tags)
+        counts = {"succeeded": result.succeeded, "failed": result.failed, "bytes": result.succeeded_bytes}
         if result.barred:
+            context["ti"].xcom_push("return_value", counts | {"stopped": 1})  # the gate must know of it
             raise AirflowSkipException(f"stopped after {result.succeeded} segments: {result.barred}; nothing is lost")
-        return {"succeeded": result.succeeded, "failed": result.failed, "bytes": result.succeeded_bytes}
+        return counts | {"stopped": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +150,15 @@ class Backend:
     check: type[CheckStoreOperator]
     transfer: type[TransferBatchOperator]
 
-    def arguments(self, store: StoreSettings) -> dict[str, Any]:
-        """What binds one of these operators to a store: its name, connection, pool and queue."""
-        bound: dict[str, Any] = {"store": store.name, self.conn_id_argument: store.connection, "pool": store.pool}
-        return bound | ({"queue": store.queue} if store.queue else {})
+    def bound_to(self, store: StoreSettings) -> dict[str, Any]:
+        """The arguments that bind one of these operators to a store."""
+        return {"store": store.name, self.conn_id_argument: store.connection}
+
+
+def placed_at(store: StoreSettings, *others: StoreSettings) -> dict[str, Any]:
+    """Where a task on a store runs: in the store's pool, on a worker that can see it and the other stores."""
+    queue = next((each.queue for each in (store, *others) if each.queue), None)
+    return {"pool": store.pool} | ({"queue": queue} if queue else {})
 
 
 def backend_of(store: StoreSettings) -> Backend:

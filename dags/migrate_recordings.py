@@ -1,0 +1,117 @@
+"""Copy to the cloud the segments that the rollout wants there, verified, an hour of history at a time.
+
+Runs hourly; the run of an hour waits until the hour is `migration.older_than_minutes` past, then takes exactly the
+segments that started in it, and those that were requested since (read locally, come late, fallen back at ingest). Each
+copy's bytes are proved before it counts. The local copy gets its retirement date, `migration.local_retention_days`
+later, and is not touched here.
+
+**Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
+
+**By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage:
+`{"percentage": 25}`, or, for one month, a look first:
+`{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z", "dry_run": true}`.
+
+**Over a year**: `airflow backfill create --dag-id migrate_recordings --from-date 2025-01-01 --to-date 2026-01-01
+--max-active-runs 8`. Each run takes its own hour, once, in any order. After an outage of the scheduler, or a pause, do
+the same for the hours that were missed.
+
+**Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops between two
+segments; the tasks are skipped and say why. Nothing is lost, and reads come from local.
+
+**Recover**: a failed run is safe to clear and run again; it finds what it has copied. The gate's message says what was
+measured and what was allowed; `service unavailable` needs a person (`reelkeeper doctor` tells the cure).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, Param, TaskGroup, TriggerRule, chain, dag
+
+from reelkeeper_airflow.estate import current_estate
+from reelkeeper_airflow.failures import TASK_DEFAULTS
+from reelkeeper_airflow.operators.migrate import (
+    MigrationGateOperator,
+    PlanMigrationOperator,
+    SummariseMigrationOperator,
+    VerifyBatchOperator,
+    VerifySegmentOperator,
+)
+from reelkeeper_airflow.operators.store import backend_of, placed_at
+
+ESTATE = current_estate()
+LOCAL = ESTATE.store(ESTATE.placement.local_store)
+STORES = [store.name for store in ESTATE.stores]
+NAME: dict[str, Any] = {"type": ["null", "string"], "enum": [None, *STORES]}
+TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
+PARAMS = {
+    "percentage": Param(None, "Share of segments that go to the cloud: 25 means 25 %. Empty: the rollout's.",
+                        type=["null", "number"], minimum=0, maximum=100),
+    "start_time": Param(None, "Only segments that start at this time or later. Empty: all history. A scheduled run and "
+                        "one of a backfill take their own hour.", **TIME),
+    "end_time": Param(None, "Only segments that start before this time. Empty: until now.", **TIME),
+    "source": Param(None, "Store to copy from. Empty: the local store.", **NAME),
+    "destination": Param(None, "Store to copy to. Empty: the cloud store.", **NAME),
+    "dry_run": Param(False, "Only count what would be copied.", type="boolean"),
+    "batch_size": Param(None, "Most segments of one task. Empty: as in estate.toml.",
+                        type=["null", "integer"], minimum=1, maximum=100_000),
+    "delete_local": Param(True, "Whether the local copies get their retirement date, or stay for good. This run "
+                          "deletes none.", type="boolean"),
+    "older_than_minutes": Param(None, "Only segments that ended at least so long ago. Empty: as in estate.toml.",
+                                type=["null", "integer"], minimum=0),
+    "verify": Param(None, "Id of a segment whose copies are read whole and compared with the catalogue; nothing is "
+                    "copied then.", type=["null", "string"], pattern="^[0-9a-fA-F-]{36}$"),
+}  # fmt: skip
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    start_date=datetime(2000, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=4 + ESTATE.migration.older_than_minutes // 60,  # those that wait for their hour to age are active
+    params=PARAMS,
+    render_template_as_native_obj=True,
+    default_args=TASK_DEFAULTS,
+    doc_md=__doc__,
+    tags=["reelkeeper", "migration"],
+    owner_links={"reelkeeper": "https://github.com/reelkeeper/reelkeeper"},
+)
+def migrate_recordings() -> None:
+    plan_ids = {name: f"to_{name}.plan" for name in STORES}
+    summary = SummariseMigrationOperator(task_id="summary", plans=plan_ids).as_teardown()
+    VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}") >> summary
+    for store in ESTATE.stores:
+        backend = backend_of(store)
+        with TaskGroup(f"to_{store.name}", tooltip=f"copy to store {store.name!r}"):
+            plan = PlanMigrationOperator(
+                task_id="plan",
+                store=store.name,
+                destination="{{ params.destination }}",
+                source="{{ params.source }}",
+                percentage="{{ params.percentage }}",
+                start_time="{{ params.start_time }}",
+                end_time="{{ params.end_time }}",
+                batch_size="{{ params.batch_size }}",
+                older_than_minutes="{{ params.older_than_minutes }}",
+                is_dry_run="{{ params.dry_run }}",
+                only_verify="{{ params.verify }}",
+            )
+            transfer = backend.transfer.partial(
+                task_id="transfer",
+                delete_local="{{ params.delete_local }}",
+                **backend.bound_to(store),
+                **placed_at(store, LOCAL),
+            ).expand(batch_id=plan.output)
+            verify = VerifyBatchOperator.partial(
+                task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **placed_at(store)
+            ).expand(batch_id=plan.output)
+            gate = MigrationGateOperator(
+                task_id="gate",
+                batch_ids=plan.output,
+                transferred=transfer.output,
+                verified=verify.output,
+                trigger_rule=TriggerRule.ALL_DONE,
+            )
+        chain(plan, transfer, verify, gate, summary)
+
+
+migrate_recordings()

@@ -1,0 +1,283 @@
+"""The tasks of a migration, except the copying, which is each backend's own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from reelkeeper.errors import ConfigurationError, GateFailed
+from reelkeeper.model import BatchId, SegmentId, TimeRange
+from reelkeeper.policy.rollout import Percentage
+from reelkeeper_airflow.assets import REPLICAS
+from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.progress import size
+
+if TYPE_CHECKING:
+    from reelkeeper.migrate import MigrationPlan
+
+_ITS_INTERVAL = ("scheduled", "backfill")
+"""The types of run whose data interval is their work; another run takes the range that it was given."""
+
+
+class PlanMigrationOperator(BaseOperator):
+    """Puts the segments that the rollout wants in one store into batches, and returns the batches' ids.
+
+    A scheduled run takes the segments that start in its data interval, and those that were requested; one of a backfill
+    takes exactly its interval; any other takes the range that it is given, or all history and the requests. When the
+    interval is not `older_than` past, the task waits in the triggerer, without a slot. Skipped, with an empty list of
+    ids, when the estate's mode forbids the cloud. XCom `counts` has segments, bytes, and what is left for later runs.
+
+    :param store: the destination that this task plans for
+    :param destination: the run's destination; None: the estate's cloud store. Where it is another one, nothing is done
+    :param source: where the copies come from; None: the estate's local store
+    :param percentage: share of segments, 0 to 100; None: the rollout's
+    :param start_time: first start of segments, ISO 8601; None: ever
+    :param end_time: their starts lie before this; None: now
+    :param older_than_minutes: None: as in estate.toml
+    :param is_dry_run: count, and change nothing
+    :param only_verify: a segment id for `VerifySegmentOperator`; with one, nothing is planned
+    """
+
+    template_fields: Sequence[str] = (
+        "store", "destination", "source", "percentage", "start_time", "end_time", "batch_size", "older_than_minutes",
+        "is_dry_run", "only_verify",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        store: str,
+        destination: str | None = None,
+        source: str | None = None,
+        percentage: float | str | None = None,
+        start_time: str | None = None,
+        end_time: str | None = None,
+        batch_size: int | str | None = None,
+        older_than_minutes: int | str | None = None,
+        is_dry_run: bool | str = False,
+        only_verify: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.destination = destination
+        self.source = source
+        self.percentage = percentage
+        self.start_time = start_time
+        self.end_time = end_time
+        self.batch_size = batch_size
+        self.older_than_minutes = older_than_minutes
+        self.is_dry_run = is_dry_run
+        self.only_verify = only_verify
+
+    def execute(self, context: Context, event: Any = None) -> list[str]:
+        from reelkeeper.migrate import plan_migration
+
+        estate = current_estate()
+        if self.only_verify or (self.destination or estate.placement.cloud_store) != self.store:
+            self.log.info("nothing to plan for store %r in this run", self.store)
+            return []
+        run_type = str(context["dag_run"].run_type)
+        if run_type in _ITS_INTERVAL:
+            interval: TimeRange | None = self._await_interval(context)
+        else:
+            interval = self._given_range()
+        with open_catalogue() as catalogue:
+            plan = plan_migration(
+                estate,
+                catalogue,
+                run_id=context["dag_run"].run_id,
+                interval=interval,
+                source=self.source,
+                destination=self.store,
+                percentage=None if self.percentage is None else Percentage.of(self.percentage),
+                batch_size=None if self.batch_size is None else int(self.batch_size),
+                # The interval is old enough by now. Its last segment may have ended after it, and belongs here as well.
+                older_than=timedelta(0) if run_type in _ITS_INTERVAL else self._older_than(),
+                include_requests=run_type == "scheduled" or interval is None,
+                dry_run=truth(self.is_dry_run, name="dry_run"),
+            )
+        return self._told(plan, interval, context)
+
+    def _await_interval(self, context: Context) -> TimeRange:
+        """The run's data interval, once it is old enough: until then the task defers."""
+        start, end = context["dag_run"].data_interval_start, context["dag_run"].data_interval_end
+        if start is None or end is None:
+            raise ConfigurationError(
+                f"run {context['dag_run'].run_id!r} has no data interval: expected the timetable to give one"
+            )
+        due = end + self._older_than()
+        if due > datetime.now(UTC):
+            from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+            self.log.info("waiting until %s: the interval's segments must be %s old", due, self._older_than())
+            self.defer(trigger=DateTimeTrigger(moment=due), method_name="execute")
+        return TimeRange(start, end)
+
+    def _older_than(self) -> timedelta:
+        minutes = self.older_than_minutes
+        return timedelta(minutes=current_estate().migration.older_than_minutes if minutes is None else int(minutes))
+
+    def _given_range(self) -> TimeRange | None:
+        if not self.start_time and not self.end_time:
+            return None
+        start = datetime.fromisoformat(self.start_time) if self.start_time else datetime(1970, 1, 1, tzinfo=UTC)
+        end = datetime.fromisoformat(self.end_time) if self.end_time else datetime.now(UTC)
+        try:
+            return TimeRange(start, end)
+        except ValueError as exc:
+            raise ConfigurationError(f"start_time {self.start_time!r}, end_time {self.end_time!r}: {exc}") from exc
+
+    def _told(self, plan: "MigrationPlan", interval: TimeRange | None, context: Context) -> list[str]:
+        counts = {"segments": plan.segments, "bytes": plan.size_bytes, "left": plan.left_segments}
+        context["ti"].xcom_push("counts", counts | {"dry_run": int(plan.dry_run)})
+        if plan.barred:
+            context["ti"].xcom_push("return_value", [])
+            raise AirflowSkipException(plan.barred)
+        self.log.info(
+            "%s %d segments, %s, from store %r to %r at %s, %s, in %d batches; %d more are left for later runs",
+            "would copy" if plan.dry_run else "to copy:", plan.segments, size(plan.size_bytes), plan.source,
+            plan.destination, plan.percentage, f"[{interval.start}, {interval.end})" if interval else "all history",
+            len(plan.batches), plan.left_segments,
+        )  # fmt: skip
+        return [str(batch.id) for batch in plan.batches]
+
+
+class VerifyBatchOperator(BaseOperator):
+    """Looks, apart from the copying, whether what a batch claims to have made is in the store. Returns counts.
+
+    :param batch_id: of a batch that was transferred
+    """
+
+    template_fields: Sequence[str] = ("batch_id",)
+
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from reelkeeper.migrate import verify_batch
+
+        found = verify_batch(current_estate(), open_catalogue, open_store, BatchId(UUID(str(self.batch_id))))
+        self.log.info("%d replicas are as recorded, %d are not", found.verified, found.unverified)
+        return {"verified": found.verified, "unverified": found.unverified, "bytes": found.verified_bytes}
+
+
+class MigrationGateOperator(BaseOperator):
+    """Lets a migration to one store pass when it did what it set out to do; else GateFailed, with measure and bound.
+
+    Runs whatever became of the tasks before it. Skipped when nothing was planned. The event of asset `replicas` has the
+    counts.
+
+    :param batch_ids: what `PlanMigrationOperator` returned; None: it failed
+    :param transferred: what the batches' `TransferBatchOperator` returned
+    :param verified: what the batches' `VerifyBatchOperator` returned
+    """
+
+    template_fields: Sequence[str] = ("batch_ids", "transferred", "verified")
+
+    def __init__(self, *, batch_ids: Any, transferred: Any, verified: Any, **kwargs: Any) -> None:
+        super().__init__(outlets=[REPLICAS], **kwargs)
+        self.batch_ids = batch_ids
+        self.transferred = transferred
+        self.verified = verified
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from reelkeeper.migrate import gate
+
+        if self.batch_ids is None:
+            raise GateFailed("the plan did not finish: expected the ids of its batches")
+        batch_ids = [BatchId(UUID(str(batch_id))) for batch_id in self.batch_ids]
+        if not batch_ids:
+            raise AirflowSkipException("nothing was planned")
+        verified = _counts(self.verified)
+        if len(verified) < len(batch_ids):
+            raise GateFailed(f"{len(verified)} of {len(batch_ids)} batches were verified: expected all")
+        with open_catalogue() as catalogue:
+            counts = gate(
+                current_estate(),
+                catalogue,
+                batch_ids,
+                unverified=sum(found["unverified"] for found in verified),
+                stopped=any(done.get("stopped") for done in _counts(self.transferred)),
+            )
+        told = {"done": counts.done, "failed": counts.failed, "open": counts.pending + counts.claimed,
+                "bytes": counts.bytes_done}  # fmt: skip
+        context["outlet_events"][REPLICAS].extra.update(told)
+        return told
+
+
+class SummariseMigrationOperator(BaseOperator):
+    """Tells people how a run ended, whatever became of it: a table in the log. Returns its counts.
+
+    :param plans: task id of each store's plan
+    """
+
+    def __init__(self, *, plans: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plans = plans
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from reelkeeper.migrate import summarise
+
+        run_id = context["dag_run"].run_id
+        for store, task_id in self.plans.items():
+            planned = context["ti"].xcom_pull(task_ids=task_id, key="counts")
+            if planned and planned["dry_run"]:
+                self.log.info("dry run: %d segments, %s, would go to store %r", planned["segments"],
+                              size(planned["bytes"]), store)  # fmt: skip
+        with open_catalogue() as catalogue:
+            batches = catalogue.transfers.batches("migrate", run_id)
+            summary = summarise(catalogue, [batch.id for batch in batches])
+        counts = summary.counts
+        unfinished = counts.pending + counts.claimed
+        lines = [
+            f"run {run_id}: {len(batches)} batches",
+            "| store | segments | bytes |",
+            "|---|---:|---:|",
+            *(f"| {batch.store} | {batch.item_count} | {size(batch.size_bytes)} |" for batch in batches),
+            f"copied {counts.done} segments, {size(counts.bytes_done)}; failed {counts.failed}; open {unfinished}",
+            *(f"failed: segment {each.segment_id}: {each.error_code}: {each.error}" for each in summary.failures),
+        ]
+        for line in lines:
+            self.log.info("%s", line)
+        return {"batches": len(batches), "done": counts.done, "failed": counts.failed, "open": unfinished,
+                "bytes": counts.bytes_done}  # fmt: skip
+
+
+class VerifySegmentOperator(BaseOperator):
+    """Reads every replica of one segment whole and compares it with the catalogue. Skipped without a segment.
+
+    Returns how many replicas are right. GateFailed when one is not.
+
+    :param segment_id: which one; None: none
+    """
+
+    template_fields: Sequence[str] = ("segment_id",)
+
+    def __init__(self, *, segment_id: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.segment_id = segment_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from reelkeeper.migrate import verify_segment
+
+        if not self.segment_id:
+            raise AirflowSkipException("no segment was named to be verified")
+        with open_catalogue() as catalogue:
+            findings = verify_segment(catalogue, open_store, SegmentId(UUID(str(self.segment_id))))
+        for finding in findings:
+            self.log.info("store %r, %s: %s", finding.replica.store, finding.replica.path, finding.error or "verified")
+        if wrong := [finding for finding in findings if finding.error]:
+            raise GateFailed(f"{len(wrong)} of {len(findings)} replicas of segment {self.segment_id!r} are not right: "
+                             f"{'; '.join(f'{each.replica.store}: {each.error}' for each in wrong)}")  # fmt: skip
+        return {"verified": len(findings)}
+
+
+def _counts(results: Iterable[dict[str, int] | None] | None) -> list[dict[str, int]]:
+    """What the mapped tasks returned; a task that failed returned nothing."""
+    return [result for result in results or () if result]
