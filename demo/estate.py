@@ -1,11 +1,9 @@
 """The embedded estate: all servers of one folder, and the environment that points Airflow at them."""
 
 import base64
-import fcntl
 import json
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from demo.postgres import PostgresServer, postgres, remove_data
+from demo.postgres import PostgresServer, postgres
 from demo.processes import together
 from demo.servers import GcsServer, S3Server, gcs_emulator, moto, seaweedfs
 
@@ -62,10 +60,6 @@ at_ingest = "local"
 [rollout]
 percentage = 0
 """
-
-
-class InUse(RuntimeError):
-    """Another process runs the estate of this folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,34 +129,6 @@ def passed_on() -> dict[str, str]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. InUse when another process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise InUse(f"estate {str(folder)!r} is in use by process {owner(folder)}: expected a stopped one") from exc
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
-def owner(folder: Path) -> int | None:
-    """The process that holds the folder's lock, None when none does."""
-    path = folder / "lock"
-    if not path.exists():
-        return None
-    with path.open("r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(lock.read() or 0)
-    return None
-
-
-@contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
     """Start PostgreSQL with its two databases and the three object stores; write the estate's settings."""
     starting = [postgres(folder / "postgres", durable=True), seaweedfs(folder / "seaweedfs"), moto(folder / "moto"),
@@ -175,12 +141,6 @@ def servers(folder: Path) -> Iterator[Servers]:
             path.mkdir(exist_ok=True)
         made.settings.write_text(_ESTATE_TOML.format(folder=folder, region=cloud.region))
         yield made
-
-
-def remove(folder: Path) -> None:
-    """Remove a stopped estate's files, those outside its folder too."""
-    remove_data(folder / "postgres")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _secrets(path: Path) -> Mapping[str, str]:

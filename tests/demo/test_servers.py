@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from demo.folders import elsewhere, remove
 from demo.postgres import postgres
 from demo.processes import StartFailed, free_ports, running
 from demo.servers import PostgresServer, S3Server
@@ -73,13 +74,16 @@ def test_postgres_wants_its_password(postgres: PostgresServer) -> None:
 
 
 def test_durable_postgres_keeps_its_data(tmp_path: Path) -> None:
-    for _ in range(2):
-        with postgres(tmp_path, durable=True) as server:
-            server.create_database("kept")
-    from demo.postgres import remove_data
-
-    remove_data(tmp_path)
-    assert not (tmp_path / "postgres.elsewhere").exists()
+    directory = tmp_path / "estate" / "postgres"
+    with postgres(directory, durable=True) as server:
+        server.create_database("kept")
+    with postgres(directory, durable=True) as server:
+        psycopg2.connect(server.dsn("kept")).close()
+    outside = elsewhere(tmp_path / "estate" / "postgres")
+    home = Path(outside.read_text()) if outside.exists() else None
+    remove(tmp_path / "estate")
+    assert not (tmp_path / "estate").exists()
+    assert home is None or not home.exists()
 
 
 def test_two_s3_servers_keep_apart(seaweedfs: S3Server, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""The commands behind `make demo`, `make up` and `make down`."""
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import time
+
+import click
+from rich.console import Console
+
+from demo.airflow import ADMIN, Api
+from demo.estate import ROOT
+from demo.folders import locked, owner, remove, stop
+from demo.main_job import Job, run, started
+from demo.processes import log_tail
+
+ESTATES = ROOT / ".estate"
+UP = ESTATES / "up"
+_UP_SECONDS = 300
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    # So that every context ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+
+
+@main.command("run")
+def run_command() -> None:
+    """Run the main job on an estate of its own, from start to proof, and leave nothing behind."""
+    console = Console()
+    _sweep()
+    folder = ESTATES / f"demo-{secrets.token_hex(4)}"
+    proved = False
+    try:
+        with locked(folder):
+            proved = run(folder, console)
+    except RuntimeError as exc:  # a server or a task failed, and its message tells all
+        console.print(f"✗ {exc}", markup=False, highlight=False)
+    finally:
+        if proved:
+            remove(folder)
+        else:
+            console.print(f"files and logs stay in {folder} until the next run", highlight=False)
+    sys.exit(not proved)
+
+
+@main.command("up")
+def up_command() -> None:
+    """Start an estate that stays, with footage in its landing zone, and print where it is."""
+    if owner(UP) is None:
+        _spawn()
+    ready = json.loads((UP / "ready.json").read_text())
+    print(f"Airflow    {ready['url']}   user {ADMIN!r}, password {ready['password']!r}")
+    print(f"Settings   {UP / 'estate.toml'}")
+    print(f"Recordings {UP / 'landing'}: trigger ingest_recordings, then migrate_recordings; `make down` stops all")
+
+
+def _spawn() -> None:
+    UP.mkdir(parents=True, exist_ok=True)
+    ready, log = UP / "ready.json", UP / "estate.log"
+    ready.unlink(missing_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, "-m", "demo", "serve"], cwd=ROOT, stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=output, start_new_session=True)  # fmt: skip
+    deadline = time.monotonic() + _UP_SECONDS
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop(UP)
+            raise click.ClickException(f"the estate did not start; {log_tail(log)}")
+        time.sleep(0.2)
+
+
+@main.command("serve")
+def serve_command() -> None:
+    """Run the estate of `up` in the foreground, until a signal."""
+    console = Console()
+    recorded = UP / "recorded"  # a second start leaves the landing zone alone
+    with locked(UP), started(UP, console, footage=not recorded.exists()) as (estate, flow, _), Api(flow) as api:
+        recorded.touch()
+        Job(estate, api, console).set_up()
+        ready = UP / "ready.json"
+        half = UP / "ready.json.half"
+        half.touch(mode=0o600)
+        half.write_text(json.dumps({"url": flow.url, "password": estate.secrets["admin_password"]}))
+        half.rename(ready)
+        try:
+            while True:
+                signal.pause()
+        finally:
+            ready.unlink()
+
+
+@main.command("down")
+def down_command() -> None:
+    """Stop the estate of `up`; its files stay for the next time."""
+    print("stopped" if stop(UP) else "no estate is up")
+
+
+def _sweep() -> None:
+    """Remove what earlier runs left that failed or were killed, a minute after their start at the earliest."""
+    for folder in ESTATES.glob("demo-*"):
+        if owner(folder) is None and time.time() - folder.stat().st_mtime > 60:
+            remove(folder)
+
+
+if __name__ == "__main__":
+    main()
