@@ -6,9 +6,18 @@ row goes away so that the next scan sees it anew.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from reelkeeper.catalogue.records import Batch, LandingCounts, LandingFile, Quarantined, StoredSegment
-from reelkeeper.catalogue.session import Session
+from reelkeeper.catalogue.mapping import batch_of, camera_of, replica_of, segment_of
+from reelkeeper.catalogue.records import (
+    Batch,
+    LandingCounts,
+    LandingFile,
+    LandingState,
+    Quarantined,
+    StoredSegment,
+)
+from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import BatchId, SegmentId
 
 STALE_AFTER = timedelta(hours=1)
@@ -23,7 +32,8 @@ class Landing:
 
     def known(self, zone: str, paths: Sequence[str]) -> dict[str, LandingFile]:
         """What is known of these paths of a zone. A scan asks for all its paths at once: 100,000 are fine."""
-        raise NotImplementedError
+        rows = self._session.rows("known_landing_files", zone=zone, paths=list(paths))
+        return {row.path: _file_of(row) for row in rows}
 
     def plan(
         self,
@@ -44,37 +54,90 @@ class Landing:
         does not fit stays unknown, for the next. A batch has at most `batch_files` files and, unless a single file is
         larger, `batch_bytes` bytes.
         """
-        raise NotImplementedError
+        with self._session.transaction():
+            self._session.rows("lock_planning", what=f"landing zone {zone}")
+            room = max_batches - len(self._open_batches(run_id, zone))
+            if files and room > 0:
+                self._session.execute(
+                    "plan_landing_batches",
+                    run_id=run_id,
+                    zone=zone,
+                    rows=_rows(files),
+                    batch_files=batch_files,
+                    batch_bytes=batch_bytes,
+                    max_batches=room,
+                    stale_after=stale_after,
+                )
+            return self._open_batches(run_id, zone)
 
     def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[LandingFile]:
         """Up to `limit` open files of a batch, for this worker alone until the lease ends. Empty: none is left.
 
         Files whose lease has ended are claimed anew.
         """
-        raise NotImplementedError
+        rows = self._session.rows("claim_landing_files", batch_id=batch_id, limit=limit, lease=lease)
+        return sorted((_file_of(row) for row in rows), key=lambda file: (file.modified_at, file.path))
 
     def extend(self, batch_id: BatchId, files: Sequence[LandingFile], lease: timedelta) -> int:
         """Renew the lease of claimed files, from now. How many of them are still this batch's and claimed."""
-        raise NotImplementedError
+        return self._session.execute("extend_landing_claims", batch_id=batch_id, rows=_rows(files), lease=lease)
 
     def finish_quarantined(self, batch_id: BatchId, quarantined: Sequence[Quarantined]) -> None:
         """Record files that cannot become segments, with the reason."""
-        raise NotImplementedError
+        rows = [
+            _row(item.file)
+            | {
+                "state": LandingState.QUARANTINED,
+                "reason_code": item.reason_code,
+                "reason": item.reason,
+                "moved_to": item.moved_to,
+            }
+            for item in quarantined
+        ]
+        self._session.execute("finish_landing_files", batch_id=batch_id, rows=Rows(rows))
 
     def finish_duplicates(
         self, batch_id: BatchId, duplicates: Sequence[tuple[LandingFile, SegmentId, datetime]]
     ) -> None:
         """Record files whose segment (id, start time) is there already, with the same bytes."""
-        raise NotImplementedError
+        rows = [
+            _row(file) | {"state": LandingState.DUPLICATE, "segment_id": segment_id, "start_time": start_time}
+            for file, segment_id, start_time in duplicates
+        ]
+        self._session.execute("finish_landing_files", batch_id=batch_id, rows=Rows(rows))
 
     def release(self, batch_id: BatchId, files: Sequence[LandingFile]) -> None:
         """Forget open files of a batch (deferred, or to be tried again): the next scan sees them anew."""
-        raise NotImplementedError
+        self._session.execute("release_landing_files", batch_id=batch_id, rows=_rows(files))
 
     def counts(self, batch_ids: Sequence[BatchId]) -> LandingCounts:
         """How far the batches are, together."""
-        raise NotImplementedError
+        return LandingCounts(*self._session.row("landing_counts", batch_ids=list(batch_ids)))
 
     def batch_segments(self, batch_id: BatchId) -> list[StoredSegment]:
         """The segments that a batch ingested and that have a replica to read, by start time."""
-        raise NotImplementedError
+        return stored_segments(self._session, batch_id, without_thumbnail=False)
+
+    def _open_batches(self, run_id: str, zone: str) -> list[Batch]:
+        return [batch_of(row) for row in self._session.rows("open_landing_batches", run_id=run_id, zone=zone)]
+
+
+def stored_segments(session: Session, batch_id: BatchId, *, without_thumbnail: bool) -> list[StoredSegment]:
+    """The readable segments that a batch ingested, by start time; on demand only those that lack a thumbnail."""
+    rows = session.rows("segments_of_landing_batch", batch_id=batch_id, without_thumbnail=without_thumbnail)
+    return [
+        StoredSegment(segment_of(row), camera_of(row, row.camera_id), replica_of(row, SegmentId(row.id)))
+        for row in rows
+    ]
+
+
+def _file_of(row: Any) -> LandingFile:
+    return LandingFile(row.zone, row.path, row.size_bytes, row.modified_at, LandingState(row.state))
+
+
+def _row(file: LandingFile) -> dict[str, object]:
+    return {"zone": file.zone, "path": file.path, "size_bytes": file.size_bytes, "modified_at": file.modified_at}
+
+
+def _rows(files: Sequence[LandingFile]) -> Rows:
+    return Rows([_row(file) for file in files])

@@ -109,7 +109,7 @@ def _applied(cursor: Cursor) -> dict[int, Migration]:
 
 
 def _compared(files: dict[int, tuple[Migration, str]], applied: dict[int, Migration]) -> list[Migration]:
-    """The files' migrations with the time of their application. MigrationRefused when the two tell different stories."""
+    """The files' migrations, each with when it was applied. MigrationRefused when file and row differ."""
     for number, migration in sorted(applied.items()):
         if number not in files:
             raise MigrationRefused(f"migration {number:04}_{migration.name} was applied and its file is gone")

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg2
@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a
 from psycopg2.sql import SQL, Identifier, Literal
 
 from reelkeeper.catalogue.failures import mapped
-from reelkeeper.model import TimeRange
+from reelkeeper.model import TimeRange, utc
 
 FOOTAGE = ("segments", "replicas", "thumbnails")
 """The tables that are partitioned by the start of the segment."""
@@ -21,13 +21,16 @@ _LOCK_TIMEOUT = "1s"
 _TRIES = 20
 
 
-def months(time_range: TimeRange) -> Iterator[TimeRange]:
-    """The calendar months, in UTC, that the range touches."""
-    start = datetime(time_range.start.year, time_range.start.month, 1, tzinfo=UTC)
-    while start < time_range.end:
-        end = datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
-        yield TimeRange(start, end)
-        start = end
+def month_of(moment: datetime) -> TimeRange:
+    """The calendar month, in UTC, that holds `moment`."""
+    moment = utc(moment)
+    start = datetime(moment.year, moment.month, 1, tzinfo=UTC)
+    return TimeRange(start, datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC))
+
+
+def partition_name(table: str, month: TimeRange) -> str:
+    """What the partition of `table` for a month is called: `segments_2026_11`."""
+    return f"{table}_{month.start:%Y_%m}"
 
 
 def ensure_partitions(
@@ -36,22 +39,21 @@ def ensure_partitions(
     """Make the monthly partitions of `tables` that cover the range and are not there; the names of those made.
 
     Safe beside writers, readers and itself: a partition is made as a table of its own and attached, which takes no lock
-    that stops readers, and gives up its place in the queue of writers after a second, to try again. Each is committed by
-    itself, so that a killed call has lost nothing; `connection` must not be inside a transaction. CatalogueUnavailable
-    when writers left no gap in twenty tries.
+    that stops readers, and gives up its place in the queue of writers after a second, to try again. Each is
+    committed by itself, so that a killed call has lost nothing; `connection` must not be inside a transaction.
+    CatalogueUnavailable when writers left no gap in twenty tries.
     """
-    wanted = [(table, month) for month in months(time_range) for table in tables]
+    months = [month_of(time_range.start)]
+    while months[-1].end < time_range.end:
+        months.append(month_of(months[-1].end))
+    wanted = [(table, month) for month in months for table in tables]
     with mapped(schema):
-        names = _missing(connection, schema, [_name(table, month) for table, month in wanted])
+        missing = _missing(connection, schema, [partition_name(table, month) for table, month in wanted])
         return [
-            _name(table, month)
+            partition_name(table, month)
             for table, month in wanted
-            if _name(table, month) in names and _attach_patiently(connection, schema, table, month)
+            if partition_name(table, month) in missing and _attach_patiently(connection, schema, table, month)
         ]
-
-
-def _name(table: str, month: TimeRange) -> str:
-    return f"{table}_{month.start:%Y_%m}"
 
 
 def _missing(connection: Connection, schema: str, names: Sequence[str]) -> set[str]:
@@ -81,7 +83,7 @@ def _attach(connection: Connection, schema: str, table: str, month: TimeRange) -
     One at a time: attaching to a table with foreign keys also locks the tables at their other end, and holding several
     such locks could deadlock with a recorder.
     """
-    parent, partition = Identifier(schema, table), Identifier(schema, _name(table, month))
+    parent, partition = Identifier(schema, table), Identifier(schema, partition_name(table, month))
     with connection, connection.cursor() as cursor:
         cursor.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(_LOCK_TIMEOUT)))
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('reelkeeper partitions ' || %s, 0))", (schema,))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from reelkeeper.catalogue.session import Session
+from reelkeeper.catalogue.mapping import bounds, names_of, replica_of
+from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import Replica, SegmentId, StoreName
 
 
@@ -15,15 +16,28 @@ class Replicas:
 
     def of_segments(self, names: Sequence[tuple[SegmentId, datetime]]) -> dict[SegmentId, list[Replica]]:
         """All replicas of the segments with these (id, start time), by store name. A segment without any is absent."""
-        raise NotImplementedError
+        found: dict[SegmentId, list[Replica]] = {}
+        if names:
+            span = bounds(start for _, start in names)
+            for row in self._session.rows("replicas_of_segments", rows=names_of(names), **span):
+                found.setdefault(row.segment_id, []).append(replica_of(row, row.segment_id))
+        return found
 
     def by_path(self, store: StoreName, paths: Sequence[str]) -> dict[str, Replica]:
         """The replicas that lie at these paths of a store."""
-        raise NotImplementedError
+        rows = self._session.rows("replicas_by_path", store=store, paths=list(paths))
+        return {row.path: replica_of(row, row.segment_id) for row in rows}
 
     def suspect(self, replicas: Sequence[Replica]) -> None:
         """A look did not find these as recorded: the available ones become suspicious.
 
-        The other replicas of their segments lose the retirement date that they got when these seemed safe.
+        The other replicas of their segments lose the retirement date that they got when these seemed safe, and reads
+        ask one of those that are available first.
         """
-        raise NotImplementedError
+        if not replicas:
+            return
+        rows = Rows([{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in replicas])
+        span = bounds(replica.start_time for replica in replicas)
+        with self._session.transaction():
+            self._session.execute("suspect_replicas", rows=rows, **span)
+            self._session.execute("point_away", rows=rows, **span)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a
 from psycopg2.extras import NamedTupleCursor, register_uuid
 
 from reelkeeper.catalogue.failures import mapped
-from reelkeeper.catalogue.partitions import ensure_partitions
+from reelkeeper.catalogue.partitions import ensure_partitions, month_of, partition_name
 from reelkeeper.catalogue.queries import queries
 from reelkeeper.errors import CatalogueUnavailable
-from reelkeeper.model import TimeRange, utc
+from reelkeeper.model import utc
 
 Connect = Callable[[], Connection]
 
@@ -70,14 +70,19 @@ class Session:
         CatalogueUnavailable when the server did not answer, broke the connection or asked to retry;
         ConfigurationError when the schema lacks a table. ValueError for a naive datetime.
         """
-        bound = {name: _bindable(value) for name, value in parameters.items()}
         with self.transaction(), self._errors_mapped():
-            return list(getattr(queries(), query)(self.connection(), **bound))
+            return list(getattr(queries(), query)(self.connection(), **_bindable(parameters)))
 
     def row(self, query: str, /, **parameters: object) -> Any:
         """The only row of a named query."""
         (row,) = self.rows(query, **parameters)
         return row
+
+    def execute(self, query: str, /, **parameters: object) -> int:
+        """Run a named query that changes rows; how many it changed. Errors as in `rows`."""
+        with self.transaction(), self._errors_mapped():
+            changed: int = getattr(queries(), query)(self.connection(), **_bindable(parameters))
+            return changed
 
     def ensure_partitions(self, tables: Sequence[str], times: Iterable[datetime]) -> None:
         """Make the months of `times` in partitioned tables that are not there yet.
@@ -85,13 +90,13 @@ class Session:
         Partitions are made ahead of time; this is for footage older than anyone planned for. They are made by a
         connection of their own, since locks taken inside a transaction under way could deadlock with other writers.
         """
-        starts = {utc(moment).replace(day=1, hour=0, minute=0, second=0, microsecond=0) for moment in times}
-        names = [f"{table}_{start:%Y_%m}" for table in tables for start in starts]
-        if not names or not self.row("missing_tables", names=names).missing:
+        months = {month_of(moment) for moment in times}
+        names = [partition_name(table, month) for table in tables for month in months]
+        if not self.rows("missing_tables", names=names):
             return
         with self._errors_mapped(), closing(self._connect()) as connection:
-            for start in sorted(starts):
-                ensure_partitions(connection, self.schema, TimeRange(start, start + timedelta(seconds=1)), tables)
+            for month in sorted(months):
+                ensure_partitions(connection, self.schema, month, tables)
 
     def connection(self) -> Connection:
         """The open connection, in UTC and with the schema as its search path."""
@@ -145,12 +150,12 @@ class Session:
             raise
 
 
-def _bindable(value: object) -> object:
-    if isinstance(value, datetime):
-        return utc(value)
-    if isinstance(value, Rows):
-        return str(value)
-    return value
+def _bindable(parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters as psycopg2 takes them: rows as one text, times aware."""
+    return {
+        name: str(value) if isinstance(value, Rows) else utc(value) if isinstance(value, datetime) else value
+        for name, value in parameters.items()
+    }
 
 
 def _jsonable(value: object) -> object:
@@ -158,6 +163,4 @@ def _jsonable(value: object) -> object:
         return utc(value).isoformat()
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
     raise TypeError(f"{type(value).__name__} {value!r} cannot be a column: expected a scalar")

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from reelkeeper.catalogue.landing import stored_segments
+from reelkeeper.catalogue.mapping import bounds, names_of
+from reelkeeper.catalogue.partitions import FOOTAGE
 from reelkeeper.catalogue.records import StoredSegment, Thumbnail
-from reelkeeper.catalogue.session import Session
+from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import BatchId, SegmentId
 
 
@@ -15,13 +18,23 @@ class Thumbnails:
         self._session = session
 
     def record(self, thumbnails: Sequence[Thumbnail]) -> None:
-        """Store thumbnails; one that was there is replaced."""
-        raise NotImplementedError
+        """Store thumbnails; one that was there is replaced, and the last of several for one segment counts."""
+        columns = ("segment_id", "start_time", "store", "path", "width", "height")
+        last = {thumbnail.segment_id: thumbnail for thumbnail in thumbnails}
+        rows = [{column: getattr(thumbnail, column) for column in columns} for thumbnail in last.values()]
+        self._session.ensure_partitions(FOOTAGE, (thumbnail.start_time for thumbnail in thumbnails))
+        self._session.execute("upsert_thumbnails", rows=Rows(rows))
 
     def missing(self, batch_id: BatchId) -> list[StoredSegment]:
         """The segments that a batch ingested, can be read and have no thumbnail yet, by start time."""
-        raise NotImplementedError
+        return stored_segments(self._session, batch_id, without_thumbnail=True)
 
     def of_segments(self, names: Sequence[tuple[SegmentId, datetime]]) -> dict[SegmentId, Thumbnail]:
         """The thumbnails of the segments with these (id, start time), as far as there are any."""
-        raise NotImplementedError
+        if not names:
+            return {}
+        rows = self._session.rows("thumbnails_of_segments", rows=names_of(names), **bounds(start for _, start in names))
+        return {
+            row.segment_id: Thumbnail(row.segment_id, row.start_time, row.store, row.path, row.width, row.height)
+            for row in rows
+        }
