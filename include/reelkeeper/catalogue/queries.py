@@ -17,5 +17,5 @@ def sql_directory() -> Path:
 @cache
 def queries() -> Queries:
     """Every query by its name. Parameters are named and always bound by the driver."""
-    loaded: Queries = aiosql.from_path(sql_directory() / "queries", "psycopg2")
+    loaded: Queries = aiosql.from_path(sql_directory() / "queries", "psycopg2", mandatory_parameters=False)
     return loaded
