@@ -1,6 +1,6 @@
 """How a store is reached: what an Airflow hook gives, the only place where credentials pass. `repr` hides secrets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # SDKs are slow to import, and a process needs at most one or two of them
     import minio
     from google.cloud import storage
+
+
+BOTO3_CONFIG: Mapping[str, Any] = {
+    "signature_version": "s3v4",  # boto3 signs URLs in the old way by default
+    "connect_timeout": 5,  # seconds
+    "read_timeout": 120,
+    "retries": {"total_max_attempts": 1},  # stores.retry retries; two policies would multiply
+    "max_pool_connections": 64,
+}
+"""What `botocore.config.Config` gets for the clients that stores are given; one's own server also needs path style."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class MemoryStore:
         return []
 
     def check(self) -> Iterable[Check]:
-        return check_rights(self)
+        return list(check_rights(self))
 
     def _get(self, key: Key) -> _Object:
         with self._lock:

@@ -34,6 +34,32 @@ def _memory(settings: StoreSettings, _: Access | None) -> Store:
     return MemoryStore(settings.store_name)
 
 
+def _s3(settings: StoreSettings, access: Access | None) -> Store:
+    from reelkeeper.stores.s3 import S3Store
+
+    return S3Store(
+        settings.store_name,
+        settings.bucket or "",
+        _expect(settings, access, S3Access),
+        cache_control=settings.cache_control,
+        cors_origins=settings.cors_origins,
+        temp_days=settings.temp_days,
+    )
+
+
+def _minio(settings: StoreSettings, access: Access | None) -> Store:
+    from reelkeeper.stores.minio import MinioStore
+
+    return MinioStore(
+        settings.store_name,
+        settings.bucket or "",
+        _expect(settings, access, MinioAccess),
+        cache_control=settings.cache_control,
+        cors_origins=settings.cors_origins,
+        temp_days=settings.temp_days,
+    )
+
+
 def _expect(settings: StoreSettings, access: Access | None, kind: type[A]) -> A:
     if not isinstance(access, kind):
         raise ConfigurationError(
@@ -45,4 +71,6 @@ def _expect(settings: StoreSettings, access: Access | None, kind: type[A]) -> A:
 _KINDS: Mapping[StoreKind, Callable[[StoreSettings, Access | None], Store]] = {
     StoreKind.FILESYSTEM: _filesystem,
     StoreKind.MEMORY: _memory,
+    StoreKind.MINIO: _minio,
+    StoreKind.S3: _s3,
 }

@@ -1,0 +1,185 @@
+"""A store in a bucket of MinIO, or of another S3-compatible server that one's own people run.
+
+Listing, deleting, copying, looking and signing go through MinIO's client. It has no calls for CORS, for a wrong
+checksum or for the server's clock, and drops parts of other people's lifecycle rules: those go through boto3's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from minio.commonconfig import CopySource
+from minio.deleteobjects import DeleteObject
+from minio.error import S3Error
+
+from reelkeeper.errors import AccessDenied, BucketNotFound, InvalidKey, ObjectNotFound
+from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
+from reelkeeper.stores.access import BOTO3_CONFIG, MinioAccess, S3Keys
+from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat
+from reelkeeper.stores.rights import check_rights, try_out
+from reelkeeper.stores.s3_admin import Bucket
+from reelkeeper.stores.s3_errors import Refusal, minio_errors
+from reelkeeper.stores.s3_plane import S3Plane, data_plane
+from reelkeeper.stores.signing import signed_for
+
+
+class MinioStore(S3Plane):
+    """Objects in one bucket."""
+
+    kind = StoreKind.MINIO
+
+    def __init__(
+        self,
+        name: StoreName,
+        bucket: str,
+        access: MinioAccess,
+        *,
+        cache_control: str,
+        cors_origins: Sequence[str] = (),
+        temp_days: int = 7,
+    ) -> None:
+        keys = S3Keys(access.access_key, access.secret_key, access.session_token)
+        data = data_plane(bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys)
+        super().__init__(name, bucket, data, cache_control=cache_control)
+        self._access = access
+        self._client = access.client
+        self._cors_origins = cors_origins
+        self._temp_days = temp_days
+
+    def stat(self, key: Key) -> ObjectStat:
+        canonical_key(key)
+        with minio_errors(self.name, f"look at {key!r}"):
+            try:
+                found = self._client.stat_object(self._bucket, key)
+            except S3Error as exc:
+                if exc.code not in ("NoSuchKey", "NoSuchObject"):
+                    raise
+                self._require_bucket()  # the client says the same when the bucket is missing
+                raise ObjectNotFound(f"store {self.name!r} has no object {key!r}") from exc
+        headers = {name.lower(): value for name, value in (found.metadata or {}).items()}
+        sha256 = headers.get(f"x-amz-meta-{META_SHA256}")
+        return ObjectStat(
+            key,
+            int(found.size or 0),
+            _utc(found.last_modified),
+            headers.get("x-amz-storage-class", "STANDARD"),
+            Sha256(sha256) if sha256 else None,
+        )
+
+    def list(self, prefix: str = "") -> Iterator[ObjectStat]:
+        objects = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+        while True:
+            with minio_errors(self.name, f"list {prefix!r}"):
+                found = next(objects, None)
+            if found is None:
+                return
+            yield ObjectStat(
+                Key(found.object_name),
+                int(found.size or 0),
+                _utc(found.last_modified),
+                found.storage_class or "STANDARD",
+            )
+
+    def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        failed: dict[Key, Exception] = {}
+        todo = []
+        for key in keys:
+            try:
+                todo.append(DeleteObject(canonical_key(key)))
+            except InvalidKey as exc:
+                failed[key] = exc
+        with minio_errors(self.name, f"delete {len(todo)} objects"):
+            for error in self._client.remove_objects(self._bucket, todo):
+                key = Key(error.name or "")
+                failed[key] = Refusal(200, error.code, None, error.message or "").error(self.name, f"delete {key!r}")
+        return failed
+
+    def copy(self, source: Key, destination: Key) -> None:
+        """Metadata comes along."""
+        canonical_key(source)
+        self._refuse_existing(canonical_key(destination))
+        with minio_errors(self.name, f"copy {source!r} to {destination!r}"):
+            self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
+
+    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
+        life = signed_for(expires_in, expires_at=None, now=datetime.now(UTC))
+        with minio_errors(self.name, f"sign a URL of {key!r}"):
+            return str(self._client.get_presigned_url(method, self._bucket, canonical_key(key), expires=life))
+
+    def set_up(self) -> Iterable[Change]:
+        made = self._ensure_bucket()
+        bucket = Bucket(self._boto3_client(), self.name, self._bucket)
+        return [
+            Change(f"bucket {self._bucket!r}", made),
+            *bucket.ensure_lifecycle(temp_days=self._temp_days),
+            *bucket.ensure_cors(self._cors_origins),
+        ]
+
+    def check(self) -> Iterable[Check]:
+        bucket = Bucket(self._boto3_client(), self.name, self._bucket)
+        found = [try_out("bucket", self._describe_bucket), bucket.check_clock()]
+        if found[0].ok:
+            found += [*bucket.check_rules(), *check_rights(self)]
+        return found
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _boto3(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self._access.endpoint_url,
+            region_name=self._access.region,
+            aws_access_key_id=self._access.access_key,
+            aws_secret_access_key=self._access.secret_key,
+            aws_session_token=self._access.session_token,
+            config=Config(**BOTO3_CONFIG, s3={"addressing_style": "path"}),
+        )
+
+    def _boto3_client(self) -> Any:
+        return self._boto3
+
+    def _describe_bucket(self) -> str:
+        self._require_bucket()
+        return f"{self._bucket} at {self._access.endpoint_url}"
+
+    def _require_bucket(self) -> None:
+        with minio_errors(self.name, f"use bucket {self._bucket!r}"):
+            try:
+                exists = self._client.bucket_exists(self._bucket)
+            except S3Error as exc:
+                if exc.code == "AccessDenied":
+                    next(self._client.list_objects(self._bucket), None)  # is refused with a code that tells more
+                raise
+            if not exists:
+                raise BucketNotFound(f"bucket {self._bucket!r} of store {self.name!r} does not exist")
+
+    def _ensure_bucket(self) -> bool:
+        """Make the bucket if need be. Whether it was made now."""
+        try:
+            self._require_bucket()
+        except BucketNotFound:
+            return self._make_bucket()
+        except AccessDenied:
+            self._make_bucket()  # is refused as BucketOwnedByOther when that is why
+            raise
+        return False
+
+    def _make_bucket(self) -> bool:
+        with minio_errors(self.name, f"make bucket {self._bucket!r}"):
+            try:
+                self._client.make_bucket(self._bucket, location=self._access.region)
+            except S3Error as exc:
+                if exc.code != "BucketAlreadyOwnedByYou":
+                    raise
+                return False
+        return True
+
+
+def _utc(moment: datetime | None) -> datetime:
+    assert moment is not None  # a server always tells
+    return moment.astimezone(UTC)
