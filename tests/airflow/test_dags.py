@@ -1,0 +1,103 @@
+"""Every DAG can be read, quickly, and has what its operators (the people) need: form, runbook, retries, pools."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelkeeper_airflow.dag_index import index, read_dags
+from reelkeeper_airflow.failures import TASK_DEFAULTS, alert
+
+ROOT = Path(__file__).parents[2]
+DAGS = {"ingest_recordings", "migrate_recordings", "setup_estate"}
+# Everything that takes long to import, or that a task may need and a DAG file must not.
+HEAVY = ("av", "boto3", "botocore", "google", "great_expectations", "minio", "numpy", "obstore", "pandas", "psycopg2",
+         "reelkeeper.catalogue", "reelkeeper.media", "reelkeeper.stores")  # fmt: skip
+
+
+@pytest.fixture
+def dags(estate_file: Path) -> list[Any]:
+    return read_dags(ROOT / "dags")
+
+
+def tasks(dags: list[Any]) -> Iterator[tuple[str, Any]]:
+    for dag in dags:
+        for task in dag.tasks:
+            yield f"{dag.dag_id}.{task.task_id}", task
+
+
+def test_all_are_read(dags: list[Any]) -> None:
+    assert {dag.dag_id for dag in dags} == DAGS
+    assert {path.stem for path in (ROOT / "dags").glob("*.py")} == DAGS
+
+
+def test_all_have_a_runbook_and_an_owner(dags: list[Any]) -> None:
+    for dag in dags:
+        assert "**Danger**" in dag.doc_md
+        assert "**By hand**" in dag.doc_md
+        assert "**Recover**" in dag.doc_md
+        assert "reelkeeper" in dag.tags
+        assert dag.owner_links
+        assert not dag.catchup
+
+
+def test_every_param_is_described_and_has_a_valid_default(dags: list[Any]) -> None:
+    for dag in dags:
+        dag.params.validate()
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.description, f"{dag.dag_id}: {name}"
+            assert "type" in param.schema, f"{dag.dag_id}: {name}"
+
+
+def test_every_task_is_tried_again_and_alerts(dags: list[Any]) -> None:
+    for name, task in tasks(dags):
+        assert task.retries == TASK_DEFAULTS["retries"], name
+        assert task.retry_exponential_backoff, name
+        assert task.retry_policy is TASK_DEFAULTS["retry_policy"], name
+        assert alert in task.on_failure_callback, name
+
+
+def test_tasks_that_move_bytes_have_their_stores_pool_and_queue(dags: list[Any]) -> None:
+    placed = {name: (task.pool, task.queue) for name, task in tasks(dags)}
+    assert placed["migrate_recordings.to_cloud.transfer"] == ("store_cloud", "nvr-1")  # it reads the local disk
+    assert placed["migrate_recordings.to_cloud.verify"] == ("store_cloud", "default")
+    assert placed["migrate_recordings.to_local.transfer"] == ("store_local", "nvr-1")
+    assert placed["setup_estate.store_local.set_up"] == ("store_local", "nvr-1")
+    assert placed["setup_estate.store_cloud.check"] == ("store_cloud", "default")
+    assert placed["ingest_recordings.recorders.ingest"] == ("store_local", "nvr-1")
+    assert placed["ingest_recordings.recorders.thumbnails"] == ("store_local", "nvr-1")
+
+
+def test_a_failed_gate_fails_the_run_although_the_summary_always_runs(dags: list[Any]) -> None:
+    for dag in dags:
+        if dag.has_task("summary"):
+            assert dag.get_task("summary").is_teardown
+            assert not dag.get_task("summary").on_failure_fail_dagrun
+
+
+def test_nothing_heavy_is_imported_to_read_them(estate_file: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from airflow.dag_processing.dagbag import BundleDagBag;"
+        "before = set(sys.modules);"
+        "from reelkeeper_airflow.dag_index import read_dags; read_dags(Path('dags').resolve());"
+        f"print([name for name in {HEAVY} if name in set(sys.modules) - before])"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=dict(os.environ), text=True,
+                          capture_output=True, check=True)  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_index_is_current(dags: list[Any]) -> None:
+    written = (ROOT / "docs" / "dags.md").read_text(encoding="utf-8")
+    assert written == index(dags), "run: python -m reelkeeper_airflow.dag_index docs/dags.md"
+
+
+def test_a_wrong_estate_is_told_where_dags_are_read(estate_file: Path) -> None:
+    estate_file.write_text(estate_file.read_text().replace('mode = "hybrid"', 'mode = "both"'))
+    with pytest.raises(RuntimeError, match=r"placement\.mode"):
+        read_dags(ROOT / "dags")
