@@ -65,7 +65,7 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as exc:
         raise InvalidEstate(
-            "no estate", [Problem("file", f"not a file: {wanted}", repr(str(path.absolute())))]
+            "no estate", [Problem("file", f"no such file: {wanted}", repr(str(path.absolute())))]
         ) from exc
     except OSError as exc:
         found = Problem("file", f"cannot be read ({exc.strerror}): {wanted}", repr(str(path.absolute())))

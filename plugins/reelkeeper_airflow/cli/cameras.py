@@ -19,9 +19,10 @@ def import_(file: Path) -> None:
     """
     from reelkeeper.cameras import import_cameras, parse_cameras
     from reelkeeper.catalogue.catalogue import Catalogue
-    from reelkeeper_airflow.cli.connections import connect_to_catalogue
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr
     from reelkeeper_airflow.estate import current_estate
 
+    log_to_stderr()
     estate = current_estate()
     try:
         text = file.read_text(encoding="utf-8-sig")

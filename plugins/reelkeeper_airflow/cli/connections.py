@@ -1,11 +1,13 @@
 """Airflow connections as the command line sees them: where each comes from, and what to do when one is not there."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import configure_logging
 
 from reelkeeper.errors import CredentialsNotFound
 from reelkeeper.model import StoreKind
@@ -27,13 +29,18 @@ _VARIABLES = {
 _USUAL = {"minio_default", "aws_default", "google_cloud_default", "reelkeeper_catalogue"}
 
 
+def log_to_stderr(level: str = "WARNING") -> None:
+    """Airflow's logs go to standard output, which is for the command's answer. To be called before anything is done."""
+    configure_logging(log_level=level, output=sys.stderr)
+
+
 def connect_to_catalogue() -> "PgConnection":
     """A connection to the catalogue. CredentialsNotFound when Airflow has no connection for it."""
     try:
         return airflow_estate.connect_to_catalogue()
     except AirflowNotFoundException as exc:
         name = airflow_estate.current_estate().catalogue.connection
-        raise CredentialsNotFound(f"{_missing(name)}: {_cure(name, 'catalogue')}") from exc
+        raise CredentialsNotFound(f"{_missing(name)}: 'reelkeeper doctor' says what to do") from exc
 
 
 def open_store(name: str) -> Store:

@@ -14,9 +14,10 @@ def upgrade() -> None:
     from datetime import UTC, datetime
 
     from reelkeeper.estate_setup import prepare_catalogue
-    from reelkeeper_airflow.cli.connections import connect_to_catalogue
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr
     from reelkeeper_airflow.estate import current_estate
 
+    log_to_stderr()
     for change in prepare_catalogue(current_estate(), connect=connect_to_catalogue, now=datetime.now(UTC)):
         click.echo(f"{'made ' if change.changed else 'found'}  {change.what}")
 
@@ -28,9 +29,10 @@ def status() -> None:
 
     from reelkeeper.catalogue.failures import mapped
     from reelkeeper.catalogue.migrations import status as migrations_status
-    from reelkeeper_airflow.cli.connections import connect_to_catalogue
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr
     from reelkeeper_airflow.estate import current_estate
 
+    log_to_stderr()
     schema = current_estate().catalogue.db_schema
     with mapped(schema):
         connection = connect_to_catalogue()

@@ -17,6 +17,9 @@ def doctor(as_json: bool) -> None:
     """Check configuration, connections, catalogue, stores, landing zones and programs. Exit code 1 on any failure."""
     from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, and not said to be exported
 
+    from reelkeeper_airflow.cli.connections import log_to_stderr
+
+    log_to_stderr("ERROR")  # what is tried again, and why, stands in the findings
     failed, findings = 0, []
     for check in examine():
         # Servers put what they like into their errors; no secret that Airflow knows of leaves here.
