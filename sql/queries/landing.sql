@@ -5,8 +5,8 @@ FROM unnest(:paths::text[]) AS path
 JOIN landing_files f ON f.zone = :zone AND f.path = path;
 
 -- name: plan_landing_batches!
--- Put files into new batches, the oldest first: files that are unknown, known in another version and done with, or left
--- open by another run (untouched for a time, under no lease).
+-- Put files into new batches, the oldest first: files that are unknown, known in another version and done with, left
+-- open by another run (untouched for a time, under no lease), or, on demand, done with and untouched for that time.
 WITH seen AS (
     SELECT DISTINCT ON (path) path, size_bytes, modified_at
     FROM json_to_recordset(:rows::json) AS n (path text, size_bytes bigint, modified_at timestamptz)
@@ -16,7 +16,8 @@ WITH seen AS (
     FROM seen LEFT JOIN landing_files f ON f.zone = :zone AND f.path = seen.path
     WHERE f.path IS NULL
        OR f.state NOT IN ('pending', 'claimed')
-          AND (f.size_bytes, f.modified_at) IS DISTINCT FROM (seen.size_bytes, seen.modified_at)
+          AND ((f.size_bytes, f.modified_at) IS DISTINCT FROM (seen.size_bytes, seen.modified_at)
+               OR :again AND f.updated_at < statement_timestamp() - :stale_after)
        OR f.state IN ('pending', 'claimed')
           AND f.updated_at < statement_timestamp() - :stale_after
           AND (f.claimed_until IS NULL OR f.claimed_until < statement_timestamp())
@@ -42,7 +43,8 @@ ON CONFLICT (zone, path) DO UPDATE SET
     reason = NULL, moved_to = NULL, attempts = 0, updated_at = statement_timestamp()
     WHERE CASE WHEN f.state IN ('pending', 'claimed')
                THEN f.claimed_until IS NULL OR f.claimed_until < statement_timestamp()
-               ELSE (f.size_bytes, f.modified_at) IS DISTINCT FROM (excluded.size_bytes, excluded.modified_at) END;
+               ELSE (f.size_bytes, f.modified_at) IS DISTINCT FROM (excluded.size_bytes, excluded.modified_at)
+                    OR :again AND f.updated_at < statement_timestamp() - :stale_after END;
 
 -- name: open_landing_batches
 -- The batches of a run and a zone that have open files, in the order planned.
@@ -107,8 +109,15 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
 FROM landing_files
 WHERE batch_id = ANY (:batch_ids::uuid[]);
 
+-- name: span_of_landing_batch
+-- The first and the last start of the segments that a batch ingested; NULL when there are none.
+SELECT min(start_time) AS first_start, max(start_time) AS last_start
+FROM landing_files
+WHERE batch_id = :batch_id AND state = 'ingested';
+
 -- name: segments_of_landing_batch
 -- The segments that a batch ingested and that can be read, each with its camera and the replica to ask first.
+-- first_start and last_start bound them, so that other months are not looked at.
 SELECT s.*, c.tenant, c.slug, c.name, c.retention_days,
        r.store, r.path, r.storage_class, r.state, r.verified_at, r.retire_after
 FROM landing_files f
@@ -117,5 +126,8 @@ JOIN cameras c ON c.id = s.camera_id
 JOIN replicas r ON r.segment_id = s.id AND r.start_time = s.start_time AND r.store = s.storage_backend
 WHERE f.batch_id = :batch_id AND f.state = 'ingested' AND r.state = 'available'
   AND (NOT :without_thumbnail
-       OR NOT EXISTS (SELECT FROM thumbnails t WHERE t.segment_id = s.id AND t.start_time = s.start_time))
+       OR NOT EXISTS (SELECT FROM thumbnails t WHERE t.segment_id = s.id AND t.start_time = s.start_time
+                      AND t.start_time BETWEEN :first_start AND :last_start))
+  AND s.start_time BETWEEN :first_start AND :last_start
+  AND r.start_time BETWEEN :first_start AND :last_start
 ORDER BY s.start_time, s.id;

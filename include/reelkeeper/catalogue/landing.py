@@ -45,12 +45,14 @@ class Landing:
         batch_bytes: int,
         max_batches: int,
         stale_after: timedelta = STALE_AFTER,
+        again: bool = False,
     ) -> list[Batch]:
         """Put files into batches for `run_id`, oldest first; its batches that have open files, old and new.
 
         Taken are files that are not known, that are known in another version (size or modification time) and done
-        with, and that another run left open: untouched for `stale_after` and under no lease. Others are passed over,
-        so that planning again, or twice at a time, changes nothing. At most `max_batches` are open for the run; what
+        with, and that another run left open: untouched for `stale_after` and under no lease. With `again`, which is for
+        zones that files leave, also those that are done with in this very version, and have lain untouched as long.
+        Others are passed over, so that planning again, or twice at a time, changes nothing. At most `max_batches` are open for the run; what
         does not fit stays unknown, for the next. A batch has at most `batch_files` files and, unless a single file is
         larger, `batch_bytes` bytes.
         """
@@ -67,6 +69,7 @@ class Landing:
                     batch_bytes=batch_bytes,
                     max_batches=room,
                     stale_after=stale_after,
+                    again=again,
                 )
             return self._open_batches(run_id, zone)
 
@@ -124,7 +127,17 @@ class Landing:
 
 def stored_segments(session: Session, batch_id: BatchId, *, without_thumbnail: bool) -> list[StoredSegment]:
     """The readable segments that a batch ingested, by start time; on demand only those that lack a thumbnail."""
-    rows = session.rows("segments_of_landing_batch", batch_id=batch_id, without_thumbnail=without_thumbnail)
+    with session.transaction():
+        span = session.row("span_of_landing_batch", batch_id=batch_id)
+        if span.first_start is None:
+            return []
+        rows = session.rows(
+            "segments_of_landing_batch",
+            batch_id=batch_id,
+            without_thumbnail=without_thumbnail,
+            first_start=span.first_start,
+            last_start=span.last_start,
+        )
     return [
         StoredSegment(segment_of(row), camera_of(row, row.camera_id), replica_of(row, SegmentId(row.id)))
         for row in rows
