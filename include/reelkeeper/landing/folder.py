@@ -91,7 +91,7 @@ class FolderSource:
             with self._errors(name), suppress(FileNotFoundError):
                 self._path(name).unlink()
 
-    def quarantine_place(self, path: str) -> str | None:
+    def quarantine_place(self, path: str) -> str:
         stem, dot, extension = path.rpartition(".")
         number = 1
         while True:

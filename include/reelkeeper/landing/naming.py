@@ -43,7 +43,9 @@ class Naming:
         if facts is not None:
             require_tenant(facts, self._tenant)
         moment = said.start_time or start
-        stamp = Stamp.at(moment) if moment is not None else facts and facts.start
+        stamp = facts.start if facts else None
+        if moment is not None:
+            stamp = Stamp.at(moment)
         if stamp is None:
             raise InvalidFootage(
                 f"nothing says when {path!r} starts: expected a path that fits one of the patterns {self._texts}, or a "

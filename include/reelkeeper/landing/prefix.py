@@ -20,7 +20,10 @@ class ZoneStore(Stats, Lists, Reads, Deletes, Protocol):
 
 
 class PrefixSource:
-    """Objects below a prefix. Object stores show whole objects, but a sidecar may come after its footage."""
+    """Objects below a prefix. Object stores show whole objects, but a sidecar may come after its footage.
+
+    An object cannot be renamed: what cannot be taken stays, and its row says why.
+    """
 
     settles = True
 
@@ -90,13 +93,6 @@ class PrefixSource:
         for name in (path, path + SIDECAR):
             for error in self._store.delete([self._key(name)]).values():
                 raise error
-
-    def quarantine_place(self, path: str) -> str | None:
-        """Objects cannot be renamed: they stay, and their row says why they were not taken."""
-        return None
-
-    def quarantine(self, path: str, place: str) -> None:
-        raise AssertionError(f"object {path!r} has no place in a quarantine")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
-    camera_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)] | None = None
+    camera_id: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f]{1,255}$")] | None = None
     """The camera's id, or its name."""
     start_time: AwareDatetime | None = None
     end_time: AwareDatetime | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from reelkeeper.landing.sidecar import Sidecar
 from reelkeeper.model import Key, Sha256
@@ -65,20 +65,27 @@ class Source(Protocol):
     def discard(self, fetched: Fetched, *, finished: bool) -> None:
         """Let go of what `fetch` made. `finished`: nobody will need it again."""
 
+
+@runtime_checkable
+class Removes(Protocol):
+    """A zone that footage can leave."""
+
     def is_replica(self, path: str, store: Stats, key: Key) -> bool:
         """Whether the landing file is the very object `key` of `store`, so that removing one removes the other."""
 
     def remove(self, path: str) -> None:
         """Take a file that was recorded out of the zone, with its sidecar. One that is gone counts as removed."""
 
-    def quarantine_place(self, path: str) -> str | None:
-        """Where `quarantine` would put the file, for its row; None: it stays where it is."""
+
+@runtime_checkable
+class SetsAside(Protocol):
+    """A zone with a place for what cannot be taken."""
+
+    def quarantine_place(self, path: str) -> str:
+        """Where `quarantine` would put the file: a free place, or the one where a killed run has put it already."""
 
     def quarantine(self, path: str, place: str) -> None:
-        """Move the file and its sidecar to `place`, which `quarantine_place` named, and never over another.
-
-        One that is there already counts as moved.
-        """
+        """Move the file and its sidecar to `place`, never over another. One that is there already counts as moved."""
 
 
 def moment_of(mtime_ns: int) -> datetime:

@@ -20,8 +20,6 @@ from pydantic import ValidationError
 from reelkeeper.errors import BucketNotFound, InvalidFootage, ObjectNotFound, ReelkeeperError, StoreUnavailable
 from reelkeeper.landing.sidecar import Sidecar
 from reelkeeper.landing.source import Fetched, Found, moment_of
-from reelkeeper.model import Key
-from reelkeeper.stores.protocols import Stats
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +28,9 @@ _SECRET = re.compile(
     r"key-pair-id|googleaccessid|awsaccesskeyid",
     re.IGNORECASE,
 )
-_SILENT = logging.Logger("yt-dlp")
-"""yt-dlp's messages hold URLs whole, so none reaches the log: what matters is in the error."""
+_SILENT = logging.getLogger(f"{__name__}.yt_dlp")
+"""yt-dlp's messages hold URLs whole, so none reaches a log: what matters is in the error."""
+_SILENT.propagate = False
 _SILENT.addHandler(logging.NullHandler())
 _SOCKET_TIMEOUT_SECONDS = 30
 _GONE = range(400, 500)
@@ -49,7 +48,10 @@ class UrlLine(Sidecar):
 
 
 class UrlSource:
-    """The videos of a list, downloaded to `folder`, where an interrupted download is taken up again."""
+    """The videos of a list, downloaded to `folder`, where an interrupted download is taken up again.
+
+    The list is its owner's: nothing is taken out of it. The catalogue knows which of its lines are done.
+    """
 
     settles = True  # the list may be being written
 
@@ -94,18 +96,6 @@ class UrlSource:
         """A download that is to be tried again stays: it need not come over the network twice."""
         if finished:
             fetched.path.unlink(missing_ok=True)
-
-    def is_replica(self, path: str, store: Stats, key: Key) -> bool:
-        return False
-
-    def remove(self, path: str) -> None:
-        """The list is its owner's; the catalogue knows which of its lines are done."""
-
-    def quarantine_place(self, path: str) -> str | None:
-        return None
-
-    def quarantine(self, path: str, place: str) -> None:
-        raise AssertionError(f"URL {path!r} has no place in a quarantine")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -185,6 +175,8 @@ def without_secrets(url: str) -> str:
 
 def _parse(text: str, number: int) -> tuple[str, UrlLine | InvalidFootage]:
     try:
+        if not text.isprintable():
+            raise ValueError("control characters")
         line = UrlLine.model_validate_json(text) if text.startswith("{") else UrlLine(url=text)
         return without_secrets(line.url), line
     except (ValidationError, ValueError) as exc:

@@ -1,0 +1,142 @@
+"""Ingest: footage from landing zones into stores and catalogue.
+
+`plan_ingest` looks for files and puts them into batches; `ingest_batch` takes one batch in; `gate` says whether a run
+went well enough.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from tenacity import Retrying
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.landing import STALE_AFTER
+from reelkeeper.catalogue.records import Batch, LandingFile, LandingState
+from reelkeeper.ingest_claims import Terms
+from reelkeeper.ingest_result import IngestResult, gate, summarise
+from reelkeeper.ingest_worker import Worker
+from reelkeeper.landing.source import Found, Removes, SetsAside, Source
+from reelkeeper.landing.zones import open_zone
+from reelkeeper.model import BatchId, Progress
+from reelkeeper.settings import Estate, LandingZone
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
+
+__all__ = ["IngestPlan", "IngestResult", "gate", "ingest_batch", "plan_ingest", "summarise"]
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""How long a claim outlives a worker that was killed. A living one renews its claims in time."""
+_KNOWN_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """The open batches of one zone for one run, whether planned now or by an earlier try of the same run."""
+
+    zone: str
+    batches: tuple[Batch, ...] = ()
+    deferred: int = 0  # files that changed between two looks: a later scan takes them
+
+    @property
+    def files(self) -> int:
+        return sum(batch.item_count for batch in self.batches)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(batch.size_bytes for batch in self.batches)
+
+
+def plan_ingest(
+    estate: Estate,
+    catalogue: Catalogue,
+    open_store: Callable[[str], Store],
+    zone: str,
+    *,
+    run_id: str,
+    sleep: Callable[[float], None] = time.sleep,
+    stale_after: timedelta = STALE_AFTER,
+) -> IngestPlan:
+    """Put the files of a zone that are new, and do not change any more, into batches for `run_id`.
+
+    A scan looks twice, `settle_seconds` apart. At most as many files are taken as `max_batches` hold; the rest waits
+    for the next run. Files that another run left open, or that were done with and should have left the zone, are taken
+    once nothing has happened to them for `stale_after`. Planning again with the same `run_id` adds what is new and
+    gives the batches that have open files.
+
+    In mode milestone there is nothing to ingest. Errors of the zone's store, or its folder, pass through.
+    """
+    settings = estate.zone(zone)
+    if estate.placement.mode == "milestone":
+        log.info("zone %r: nothing is ingested, placement.mode is 'milestone'", zone)
+        return IngestPlan(zone)
+    source = open_zone(settings, open_store)
+    room = estate.ingest.batch_files * estate.ingest.max_batches
+    found = list(islice(_unfinished(source, settings, catalogue), room))
+    if found and source.settles:
+        sleep(settings.settle_seconds)
+    still = [seen for seen, again in zip(found, source.look_again(found), strict=True) if again == seen]
+    batches = retrying()(
+        catalogue.landing.plan,
+        run_id,
+        zone,
+        [LandingFile(zone, seen.path, seen.size_bytes, seen.modified_at) for seen in still],
+        batch_files=estate.ingest.batch_files,
+        batch_bytes=estate.ingest.batch_bytes,
+        max_batches=estate.ingest.max_batches,
+        stale_after=stale_after,
+        again=settings.handling == "move",
+    )
+    return IngestPlan(zone, tuple(batches), len(found) - len(still))
+
+
+def ingest_batch(
+    estate: Estate,
+    open_catalogue: Callable[[], Catalogue],
+    open_store: Callable[[str], Store],
+    batch_id: BatchId,
+    *,
+    progress: Progress | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    lease: timedelta = LEASE,
+    retry: Retrying | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> IngestResult:
+    """Take in what is open in a batch, and return when nothing of it is.
+
+    What cannot become a segment goes to quarantine with a reason, and the rest goes on. What a store or the zone would
+    not give or take now is left for the next scan. Several workers may share a batch.
+
+    Raises the first error when no file at all could be taken in, or when the local store, which everything falls back
+    to, was dropped: what is still open is left for the task's next try. CatalogueUnavailable.
+    """
+    retry = retry or retrying()
+    with open_catalogue() as catalogue:
+        batch = retry(catalogue.transfers.get, batch_id)
+        return Worker(estate, catalogue, open_store, batch, Terms(lease, now, sleep, retry), progress).run()
+
+
+def _unfinished(source: Source, zone: LandingZone, catalogue: Catalogue) -> Iterator[Found]:
+    """The zone's files, without those that are done with."""
+    files = source.scan()
+    while chunk := list(islice(files, _KNOWN_AT_ONCE)):
+        known = retrying()(catalogue.landing.known, zone.name, [seen.path for seen in chunk])
+        yield from (seen for seen in chunk if not _is_done(seen, known.get(seen.path), zone, source))
+
+
+def _is_done(seen: Found, known: LandingFile | None, zone: LandingZone, source: Source) -> bool:
+    """Whether this version of a file needs nothing more.
+
+    In a zone that files leave, a file that is still there does: a kill came before it left, or somebody put it back.
+    """
+    if known is None or (known.size_bytes, known.modified_at) != (seen.size_bytes, seen.modified_at):
+        return False
+    leaves = {LandingState.QUARANTINED: SetsAside, LandingState.INGESTED: Removes, LandingState.DUPLICATE: Removes}
+    if known.state not in leaves:
+        return False
+    return zone.handling != "move" or not isinstance(source, leaves[known.state])

@@ -1,0 +1,282 @@
+"""The work of one ingest task: take a batch's landing files in.
+
+Order (invariant 3): write → verify → record; only then does a file leave its zone. Camera, start and hence key and
+segment follow from the file alone, so a kill between any two steps leaves claims whose lease ends, and objects that the
+next try finds, compares and takes for its own. A quarantined file gets its row first, then its new place. What was
+recorded and not yet removed is planned again by a later scan, and found to be a duplicate.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from reelkeeper.camera_register import CameraRegister
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, Quarantined, RecordOutcome
+from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
+from reelkeeper.examination import Examined, Examiner
+from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
+from reelkeeper.ingest_claims import Claims, Terms
+from reelkeeper.ingest_result import IngestResult, Tally
+from reelkeeper.keeping import Keeper, Kept
+from reelkeeper.landing.source import Removes, SetsAside, Source
+from reelkeeper.landing.zones import naming_of, open_zone
+from reelkeeper.media.binaries import find_program
+from reelkeeper.model import (
+    Camera,
+    Progress,
+    Replica,
+    ReplicaState,
+    Segment,
+    SegmentId,
+    media_key,
+)
+from reelkeeper.policy.placement import migrates_later
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Store
+
+log = logging.getLogger(__name__)
+
+_MOST_FETCHED = 16
+"""Files claimed at once where each takes room in a temporary folder."""
+
+
+class Worker:
+    """One worker on one batch of one zone.
+
+    Work is done in threads; the catalogue, which has one connection, is asked in the caller's thread alone.
+    """
+
+    def __init__(
+        self,
+        estate: Estate,
+        catalogue: Catalogue,
+        open_store: Callable[[str], Store],
+        batch: Batch,
+        terms: Terms,
+        progress: Progress | None,
+    ) -> None:
+        if batch.zone is None:
+            raise ValueError(f"batch {str(batch.id)!r} of job {batch.job!r} has no zone: expected one of job 'ingest'")
+        self._estate, self._catalogue, self._open_store = estate, catalogue, open_store
+        self._batch, self._terms, self._progress = batch, terms, progress
+        self._zone = estate.zone(batch.zone)
+        self._source: Source = open_zone(
+            self._zone, open_store, downloads=estate.ingest.download_directory, ffmpeg=find_program("ffmpeg")
+        )
+        self._examiner = Examiner(self._source, naming_of(self._zone, estate.tenant_name), now=terms.now)
+        self._keeper = Keeper(estate, open_store, retry=terms.retry, now=terms.now)
+        self._cameras = CameraRegister(catalogue.cameras, estate.tenant_name, may_add=self._zone.register_cameras)
+        self._moves, self._adopts = self._zone.handling == "move", self._zone.handling == "adopt"
+        self._retry = terms.retry
+        self._claims = Claims(catalogue.landing, batch, terms, **({} if self._zone.path else {"most": _MOST_FETCHED}))
+        self._tally = Tally()
+
+    def run(self) -> IngestResult:
+        """Work until nothing of the batch is open. Raises the first error when nothing could be taken in."""
+        with (
+            ThreadPoolExecutor(self._examining_threads(), "examine") as self._examiners,
+            ThreadPoolExecutor(self._keeping_threads(), "keep") as self._keepers,
+        ):
+            for files in self._claims.chunks():
+                self._take_in(files)
+                if self._keeper.dropped():
+                    break
+        return self._result()
+
+    def _result(self) -> IngestResult:
+        result, error = self._tally.result(), self._keeper.dropped() or self._tally.first_error
+        if error is not None and (self._keeper.dropped() or result.failed == result.files):
+            raise error
+        return result
+
+    def _examining_threads(self) -> int:
+        return 2 * (os.cpu_count() or 1) if self._zone.path else _MOST_FETCHED
+
+    def _keeping_threads(self) -> int:
+        placement = self._estate.placement
+        names = [name for name in (placement.local_store, placement.cloud_store) if name]
+        return max(self._estate.store(name).concurrency for name in names)
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    def _take_in(self, files: Sequence[LandingFile]) -> None:
+        examined: list[Examined] = []
+        for file, seen in self._claims.each(self._examiners, self._examiner.examine, files):
+            if isinstance(seen, Examined):
+                examined.append(seen)
+            else:
+                self._put_off(file, seen)
+        for candidates in without_twins(self._candidates(examined)):
+            self._settle_unless_new(candidates)
+        self._tell_progress()
+
+    def _candidates(self, examined: Sequence[Examined]) -> list[Candidate]:
+        cameras = self._retry(self._cameras.find, {one.camera: None for one in examined})
+        candidates = []
+        for one in examined:
+            camera = cameras[one.camera]
+            if isinstance(camera, Camera):
+                candidates.append(candidate(one, camera))
+            else:
+                self._drop(one, camera)
+        return candidates
+
+    def _settle_unless_new(self, candidates: Sequence[Candidate]) -> None:
+        """Sort out what is known, keep what is new, record both."""
+        known = self._retry(self._catalogue.segments.find, [one.name for one in candidates])
+        twins = [one for one in candidates if one.name in known]
+        duplicates, new = [], []
+        # Of an adopted file its own path is recorded, also where the segment has replicas elsewhere.
+        verified = {} if self._adopts else self._verified([one.segment for one in twins])
+        for one in candidates:
+            there = known.get(one.name)
+            if there is not None and there.checksum != one.segment.checksum:
+                self._drop(one.examined, one.conflicts_with(there.checksum))
+            elif there is not None and one.segment.id in verified:
+                duplicates.append((one, verified[one.segment.id]))
+            else:
+                new.append(one)
+        self._finish_duplicates(duplicates)
+        self._record(self._keep(new))
+
+    def _keep(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Kept]]:
+        kept = []
+        for one, outcome in self._claims.each(self._keepers, self._keep_one, candidates):
+            if isinstance(outcome, Kept):
+                kept.append((one, outcome))
+            else:
+                self._drop(one.examined, outcome)
+        return kept
+
+    def _keep_one(self, one: Candidate) -> Kept:
+        fetched = one.examined.fetched
+        if self._adopts:
+            return self._keeper.adopt(one.segment, fetched)
+        key = media_key(self._estate.tenant_name, one.camera.slug, one.segment.start_time, one.segment.id,
+                        one.segment.extension)  # fmt: skip
+        return self._keeper.keep(one.segment, key, fetched, may_link=self._moves or fetched.is_temporary)
+
+    def _record(self, kept: Sequence[tuple[Candidate, Kept]]) -> None:
+        if not kept:
+            return
+        items = [
+            Ingested(one.file, one.segment, made.replica, made.attempts, self._request(one, made)) for one, made in kept
+        ]
+        outcomes = self._retry(self._catalogue.segments.record, self._batch.id, items)
+        told = list(zip(kept, items, outcomes, strict=True))
+        doubles = [item.segment for _, item, outcome in told if outcome is RecordOutcome.DUPLICATE]
+        verified = self._verified(doubles)
+        leaving = []
+        for (one, made), item, outcome in told:
+            if outcome is RecordOutcome.CONFLICT:
+                self._drop(one.examined, one.conflicts_with("of its own"))
+                continue
+            self._claims.settled(one.file)
+            self._tally.add("ingested" if outcome is RecordOutcome.RECORDED else "duplicates")
+            self._source.discard(one.examined.fetched, finished=True)
+            if outcome is RecordOutcome.RECORDED:
+                self._tally.add("bytes_ingested", one.segment.size_bytes)
+                self._tally.add("fallbacks", made.fell_back)
+                self._tally.add("late", item.request_reason == "late")
+                leaving.append((one, made.replica))
+            elif one.segment.id in verified:
+                leaving.append((one, verified[one.segment.id]))
+        self._remove(leaving)
+
+    def _finish_duplicates(self, duplicates: Sequence[tuple[Candidate, Replica]]) -> None:
+        if not duplicates:
+            return
+        rows = [(one.file, one.segment.id, one.segment.start_time) for one, _ in duplicates]
+        self._retry(self._catalogue.landing.finish_duplicates, self._batch.id, rows)
+        for one, _ in duplicates:
+            self._claims.settled(one.file)
+            self._tally.add("duplicates")
+            self._source.discard(one.examined.fetched, finished=True)
+        self._remove(duplicates)
+
+    def _remove(self, leaving: Sequence[tuple[Candidate, Replica]]) -> None:
+        """Let files leave a zone of handling `move`, unless they are the replica itself."""
+        source = self._source
+        if not self._moves or not isinstance(source, Removes):
+            return
+
+        def leave(pair: tuple[Candidate, Replica]) -> None:
+            one, replica = pair
+            if not source.is_replica(one.file.path, self._open_store(replica.store), replica.path):
+                source.remove(one.file.path)
+
+        for (one, _), error in self._claims.each(self._examiners, leave, leaving):
+            if error is not None:  # a later scan finds it again
+                log.warning("zone %r: %r was recorded, but stays: %s", self._zone.name, one.file.path, error)
+
+    # --- what does not become a segment -------------------------------------------------------------------------------
+
+    def _drop(self, examined: Examined, error: ReelkeeperError) -> None:
+        self._source.discard(examined.fetched, finished=isinstance(error, InvalidFootage))
+        self._put_off(examined.file, error)
+
+    def _put_off(self, file: LandingFile, error: ReelkeeperError) -> None:
+        """Quarantine what can never be taken in; leave the rest to the next scan."""
+        if isinstance(error, InvalidFootage):
+            self._quarantine(file, error)
+        else:
+            level = logging.INFO if isinstance(error, (StillGrowing, ObjectNotFound)) else logging.WARNING
+            log.log(level, "zone %r: %r is left for the next scan: %s", self._zone.name, file.path, error)
+            self._retry(self._catalogue.landing.release, self._batch.id, [file])
+        self._claims.settled(file)
+        self._tally.put_off(error)
+
+    def _quarantine(self, file: LandingFile, error: InvalidFootage) -> None:
+        log.warning("zone %r: %r is quarantined (%s): %s", self._zone.name, file.path, error.code, error)
+        source = self._source
+        finish = self._catalogue.landing.finish_quarantined
+        if not self._moves or not isinstance(source, SetsAside):
+            self._retry(finish, self._batch.id, [Quarantined(file, error.code, str(error), None)])
+            return
+        place = source.quarantine_place(file.path)
+        self._retry(finish, self._batch.id, [Quarantined(file, error.code, str(error), place)])
+        try:
+            source.quarantine(file.path, place)
+        except ReelkeeperError as exc:  # a later scan finds it again
+            log.warning("zone %r: %r stays where it is: %s", self._zone.name, file.path, exc)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _verified(self, segments: Sequence[Segment]) -> dict[SegmentId, Replica]:
+        """A replica of each segment that the catalogue calls available and its store still shows, whole."""
+        if not segments:
+            return {}
+        names = [(segment.id, segment.start_time) for segment in segments]
+        replicas = self._retry(self._catalogue.replicas.of_segments, names)
+
+        def look(segment: Segment) -> Replica | None:
+            return next((one for one in replicas.get(segment.id, ()) if self._is_there(one, segment)), None)
+
+        looked = [(segment, replica) for segment, replica in self._claims.each(self._keepers, look, segments)]
+        return {segment.id: replica for segment, replica in looked if isinstance(replica, Replica)}
+
+    def _is_there(self, replica: Replica, segment: Segment) -> bool:
+        if replica.state is not ReplicaState.AVAILABLE or replica.checksum != segment.checksum:
+            return False
+        try:
+            return self._open_store(replica.store).stat(replica.path).size_bytes == segment.size_bytes
+        except ReelkeeperError:  # gone, or unknown: either way it proves nothing
+            return False
+
+    def _request(self, one: Candidate, kept: Kept) -> str | None:
+        """Why the next migration should take the segment although its own interval is over."""
+        placement = self._estate.placement
+        if kept.fell_back:
+            return "fallback"
+        older_than = timedelta(minutes=self._estate.migration.older_than_minutes)
+        is_late = one.segment.end_time < self._terms.now() - older_than
+        waits = not self._adopts and migrates_later(placement.mode, placement.at_ingest)
+        return "late" if is_late and waits else None
+
+    def _tell_progress(self) -> None:
+        if self._progress:
+            done = self._claims
+            self._progress(done.items_done, self._batch.item_count, done.bytes_done, self._batch.size_bytes)

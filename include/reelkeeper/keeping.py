@@ -1,0 +1,221 @@
+"""Footage on its way from a landing file into a store: place, write, verify; the local store when the cloud fails."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tenacity import Retrying
+
+from reelkeeper.catalogue.records import TransferRecord
+from reelkeeper.errors import (
+    ConfigurationError,
+    InvalidFootage,
+    InvalidKey,
+    ObjectExists,
+    ReelkeeperError,
+    SourceCorrupted,
+    StillGrowing,
+    TransferCorrupted,
+)
+from reelkeeper.landing.source import Fetched
+from reelkeeper.media_options import media_options
+from reelkeeper.model import Key, Replica, ReplicaState, Segment, StoreName
+from reelkeeper.policy.placement import Destination, place
+from reelkeeper.settings import Estate
+from reelkeeper.stores.body import Body, read_file
+from reelkeeper.stores.breaker import Breaker
+from reelkeeper.stores.proof import accept_existing, verify_object, verify_written
+from reelkeeper.stores.protocols import Links, Store
+
+log = logging.getLogger(__name__)
+
+_OF_THE_FILE = (InvalidFootage, InvalidKey, ObjectExists, SourceCorrupted, StillGrowing)
+"""Errors that another store would meet as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A segment's bytes in a store, verified."""
+
+    replica: Replica
+    attempts: tuple[TransferRecord, ...]  # failed ones first; empty when adopted
+    fell_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is to be written where."""
+
+    segment: Segment
+    key: Key
+    fetched: Fetched
+    may_link: bool
+
+
+class Keeper:
+    """Keeps the footage of one batch. Safe for threads.
+
+    A store that keeps failing is dropped for the batch (see `stores.breaker`): no further file waits for it.
+    """
+
+    def __init__(
+        self, estate: Estate, open_store: Callable[[str], Store], *, retry: Retrying, now: Callable[[], datetime]
+    ) -> None:
+        self._estate, self._open_store, self._retry, self._now = estate, open_store, retry, now
+        self._breakers = {store.store_name: Breaker(store.store_name) for store in estate.stores}
+
+    def adopt(self, segment: Segment, fetched: Fetched) -> Kept:
+        """Take the landing file itself for the replica, in the filesystem store that holds it. No byte moves.
+
+        InvalidFootage `bad_name` when its path cannot be a key. ConfigurationError when no store holds it.
+        """
+        for settings in self._estate.stores:
+            if settings.root is None or not fetched.path.is_relative_to(settings.root.resolve()):
+                continue
+            store = self._open_store(settings.name)
+            assert isinstance(store, Links)  # what has a root is a filesystem store
+            try:
+                key = store.key_of(fetched.path)
+            except InvalidKey as exc:
+                raise InvalidFootage(f"file cannot stay where it is: {exc}", code="bad_name") from exc
+            verify_object(store, key, segment.size_bytes, segment.checksum, attested=True)  # its bytes were just read
+            return Kept(self._replica(segment, settings.store_name, key), ())
+        raise ConfigurationError(
+            f"file {str(fetched.path)!r} lies in no filesystem store: expected one, to adopt it where it is"
+        )
+
+    def keep(self, segment: Segment, key: Key, fetched: Fetched, *, may_link: bool) -> Kept:
+        """Write the segment where policy wants it, under `key`, and verify it there.
+
+        With `may_link` the replica may be the landing file under a second name, where the store is on the same file
+        system. InvalidFootage `conflict` when other bytes are there already, StillGrowing when the file changed;
+        another error when no store took it.
+        """
+        destination = self._destination(segment)
+        place = _Place(segment, key, fetched, may_link)
+        lost: tuple[TransferRecord, ...] = ()
+        try:
+            if destination.fallback is None:
+                return self._attempt(destination.store, place)
+            breaker = self._breakers[destination.store]
+            if breaker.error() is None:
+                started = self._now()
+                try:
+                    return self._attempt(destination.store, place)
+                except _OF_THE_FILE:
+                    raise
+                except ReelkeeperError as failed:
+                    log.warning("segment %s falls back to store %r: %s", segment.id, destination.fallback, failed)
+                    lost = (self._record(destination.store, segment, started, error=failed),)
+            kept = self._attempt(destination.fallback, place, fallback=True)
+        except _OF_THE_FILE as exc:
+            raise _as_footage_error(exc) from exc
+        return Kept(kept.replica, (*lost, *kept.attempts), fell_back=True)
+
+    def dropped(self) -> ReelkeeperError | None:
+        """Why the local store, which everything falls back to, takes nothing more; None while it does."""
+        return self._breakers[StoreName(self._estate.placement.local_store)].error()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _destination(self, segment: Segment) -> Destination:
+        placement = self._estate.placement
+        destination = place(
+            placement.mode,
+            placement.at_ingest,
+            local=StoreName(placement.local_store),
+            cloud=StoreName(placement.cloud_store) if placement.cloud_store else None,
+            bucket=segment.rollout_bucket,
+            percentage=self._estate.rollout.percentage,
+        )
+        if destination is None:
+            raise ConfigurationError(f"placement.mode is {placement.mode!r}: expected one in which footage is ingested")
+        return destination
+
+    def _attempt(self, store: StoreName, place: "_Place", *, fallback: bool = False) -> Kept:
+        """One store, with the retries of a client. The breaker learns how it went."""
+        breaker, started = self._breakers[store], self._now()
+        if error := breaker.error():
+            raise error
+        try:
+            self._retry(self._write, store, place)
+        except _OF_THE_FILE:
+            raise
+        except ReelkeeperError as exc:
+            breaker.failed(exc)
+            raise
+        breaker.succeeded()
+        record = self._record(store, place.segment, started, fallback=fallback)
+        return Kept(self._replica(place.segment, store, place.key), (record,))
+
+    def _write(self, name: StoreName, place: "_Place") -> None:
+        store = self._open_store(name)
+        path, to_prove = place.fetched.path, (place.key, place.segment.size_bytes, place.segment.checksum)
+        if place.may_link and isinstance(store, Links):
+            try:
+                if store.link_in(path, place.key):
+                    _expect_same_file(store, place.key, path)
+                    return
+            except ObjectExists:
+                accept_existing(store, *to_prove, attested=False)
+                return
+        attested = store.attests_writes
+        body = Body(place.segment.size_bytes, place.segment.checksum, lambda: _read_landing_file(path))
+        try:
+            store.write(place.key, body, media_options(self._estate.store(name), place.segment.extension))
+        except ObjectExists:  # a killed run wrote it, or another worker, or something else is in the way
+            accept_existing(store, *to_prove, attested=attested)
+        else:
+            if attested:
+                verify_object(store, *to_prove, attested=True)
+            else:
+                verify_written(store, *to_prove)
+
+    def _record(
+        self,
+        store: StoreName,
+        segment: Segment,
+        started: datetime,
+        *,
+        fallback: bool = False,
+        error: ReelkeeperError | None = None,
+    ) -> TransferRecord:
+        return TransferRecord(
+            segment.id, segment.start_time, None, store, segment.size_bytes, started, self._now(), fallback,
+            error_code=error.code if error else None, error=str(error) if error else None,
+        )  # fmt: skip
+
+    def _replica(self, segment: Segment, store: StoreName, key: Key) -> Replica:
+        return Replica(
+            segment.id, segment.start_time, store, key, segment.size_bytes, segment.checksum, ReplicaState.AVAILABLE,
+            verified_at=self._now(),
+        )  # fmt: skip
+
+
+def _as_footage_error(error: ReelkeeperError) -> ReelkeeperError:
+    if isinstance(error, ObjectExists):
+        return InvalidFootage(f"the place of this segment is taken: {error}", code="conflict")
+    if isinstance(error, InvalidKey):
+        return InvalidFootage(f"this segment's key cannot be written: {error}", code="bad_name")
+    if isinstance(error, SourceCorrupted):
+        return StillGrowing(f"the file changed between two reads: {error}")
+    return error
+
+
+def _expect_same_file(store: Links, key: Key, source: Path) -> None:
+    """What was hashed under one name is what lies under the other."""
+    try:
+        is_same = store.path_of(key).samefile(source)
+    except OSError as exc:
+        raise TransferCorrupted(f"{key!r} cannot be looked at after it was linked: {exc.strerror}") from exc
+    if not is_same:
+        raise TransferCorrupted(f"{key!r} is not the landing file after it was linked: expected the same file")
+
+
+def _read_landing_file(path: Path) -> Iterator[bytes]:
+    try:
+        yield from read_file(path)
+    except OSError as exc:
+        raise StillGrowing(f"landing file cannot be read any more: {exc.strerror}") from exc
