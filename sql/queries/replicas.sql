@@ -10,9 +10,9 @@ ORDER BY r.segment_id, r.store;
 -- The replicas that lie at these paths of a store.
 SELECT r.* FROM unnest(:paths::text[]) AS path JOIN replicas r ON r.store = :store AND r.path = path;
 
--- name: upsert_replicas!
+-- name: upsert_replicas
 -- Store verified replicas. One that stood as suspicious or lost is good again; one that is available stays as it is, and
--- one that is condemned stays so, for its deletion may be under way.
+-- one that is condemned stays so, for its deletion may be under way. One row for each that is new or good again.
 INSERT INTO replicas AS r (segment_id, start_time, store, path, storage_class, size_bytes, checksum, state, verified_at,
                            retire_after)
 SELECT segment_id, start_time, store, path, storage_class, size_bytes, checksum, state, verified_at, retire_after
@@ -24,7 +24,8 @@ ON CONFLICT (segment_id, store, start_time) DO UPDATE SET
     path = excluded.path, storage_class = excluded.storage_class, size_bytes = excluded.size_bytes,
     checksum = excluded.checksum, state = excluded.state, verified_at = excluded.verified_at,
     retire_after = excluded.retire_after
-    WHERE r.state IN ('suspicious', 'lost');
+    WHERE r.state IN ('suspicious', 'lost')
+RETURNING r.segment_id, r.store;
 
 -- name: retire_replicas!
 -- Set the date from which replicas may leave their store, where they have none and the copy elsewhere is available.

@@ -59,7 +59,7 @@ def batch_of(row: Any) -> Batch:
 
 
 def replica_rows(replicas: Iterable[Replica]) -> Rows:
-    """For `upsert_replicas!`; the first of several for one place counts."""
+    """For `upsert_replicas`; the first of several for one place counts."""
     columns = (
         "segment_id", "start_time", "store", "path", "storage_class", "size_bytes", "checksum", "state", "verified_at",
         "retire_after",

@@ -62,7 +62,7 @@ class Segments:
             outcomes = self._insert(ingested)
             told = list(zip(ingested, outcomes, strict=True))
             kept = [item for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
-            self._session.execute("upsert_replicas", rows=replica_rows(item.replica for item in kept))
+            self._session.rows("upsert_replicas", rows=replica_rows(item.replica for item in kept))
             if attempts:
                 rows = history_rows(attempts, job="ingest", batch_id=batch_id)
                 self._session.execute("insert_transfers", rows=Rows(rows))

@@ -80,7 +80,7 @@ class Transfers:
                     priority=PRIORITY_LATE,
                 )
                 self._session.execute("drop_answered_requests", destination_store=destination_store)
-            self._session.rows("join_by_partition")
+            self._session.rows("prepare_planning")
             made = self._session.rows(
                 "plan_transfer_batches",
                 run_id=run_id,
@@ -132,21 +132,22 @@ class Transfers:
         """Record what became of claimed items, all or nothing.
 
         Success stores the replica, points the segment's reads at it, drops the segment's migration request and sets the
-        source replica's retirement date, unless that has one or `retire_source_after` is None. Every attempt is added
-        to the history. A failure counts only for the claim that made it; a success counts always.
+        source replica's retirement date, unless that has one or `retire_source_after` is None. A failure counts only
+        for the claim that made it; a success counts always. Every failure is added to the history, and of successes
+        those whose replica was not there: a repeated call, or two workers that copied the same segment, add one row.
         """
         if not results:
             return
         records = [result.record for result in results if result.record is not None]
         self._session.ensure_partitions(HISTORY, (record.finished_at for record in records))
         with self._session.transaction():
-            for batch_id in sorted({result.item.batch_id for result in results}):
-                attempts = [result.record for result in results if result.item.batch_id == batch_id and result.record]
+            made = [(result.item, result.replica) for result in results if result.replica is not None]
+            new = self._store(made, retire_source_after) if made else set()
+            told = [result for result in results if result.replica is None or result.item.segment_id in new]
+            for batch_id in sorted({result.item.batch_id for result in told}):
+                attempts = [result.record for result in told if result.item.batch_id == batch_id and result.record]
                 rows = history_rows(attempts, job="migrate", batch_id=batch_id)
                 self._session.execute("insert_transfers", rows=Rows(rows))
-            made = [(result.item, result.replica) for result in results if result.replica is not None]
-            if made:
-                self._store(made, retire_source_after)
             returned = [_returned(result) for result in results if result.replica is None]
             self._session.execute("return_transfer_items", rows=Rows(returned))
 
@@ -214,10 +215,12 @@ class Transfers:
         left.sort(key=lambda row: (row.priority, row.start_time, row.segment_id))
         return [_item_of(row, by_id[row.segment_id]) for row in left]
 
-    def _store(self, made: Sequence[tuple[TransferItem, Replica]], retire_source_after: datetime | None) -> None:
-        """Store the replicas that were made, and everything that follows from them."""
+    def _store(
+        self, made: Sequence[tuple[TransferItem, Replica]], retire_source_after: datetime | None
+    ) -> set[SegmentId]:
+        """Store the replicas that were made, and everything that follows from them. The segments that got a new one."""
         span = bounds(item.start_time for item, _ in made)
-        self._session.execute("upsert_replicas", rows=replica_rows(replica for _, replica in made))
+        new = self._session.rows("upsert_replicas", rows=replica_rows(replica for _, replica in made))
         places = [
             {"segment_id": replica.segment_id, "start_time": replica.start_time, "store": replica.store}
             for _, replica in made
@@ -231,6 +234,7 @@ class Transfers:
             self._session.execute("retire_replicas", rows=Rows(sources), retire_after=retire_source_after, **span)
         self._session.execute("complete_transfer_items", rows=Rows([_place(item) for item, _ in made]))
         self._session.execute("answer_requests", segment_ids=[item.segment_id for item, _ in made])
+        return {row.segment_id for row in new}
 
 
 def _item_of(claimed: Any, detail: Any) -> TransferItem:
