@@ -31,7 +31,7 @@ def main() -> None:
 @main.command("run")
 def run_command() -> None:
     """Run the main job on an estate of its own, from start to proof, and leave nothing behind."""
-    console = Console()
+    console = _console()
     _sweep()
     folder = ESTATES / f"demo-{secrets.token_hex(4)}"
     proved = False
@@ -67,17 +67,20 @@ def _spawn() -> None:
         process = subprocess.Popen([sys.executable, "-m", "demo", "serve"], cwd=ROOT, stdin=subprocess.DEVNULL,
                                    stdout=output, stderr=output, start_new_session=True)  # fmt: skip
     deadline = time.monotonic() + _UP_SECONDS
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            stop(UP)
-            raise click.ClickException(f"the estate did not start; {log_tail(log)}")
-        time.sleep(0.2)
+    try:
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise click.ClickException(f"the estate did not start; {log_tail(log)}")
+            time.sleep(0.2)
+    except BaseException:  # Ctrl-C too: half an estate is of no use
+        stop(UP)
+        raise
 
 
 @main.command("serve")
 def serve_command() -> None:
     """Run the estate of `up` in the foreground, until a signal."""
-    console = Console()
+    console = _console()
     recorded = UP / "recorded"  # a second start leaves the landing zone alone
     with locked(UP), started(UP, console, footage=not recorded.exists()) as (estate, flow, _), Api(flow) as api:
         recorded.touch()
@@ -98,6 +101,11 @@ def serve_command() -> None:
 def down_command() -> None:
     """Stop the estate of `up`; its files stay for the next time."""
     print("stopped" if stop(UP) else "no estate is up")
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a log or a pipe, wide enough for a path."""
+    return Console() if sys.stdout.isatty() else Console(width=200)
 
 
 def _sweep() -> None:

@@ -80,6 +80,7 @@ class Job:
 
     def __init__(self, estate: Servers, api: Api, console: Console) -> None:
         self._estate, self._api, self._console = estate, api, console
+        self._told: set[tuple[str, int]] = set()
 
     def set_up(self) -> None:
         with _timed(self._console, "setup_estate: migrations, buckets, lifecycle rules"):
@@ -105,10 +106,22 @@ class Job:
                 tasks = {task["task_id"]: task["state"] for task in self._api.tasks(dag_id, run_id)}
                 raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
             look()
+            self._tell_retries(dag_id, run_id)
             time.sleep(0.3)
         look()
         if state == "failed":
             raise self._api.failure(dag_id, run_id)
+
+    def _tell_retries(self, dag_id: str, run_id: str) -> None:
+        """Say once for each try that failed why it did, while Airflow waits to try again."""
+        for task in self._api.tasks(dag_id, run_id):
+            attempt = (task["id"], task["try_number"])
+            if task["state"] == "up_for_retry" and attempt not in self._told:
+                self._told.add(attempt)
+                name = f"{dag_id}.{task['task_id']} [{task['map_index']}]"
+                self._console.print(
+                    f"  {name} failed and will be tried again:\n{self._api.log(task, 12)}", markup=False
+                )
 
     def ingest(self, recordings: int) -> None:
         with _progress(self._console, "ingest_recordings: landing zone → local store", recordings) as show:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import psycopg2
 
 from demo.folders import elsewhere
-from demo.processes import HOST, StartFailed, free_ports, running, user_group
+from demo.processes import HOST, StartFailed, free_ports, removed_with_us, running, user_group
 
 _SUPERUSER = "postgres"
 _UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -70,6 +70,8 @@ def postgres(directory: Path, *, durable: bool = False) -> Iterator[PostgresServ
     directory.mkdir(parents=True, exist_ok=True)
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
     home = _home(directory, user)
+    if not durable:
+        removed_with_us(home)
     try:
         programs = _programs(home, user)
         data, password_file = home / "data", home / "password"

@@ -2,10 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +75,22 @@ class _Reaper:
 
 
 _reaper = _Reaper()
+
+
+def removed_with_us(folder: Path) -> None:
+    """See to it that the folder goes when our process does, if it is still there."""
+    _reaper.tell(f"d{folder}")
+
+
+@contextmanager
+def scratch(purpose: str) -> Iterator[Path]:
+    """A folder of our own in the temporary one, gone when the context or our process ends, whatever ends it."""
+    folder = Path(tempfile.mkdtemp(prefix=f"reelkeeper-{purpose}-"))
+    removed_with_us(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Ends what a process started when that process dies, even by SIGKILL.
 
-Run as a script, without imports of ours: it reads lines from standard input, `+<pid> <signal>` when a child started and
-`-<pid>` when it was ended properly. When the pipe closes its owner is gone, and what is left is stopped. Each child
-leads a session: its descendants may found groups of their own, as Airflow's tasks do, but stay in the session.
+Run as a script, without imports of ours: it reads lines from standard input, `+<pid> <signal>` when a child started,
+`-<pid>` when it was ended properly, and `d<folder>` for a folder that must not stay. When the pipe closes its owner is
+gone: what is left is stopped, and removed. Each child leads a session: its descendants may found groups of their own,
+as Airflow's tasks do, but stay in the session.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,12 +61,15 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # our owner decides: we end when it does
     children: dict[int, int] = {}
+    folders: list[str] = []
     for line in sys.stdin:
-        word = line[1:].split()
-        if line[0] == "+":
-            children[int(word[0])] = int(word[1])
+        kind, words = line[0], line[1:].split()
+        if kind == "+":
+            children[int(words[0])] = int(words[1])
+        elif kind == "-":
+            children.pop(int(words[0]), None)
         else:
-            children.pop(int(word[0]), None)
+            folders.append(line[1:].rstrip("\n"))
     for leader, stop_signal in children.items():
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, stop_signal)
@@ -73,6 +78,8 @@ def main() -> None:
         time.sleep(0.1)
     for leader in children:
         kill_session(leader)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 import http.client
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from demo.postgres import PostgresServer, postgres
-from demo.processes import HOST, StartFailed, free_ports, running
+from demo.processes import HOST, StartFailed, free_ports, running, scratch
 
 __all__ = ["GcsServer", "PostgresServer", "S3Server", "StartFailed", "gcs_emulator", "moto", "postgres", "seaweedfs"]
 
@@ -61,34 +59,32 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
 def _seaweedfs(directory: Path) -> Iterator[S3Server]:
     roles = ["master", "volume", "filer", "s3", "admin"]
     # Unix sockets: their paths must be short, and SeaweedFS would leave them behind.
-    sockets = Path(tempfile.mkdtemp(prefix="reelkeeper-weed-"))
-    try:
-        with free_ports(2 * len(roles)) as ports:
-            port = dict(zip([*roles, *(f"{role}.grpc" for role in roles)], ports, strict=True))
-            server = S3Server(f"http://{HOST}:{port['s3']}", secrets.token_hex(10), secrets.token_urlsafe(30))
-            flags = [f"-{role}.port={port[role]}" for role in roles]
-            flags += [f"-{role}.port.grpc={port[f'{role}.grpc']}" for role in roles]
-            flags += [
-                f"-dir={directory}", f"-ip={HOST}", f"-ip.bind={HOST}", "-master.telemetry=false", "-webdav=false",
-                "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
-                f"-filer.localSocket={sockets / 'filer'}", f"-s3.localSocket={sockets / 's3'}",
-                # As MinIO behaves: a missing bucket is an error, and a bucket with objects is not deleted.
-                "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
-            ]  # fmt: skip
-            keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
-            with running(
-                "seaweedfs", [_program("weed"), "mini", *flags], log=directory / "seaweedfs.log",
-                environ=os.environ | keys, ready=lambda: _lists_buckets(server), directory=directory,
-            ):  # fmt: skip
-                yield server
-    finally:
-        shutil.rmtree(sockets, ignore_errors=True)
+    with scratch("weed") as sockets, free_ports(2 * len(roles)) as ports:
+        port = dict(zip([*roles, *(f"{role}.grpc" for role in roles)], ports, strict=True))
+        server = S3Server(f"http://{HOST}:{port['s3']}", secrets.token_hex(10), secrets.token_urlsafe(30))
+        flags = [f"-{role}.port={port[role]}" for role in roles]
+        flags += [f"-{role}.port.grpc={port[f'{role}.grpc']}" for role in roles]
+        flags += [
+            f"-dir={directory}", f"-ip={HOST}", f"-ip.bind={HOST}", "-master.telemetry=false", "-webdav=false",
+            "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            f"-filer.localSocket={sockets / 'filer'}", f"-s3.localSocket={sockets / 's3'}",
+            # As MinIO behaves: a missing bucket is an error, and a bucket with objects is not deleted.
+            "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
+        ]  # fmt: skip
+        keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        with running(
+            "seaweedfs", [_program("weed"), "mini", *flags], log=directory / "seaweedfs.log",
+            environ=os.environ | keys, ready=lambda: _lists_buckets(server), directory=directory,
+        ):  # fmt: skip
+            yield server
 
 
 @contextmanager
 def moto(directory: Path | None = None) -> Iterator[S3Server]:
-    """Moto's server, for the semantics of AWS; any keys will do. Its log goes to `directory`."""
-    with _folder(directory) as folder, free_ports(1) as [port]:
+    """Moto's server, for the semantics of AWS; any keys will do. Its log goes to `directory`, or nowhere."""
+    with scratch("moto") as nowhere, free_ports(1) as [port]:
+        folder = directory or nowhere
+        folder.mkdir(parents=True, exist_ok=True)
         server = S3Server(f"http://{HOST}:{port}", "testing", "testing")
         with running(
             "moto", [_program("moto_server"), "-H", HOST, "-p", str(port)], log=folder / "moto.log",
@@ -110,16 +106,6 @@ def gcs_emulator(directory: Path) -> Iterator[GcsServer]:
             ready=lambda: _status(server.endpoint_url, f"/storage/v1/b?project={server.project}") == 200,
         ):  # fmt: skip
             yield server
-
-
-@contextmanager
-def _folder(directory: Path | None) -> Iterator[Path]:
-    if directory is None:
-        with tempfile.TemporaryDirectory(prefix="reelkeeper-") as made:
-            yield Path(made)
-    else:
-        directory.mkdir(parents=True, exist_ok=True)
-        yield directory
 
 
 def _program(name: str) -> str:

@@ -4,8 +4,6 @@ Everything here starts when a test first asks for it, once in each xdist worker.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from demo.processes import scratch
 from demo.servers import GcsServer, PostgresServer, S3Server, gcs_emulator, moto, postgres, seaweedfs
 from demo.video import make_video
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _SERVERS = {"postgres", "seaweedfs", "moto", "gcs_emulator", "airflow_database"}
-_AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="reelkeeper-airflow-"))
+_SCRATCH = scratch("airflow")
+_AIRFLOW_HOME = _SCRATCH.__enter__()
 
 # Airflow reads its configuration when it is first imported, so this stands before any test module. Nothing of the
 # developer's own estate or cloud accounts may leak in.
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+    _SCRATCH.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session", name="postgres")

@@ -18,12 +18,13 @@ from demo.servers import PostgresServer, S3Server
 _OWNER = """
 import sys, time
 from pathlib import Path
-from demo.processes import running
+from demo.processes import running, scratch
 command = ["/bin/sh", "-c", "sleep 600 & echo $! > child; sleep 600"]
 with running("sleeper", command, log=Path("log"), directory=Path("."),
              ready=lambda: Path("child").exists() and Path("child").read_text().strip() != "") as process:
-    print(process.pid, flush=True)
-    time.sleep(600)
+    with scratch("test") as folder:
+        print(process.pid, folder, flush=True)
+        time.sleep(600)
 """
 
 
@@ -51,19 +52,21 @@ def test_a_server_that_never_answers_is_stopped(tmp_path: Path) -> None:
         running("mute", ["sleep", "600"], log=tmp_path / "log", ready=lambda: False, start_seconds=0.3).__enter__()
 
 
-def test_children_die_with_an_owner_killed_outright(tmp_path: Path) -> None:
+def test_nothing_stays_of_an_owner_killed_outright(tmp_path: Path) -> None:
     root = str(Path(__file__).resolve().parents[2])
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
                              env=os.environ | {"PYTHONPATH": root})  # fmt: skip
     with owner:
         assert owner.stdout is not None
-        pids = [int(owner.stdout.readline()), int((tmp_path / "child").read_text())]
+        pid, folder = owner.stdout.readline().split()
+        pids = [int(pid), int((tmp_path / "child").read_text())]
         assert all(map(_alive, pids))
         owner.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while any(map(_alive, pids)) and time.monotonic() < deadline:
+    while (any(map(_alive, pids)) or Path(folder).exists()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_alive, pids))
+    assert not Path(folder).exists()
 
 
 def test_postgres_wants_its_password(postgres: PostgresServer) -> None:
