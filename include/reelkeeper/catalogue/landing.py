@@ -52,9 +52,9 @@ class Landing:
         Taken are files that are not known, that are known in another version (size or modification time) and done
         with, and that another run left open: untouched for `stale_after` and under no lease. With `again`, which is for
         zones that files leave, also those that are done with in this very version, and have lain untouched as long.
-        Others are passed over, so that planning again, or twice at a time, changes nothing. At most `max_batches` are open for the run; what
-        does not fit stays unknown, for the next. A batch has at most `batch_files` files and, unless a single file is
-        larger, `batch_bytes` bytes.
+        Others are passed over, so that planning again, or twice at a time, changes nothing. At most `max_batches` are
+        open for the run; what does not fit stays unknown, for the next. A batch has at most `batch_files` files and,
+        unless a single file is larger, `batch_bytes` bytes.
         """
         with self._session.transaction():
             self._session.rows("lock_planning", what=f"landing zone {zone}")
