@@ -16,20 +16,25 @@ ORDER BY segment_id
 ON CONFLICT (segment_id) DO NOTHING;
 
 -- name: drop_answered_requests!
--- Forget the requests whose segment has reached the destination, or is gone.
+-- Forget the requests whose segment has reached the destination, or is gone. OFFSET 0 keeps the planner from joining
+-- with all months at once: each request looks into its own.
 DELETE FROM migration_requests q
 WHERE EXISTS (SELECT FROM replicas r
               WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
-                AND r.store = :destination_store AND r.state = 'available')
-   OR NOT EXISTS (SELECT FROM segments s WHERE s.id = q.segment_id AND s.start_time = q.start_time);
+                AND r.store = :destination_store AND r.state = 'available' OFFSET 0)
+   OR NOT EXISTS (SELECT FROM segments s WHERE s.id = q.segment_id AND s.start_time = q.start_time OFFSET 0);
 
--- name: join_by_partition
--- For this transaction, join partitioned tables month by month: a plan without an interval joins all of them.
-SELECT set_config('enable_partitionwise_join', 'on', true);
+-- name: prepare_planning
+-- For this transaction, join partitioned tables month by month, each in memory, and compile nothing: a plan without an
+-- interval joins all months.
+SELECT set_config('enable_partitionwise_join', 'on', true) AS partitionwise,
+       set_config('work_mem', '64MB', true) AS memory,
+       set_config('jit', 'off', true) AS jit;
 
 -- name: plan_transfer_batches
--- Put the segments that are to be copied into new batches. One row for each batch, beyond max_batches too; those and a
--- dry run's are counted only. The interval bounds segments and replicas alike, so that other months are not looked at.
+-- Put the segments that are to be copied into new batches. One row for each batch; those beyond max_batches and those of
+-- a dry run are counted only. The interval bounds segments and replicas alike, so that other months are not looked at;
+-- with OFFSET 0 each request looks into its own month.
 WITH wanted AS (
     SELECT s.id AS segment_id, s.start_time, s.size_bytes, :interval_priority::smallint AS priority
     FROM segments s
@@ -46,16 +51,20 @@ WITH wanted AS (
     UNION ALL
     SELECT s.id, s.start_time, s.size_bytes, q.priority
     FROM migration_requests q
-    JOIN segments s ON s.id = q.segment_id AND s.start_time = q.start_time
+    CROSS JOIN LATERAL (
+        SELECT id, start_time, size_bytes
+        FROM segments
+        WHERE id = q.segment_id AND start_time = q.start_time
+          AND rollout_bucket < :bucket_below AND end_time <= :ended_before
+          AND EXISTS (SELECT FROM replicas r
+                      WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
+                        AND r.store = :source_store AND r.state = 'available')
+          AND NOT EXISTS (SELECT FROM replicas r
+                          WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
+                            AND r.store = :destination_store AND r.state <> 'lost')
+        OFFSET 0) s
     WHERE :include_requests
       AND NOT (q.start_time >= :interval_start::timestamptz AND q.start_time < :interval_end::timestamptz)
-      AND s.rollout_bucket < :bucket_below AND s.end_time <= :ended_before
-      AND EXISTS (SELECT FROM replicas r
-                  WHERE r.segment_id = s.id AND r.start_time = s.start_time
-                    AND r.store = :source_store AND r.state = 'available')
-      AND NOT EXISTS (SELECT FROM replicas r
-                      WHERE r.segment_id = s.id AND r.start_time = s.start_time
-                        AND r.store = :destination_store AND r.state <> 'lost')
 ), numbered AS (
     SELECT w.*, batch_number(w.size_bytes, :batch_size, :batch_bytes)
                 OVER (ORDER BY w.priority, w.start_time, w.segment_id ROWS UNBOUNDED PRECEDING) AS number
