@@ -9,6 +9,9 @@ from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import Access, GcsAccess, MinioAccess, S3Access
 from reelkeeper.stores.protocols import Store
 
+_S3_DEFAULT_REGION = "us-east-1"
+"""The settings' default, which no location of Google's is called: there it means that none was given."""
+
 A = TypeVar("A", S3Access, MinioAccess, GcsAccess)
 
 
@@ -60,6 +63,20 @@ def _minio(settings: StoreSettings, access: Access | None) -> Store:
     )
 
 
+def _gcs(settings: StoreSettings, access: Access | None) -> Store:
+    from reelkeeper.stores.gcs import GcsStore
+
+    return GcsStore(
+        settings.store_name,
+        settings.bucket or "",
+        _expect(settings, access, GcsAccess),
+        cache_control=settings.cache_control,
+        location=None if settings.region == _S3_DEFAULT_REGION else settings.region,
+        cors_origins=settings.cors_origins,
+        temp_days=settings.temp_days,
+    )
+
+
 def _expect(settings: StoreSettings, access: Access | None, kind: type[A]) -> A:
     if not isinstance(access, kind):
         raise ConfigurationError(
@@ -73,4 +90,5 @@ _KINDS: Mapping[StoreKind, Callable[[StoreSettings, Access | None], Store]] = {
     StoreKind.MEMORY: _memory,
     StoreKind.MINIO: _minio,
     StoreKind.S3: _s3,
+    StoreKind.GCS: _gcs,
 }

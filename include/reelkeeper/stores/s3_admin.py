@@ -119,9 +119,7 @@ class Bucket:
             return Check("clock", True, "the server does not tell the time")
         skew = parsedate_to_datetime(stamp) - now
         detail = f"the server's clock is {skew.total_seconds():+.0f} s from ours"
-        cure = (
-            f"set this machine's clock by NTP, or the server's: expected less than {_MOST_SKEW.total_seconds():.0f} s"
-        )
+        cure = f"set the clocks by NTP: expected less than {_MOST_SKEW.total_seconds():.0f} s"
         return Check("clock", abs(skew) <= _MOST_SKEW, detail, cure)
 
     def check_rules(self) -> Iterator[Check]:
