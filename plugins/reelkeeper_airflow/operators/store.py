@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import BatchId, StoreKind
-from reelkeeper.settings import StoreSettings
+from reelkeeper.settings import LandingZone, StoreSettings
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
 
@@ -155,10 +155,15 @@ class Backend:
         return {"store": store.name, self.conn_id_argument: store.connection}
 
 
-def placed_at(store: StoreSettings, *others: StoreSettings) -> dict[str, Any]:
-    """Where a task on a store runs: in the store's pool, on a worker that can see it and the other stores."""
-    queue = next((each.queue for each in (store, *others) if each.queue), None)
-    return {"pool": store.pool} | ({"queue": queue} if queue else {})
+def placed_at(store: StoreSettings, *others: StoreSettings | LandingZone) -> dict[str, Any]:
+    """Where a task on a store runs: in the store's pool, on a worker that sees it and the other places."""
+    return {"pool": store.pool} | seen_from(store, *others)
+
+
+def seen_from(*places: StoreSettings | LandingZone) -> dict[str, Any]:
+    """The queue of the workers that see these places: the first that names one."""
+    queue = next((place.queue for place in places if place.queue), None)
+    return {"queue": queue} if queue else {}
 
 
 def backend_of(store: StoreSettings) -> Backend:
