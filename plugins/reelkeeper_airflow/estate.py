@@ -1,5 +1,6 @@
 """The estate as tasks see it: the configuration now, its stores and its catalogue by way of the hooks."""
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def current_estate() -> Estate:
     modified = path.stat().st_mtime_ns if path.exists() else 0
     if _seen is None or _seen[:2] != (path, modified):
         _seen = (path, modified, load_estate(path))
+        logging.getLogger("reelkeeper").setLevel(_seen[2].log_level)
     return _seen[2]
 
 

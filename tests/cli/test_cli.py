@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,6 +96,7 @@ def test_help_is_there_without_airflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.servers  # Airflow itself takes seconds to start
 def test_a_wrong_estate_is_told_whole(run: Run, tmp_path: Path) -> None:
     (tmp_path / "estate.toml").write_text('[placement]\nlocal_store = "x"\n[rollout]\npercentage = 101\n')
     said = run("estate", "show", STORAGE_MODE="sometimes")
@@ -131,6 +133,15 @@ def test_the_reference_is_up_to_date(run: Run) -> None:
     )
 
 
+def test_every_variable_that_is_read_is_documented() -> None:
+    sources = [*ROOT.glob("plugins/reelkeeper_airflow/hooks/*.py"), ROOT / "include/reelkeeper/settings/environment.py"]
+    said = {name for path in sources for name in re.findall(r'"([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])"', path.read_text())}
+    documented = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", (ROOT / "docs/configuration.md").read_text()))
+    assert {"STORAGE_MODE", "MINIO_SECRET_KEY", "POSTGRES_HOST", "LOG_LEVEL"} <= said
+    assert said - {"CERT_REQUIRED"} <= documented  # that one is urllib3's
+
+
+@pytest.mark.servers  # Airflow itself takes seconds to start
 def test_a_connection_that_nobody_defined(run: Run, tmp_path: Path) -> None:
     write_estate(tmp_path)
     said = run("db", "status")
@@ -275,6 +286,7 @@ def test_each_broken_thing_is_named_with_its_cure(
     assert postgres.password not in said.all
 
 
+@pytest.mark.servers  # Airflow itself takes seconds to start
 def test_a_catalogue_that_is_down(run: Run, tmp_path: Path) -> None:
     write_estate(tmp_path)
     said = run("doctor", AIRFLOW_CONN_REELKEEPER_CATALOGUE="postgresql://me:hunter2-hunter2@127.0.0.1:1/none")

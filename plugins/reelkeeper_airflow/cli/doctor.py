@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,17 +15,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def doctor(as_json: bool) -> None:
     """Check configuration, connections, catalogue, stores, landing zones and programs. Exit code 1 on any failure."""
-    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, and not said to be exported
-
     from reelkeeper_airflow.cli.connections import log_to_stderr
 
     log_to_stderr("ERROR")  # what is tried again, and why, stands in the findings
     failed, findings = 0, []
     for check in examine():
-        # Servers put what they like into their errors; no secret that Airflow knows of leaves here.
-        finding = {
-            name: str(redact(value)) if isinstance(value, str) else value for name, value in asdict(check).items()
-        }
+        finding = {name: _printable(value) for name, value in asdict(check).items()}
         failed += not check.ok
         findings.append(finding)
         if not as_json:
@@ -39,6 +34,13 @@ def doctor(as_json: bool) -> None:
         click.echo(f"{len(findings)} checks, {failed} failed")
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _printable(value: Any) -> Any:
+    """On one line, and without secrets: servers put what they like into their errors."""
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there, and not said to be exported
+
+    return " ".join(str(redact(value)).split()) if isinstance(value, str) else value
 
 
 def examine() -> Iterator["Check"]:
