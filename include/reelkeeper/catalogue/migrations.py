@@ -50,18 +50,20 @@ def upgrade(connection: Connection, schema: str, directory: Path | None = None) 
 def status(connection: Connection, schema: str, directory: Path | None = None) -> list[Migration]:
     """Every migration, in order; changes nothing. MigrationRefused as in `upgrade`."""
     with mapped(schema), _transaction(connection, schema) as cursor:
-        return _compared(_files(directory), _applied(cursor))
+        return _compared(_files(directory), _applied(cursor, schema))
 
 
 def _apply_next(connection: Connection, schema: str, directory: Path | None) -> Migration | None:
     """Apply the first missing migration; None when there is none."""
     with _transaction(connection, schema) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('reelkeeper migrations ' || %s, 0))", (schema,))
-        cursor.execute("SELECT to_regnamespace(quote_ident(%s)) IS NULL", (schema,))
-        if cursor.fetchone() == (True,):
+        cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,))
+        if cursor.fetchone() is None:
             cursor.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
         files = _files(directory)
-        missing = [migration for migration in _compared(files, _applied(cursor)) if migration.applied_at is None]
+        missing = [
+            migration for migration in _compared(files, _applied(cursor, schema)) if migration.applied_at is None
+        ]
         if not missing:
             return None
         cursor.execute(
@@ -100,9 +102,10 @@ def _files(directory: Path | None) -> dict[int, tuple[Migration, str]]:
     return files
 
 
-def _applied(cursor: Cursor) -> dict[int, Migration]:
-    cursor.execute("SELECT to_regclass('schema_migrations') IS NULL")
-    if cursor.fetchone() == (True,):
+def _applied(cursor: Cursor, schema: str) -> dict[int, Migration]:
+    # Not to_regclass: it may answer from what was cached before the wait for the lock.
+    cursor.execute("SELECT FROM pg_tables WHERE schemaname = %s AND tablename = 'schema_migrations'", (schema,))
+    if cursor.fetchone() is None:
         return {}
     cursor.execute("SELECT number, name, checksum, applied_at FROM schema_migrations")
     return {row[0]: Migration(row[0], row[1], row[2], utc(row[3])) for row in cursor.fetchall()}

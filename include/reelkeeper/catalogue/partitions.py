@@ -87,8 +87,12 @@ def _attach(connection: Connection, schema: str, table: str, month: TimeRange) -
     with connection, connection.cursor() as cursor:
         cursor.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(_LOCK_TIMEOUT)))
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('reelkeeper partitions ' || %s, 0))", (schema,))
-        cursor.execute("SELECT to_regclass(%s) IS NULL", (partition.as_string(connection),))
-        if cursor.fetchone() != (True,):
+        # Not to_regclass: it may answer from what was cached before the wait for the lock.
+        cursor.execute(
+            "SELECT FROM pg_class WHERE relname = %s AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)",
+            (partition_name(table, month), schema),
+        )
+        if cursor.fetchone() is not None:
             return False
         cursor.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY)").format(partition, parent))
         cursor.execute(
