@@ -1,8 +1,8 @@
 -- name: known_landing_files
 -- What is known of these paths of a zone.
 SELECT f.zone, f.path, f.size_bytes, f.modified_at, f.state
-FROM unnest(:paths::text[]) AS path
-JOIN landing_files f ON f.zone = :zone AND f.path = path;
+FROM unnest(:paths::text[]) AS asked (path)
+JOIN landing_files f ON f.zone = :zone AND f.path = asked.path;
 
 -- name: plan_landing_batches!
 -- Put files into new batches, the oldest first: files that are unknown, known in another version and done with, left

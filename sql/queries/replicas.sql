@@ -8,7 +8,7 @@ ORDER BY r.segment_id, r.store;
 
 -- name: replicas_by_path
 -- The replicas that lie at these paths of a store.
-SELECT r.* FROM unnest(:paths::text[]) AS path JOIN replicas r ON r.store = :store AND r.path = path;
+SELECT r.* FROM unnest(:paths::text[]) AS asked (path) JOIN replicas r ON r.store = :store AND r.path = asked.path;
 
 -- name: upsert_replicas
 -- Store verified replicas. One that stood as suspicious or lost is good again; one that is available stays as it is, and
