@@ -237,8 +237,7 @@ def verify_segment(
 
 def _read_whole(open_store: Callable[[str], Store], replica: Replica) -> ReelkeeperError | None:
     try:
-        store = open_store(replica.store)
-        retrying()(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
+        verify_object(open_store(replica.store), replica.path, replica.size_bytes, replica.checksum, attested=False)
     except ReelkeeperError as error:
         return error
     return None

@@ -8,7 +8,7 @@ and stays until those of the others are settled, so that one that died is stood 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 """How long a claim outlives a worker that was killed. A living one renews its claims three times in that time."""
+_MOST_CLAIMS = 3
+"""How often a segment is claimed whose transfer fails transiently while its stores work, before it fails for good."""
 _CLAIM_ITEMS = 200
 _RECORD_ITEMS = 400
 _RECORD_SECONDS = 2.0
@@ -147,20 +149,25 @@ class _Worker:
 
     def settle(self) -> None:
         """Record what is known, and give back every claim that is left."""
-        self._results += self._again
+        for again in self._again:
+            # One bad sector must not keep a run from ever ending; a store that was dropped is not the segment's fault.
+            for_good = self._dropped is None and again.item.attempts >= _MOST_CLAIMS
+            self._failed += for_good
+            self._results.append(replace(again, retry=not for_good))
         self._again = []
         known = {result.item.segment_id for result in self._results}
         untried = [item for name, item in self._in_hand.items() if name not in known]
         self._results += [TransferResult(item, None, None, retry=True) for item in untried]
         self._left = sum(result.retry for result in self._results)
         self._record()
+        self._tell()
 
     def result(self) -> BatchResult:
         """What was done. Raises the error that keeps the batch from being complete, if there is one."""
         error = self._dropped or self._first_error
         if isinstance(error, PermanentError):
             raise error
-        if error is not None:
+        if error is not None and self._left:
             raise StoreUnavailable(
                 f"{self._left} of {self._batch.item_count} segments of batch {str(self._batch.id)!r} are left for the "
                 f"next try: {error}"
@@ -264,6 +271,9 @@ class _Worker:
         if monotonic() - self._extended_at >= self._terms.lease.total_seconds() / 3:
             self._extended_at = monotonic()
             self._retry(self._transfers.extend, self._batch.id, list(self._in_hand.values()), self._terms.lease)
+        self._tell(bytes_read)
+
+    def _tell(self, bytes_read: int = 0) -> None:
         if self._progress:
             total = self._batch.size_bytes
             done = min(max(self._bytes_done, bytes_read), total)

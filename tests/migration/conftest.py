@@ -1,0 +1,157 @@
+"""Footage on a disk and in the catalogue, ready to be migrated to a store that the estate takes for a cloud."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.records import Ingested, LandingFile
+from reelkeeper.migrate import MigrationPlan, plan_migration
+from reelkeeper.model import (
+    BatchId,
+    Camera,
+    Key,
+    MediaInfo,
+    Replica,
+    ReplicaState,
+    Segment,
+    StoreKind,
+    StoreName,
+    Tenant,
+    TimeRange,
+    camera_id,
+    media_key,
+    segment_id,
+)
+from reelkeeper.policy.rollout import Percentage, rollout_bucket
+from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
+from reelkeeper.stores.body import Body
+from reelkeeper.stores.filesystem import FilesystemStore
+from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import Store
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+HOUR = TimeRange(START, START + timedelta(hours=1))
+NOW = START + timedelta(days=1)
+MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
+
+
+@dataclass
+class Footage:
+    """An estate with a disk, a catalogue, and whatever store stands for the cloud."""
+
+    catalogue: Catalogue
+    dsn: str
+    root: Path
+    stores: dict[str, Store] = field(default_factory=dict)
+    percentage: float = 100
+    mode: str = "hybrid"
+
+    @property
+    def estate(self) -> Estate:
+        return Estate(
+            stores=(
+                StoreSettings(name="disk", kind=StoreKind.FILESYSTEM, root=self.root),
+                StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket="recordings", concurrency=8),
+            ),
+            placement=Placement(mode=self.mode, local_store="disk", cloud_store="cloud"),  # type: ignore[arg-type]
+            rollout=Rollout(percentage=Percentage.of(self.percentage)),
+        )
+
+    def open_store(self, name: str) -> Store:
+        return self.stores[name]
+
+    def open_catalogue(self) -> Catalogue:
+        return Catalogue(lambda: psycopg2.connect(self.dsn))
+
+    def record(
+        self,
+        number: int,
+        *,
+        start: datetime = START,
+        step: timedelta = timedelta(seconds=10),
+        camera: str = "gate",
+        size_bytes: int = 1000,
+    ) -> list[Segment]:
+        """`number` segments of a camera, one after another: bytes on the disk, rows in the catalogue."""
+        tenant = Tenant("default")
+        owner = Camera(camera_id(tenant, camera), tenant, camera, camera.title())
+        self.catalogue.cameras.register([owner])
+        made = []
+        for index in range(number):
+            begin = start + index * step
+            identity = segment_id(owner.id, begin)
+            body = Body.of_bytes((identity.bytes * (size_bytes // 16 + 1))[:size_bytes])
+            key = media_key(tenant, camera, begin, identity, "mp4")
+            self.stores["disk"].write(key, body)
+            segment = Segment(
+                identity, owner.id, begin, begin + step, size_bytes, body.sha256, "mp4", MEDIA, rollout_bucket(identity)
+            )
+            replica = Replica(
+                identity, begin, StoreName("disk"), key, size_bytes, body.sha256, ReplicaState.AVAILABLE, begin
+            )
+            made.append(Ingested(LandingFile("zone", key, size_bytes, begin), segment, replica, ()))
+        if made:
+            self.catalogue.segments.record(BatchId(uuid4()), made)
+        return [ingested.segment for ingested in made]
+
+    def plan(self, run_id: str = "run 1", interval: TimeRange | None = HOUR, **options: object) -> MigrationPlan:
+        options = {"now": lambda: NOW} | options
+        return plan_migration(self.estate, self.catalogue, run_id=run_id, interval=interval, **options)  # type: ignore[arg-type]
+
+    def replicas(self, segment: Segment) -> dict[str, Replica]:
+        name = (segment.id, segment.start_time)
+        return {replica.store: replica for replica in self.catalogue.replicas.of_segments([name]).get(segment.id, [])}
+
+    def sql(self, query: str) -> list[tuple[object, ...]]:
+        """Rows straight from the database, past the repositories."""
+        with (
+            psycopg2.connect(self.dsn, options="-c search_path=reelkeeper") as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(query)
+            rows = cursor.fetchall()
+        connection.close()
+        return rows
+
+    def history(self) -> dict[str, int]:
+        """Rows of the history by outcome."""
+        return dict(self.sql("SELECT outcome, count(*) FROM transfers GROUP BY outcome"))  # type: ignore[arg-type]
+
+    def assert_migrated(self, segments: list[Segment]) -> None:
+        """Each is in the cloud once, byte for byte, on record once, and still on the disk."""
+        for segment in segments:
+            replicas = self.replicas(segment)
+            assert sorted(replicas) == ["cloud", "disk"]
+            assert replicas["cloud"].state is ReplicaState.AVAILABLE
+            for name, replica in replicas.items():
+                assert Body.of_bytes(b"".join(self.stores[name].read(replica.path))).sha256 == segment.checksum
+        succeeded = self.sql("SELECT segment_id, count(*) FROM transfers WHERE outcome = 'succeeded' GROUP BY 1")
+        assert sorted(succeeded) == sorted((str(segment.id), 1) for segment in segments)
+        in_cloud = [stat.key for stat in self.stores["cloud"].list("media/")]
+        assert len(in_cloud) == len(set(in_cloud)) == len(segments)
+
+
+@pytest.fixture
+def footage(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Footage:
+    """An estate whose cloud is a memory store."""
+    disk = FilesystemStore(StoreName("disk"), tmp_path / "disk")
+    list(disk.set_up())
+    cloud = MemoryStore(StoreName("cloud"))
+    return Footage(catalogue, catalogue_dsn, tmp_path / "disk", {"disk": disk, "cloud": cloud})
+
+
+@pytest.fixture
+def spoil(footage: Footage) -> Callable[[Segment, bytes], None]:
+    """Puts other bytes in the place of a segment's on the disk."""
+
+    def put(segment: Segment, data: bytes) -> None:
+        path: Key = footage.replicas(segment)["disk"].path
+        (footage.root / path).write_bytes(data)
+
+    return put
