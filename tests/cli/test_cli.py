@@ -227,7 +227,8 @@ def test_a_healthy_estate_passes(
     before = run("doctor", **environ)
     assert before.code == 1
     assert "setup_estate" in before.out
-    set_up(tmp_path, seaweedfs)
+    assert "made   store 'lake': " in run("estate", "setup", **environ).out
+    assert "made" not in run("estate", "setup", **environ).out
     said = run("doctor", "--json", **environ)
     checks = findings(said)
     assert [what for what, check in checks.items() if not check["ok"]] == []
@@ -294,18 +295,3 @@ def test_a_catalogue_that_is_down(run: Run, tmp_path: Path) -> None:
     assert "FAIL  catalogue: reachable: CatalogueUnavailable" in said.out
     assert "cure: start PostgreSQL; make the database; correct Airflow connection 'reelkeeper_catalogue'" in said.out
     assert "hunter2" not in said.all
-
-
-def set_up(folder: Path, server: S3Server) -> None:
-    """What the DAG setup_estate does to the stores."""
-    from minio import Minio
-
-    from reelkeeper.settings import load_estate
-    from reelkeeper.stores.access import Access, MinioAccess
-    from reelkeeper.stores.registry import open_store
-
-    client = Minio(server.endpoint_url.removeprefix("http://"), server.access_key, server.secret_key, secure=False)
-    access = MinioAccess(server.endpoint_url, server.access_key, server.secret_key, server.region, client)
-    for settings in load_estate(folder / "estate.toml", {}).stores:
-        wanted: Access | None = access if settings.bucket else None
-        list(open_store(settings, wanted).set_up())

@@ -27,6 +27,21 @@ def show() -> None:
 
 
 @estate.command()
+def setup() -> None:
+    """Make the catalogue and every store ready, as the DAG setup_estate does, from this machine. Safe to repeat."""
+    from datetime import UTC, datetime
+
+    from reelkeeper.estate_setup import setup_estate
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr, open_store
+    from reelkeeper_airflow.estate import current_estate
+
+    log_to_stderr()
+    changes = setup_estate(current_estate(), connect=connect_to_catalogue, open_store=open_store, now=datetime.now(UTC))
+    for change in changes:
+        click.echo(f"{'made ' if change.changed else 'found'}  {change.what}")
+
+
+@estate.command()
 def reference() -> None:
     """Print docs/configuration.md: every key and variable, as this version knows them."""
     from reelkeeper.settings.reference import configuration_reference
