@@ -54,8 +54,9 @@ class MemoryStore:
         self._put(key, body.whole(), body.sha256, options.storage_class)
 
     def copy(self, source: Key, destination: Key) -> None:
+        canonical_key(destination)
         found = self._get(source)
-        self._put(canonical_key(destination), found.data, found.stat.sha256, found.stat.storage_class)
+        self._put(destination, found.data, found.stat.sha256, found.stat.storage_class)
 
     def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
         failed: dict[Key, Exception] = {}

@@ -75,10 +75,11 @@ class Stats(Named, Protocol):
 @runtime_checkable
 class Lists(Named, Protocol):
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
-        """Every object whose key starts with `prefix`, byte for byte, in no promised order, without Reelkeeper's marker.
+        """Every object whose key starts with `prefix`, byte for byte, in no promised order, without Reelkeeper's own.
 
-        Comes from the provider's own client. StoreUnavailable when the store, or its marker once set up, is not there:
-        never an empty listing in its place.
+        Objects that others made may have keys that are not canonical: they are listed as they are. Comes from the
+        provider's own client. StoreUnavailable when the store, or its marker once set up, is not there, BucketNotFound
+        when the bucket is not: never an empty listing in its place.
         """
 
 
@@ -112,7 +113,11 @@ class Writes(Named, Protocol):
 @runtime_checkable
 class Deletes(Named, Protocol):
     def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
-        """Delete the objects in bulk; a key that is not there counts as deleted. The keys that failed, each with why."""
+        """Delete the objects in bulk; a key that is not there counts as deleted. The keys that failed, each with why.
+
+        What concerns the whole store (StoreUnavailable, BucketNotFound, AccessDenied …) is raised; some of the objects
+        may be gone then.
+        """
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from reelkeeper.stores import disk
 HIDDEN = ".reelkeeper-temp"
 _LEFTOVER_SECONDS = 24 * 3600
 _KNOWN_FOLDERS = 50_000
-_FOLDER_TRIES = 5
+_FOLDER_TRIES = 20
 
 
 class Publisher:
@@ -62,15 +62,16 @@ class Publisher:
         """Let `give_name(path)` make the file appear, durably. False when it says that it cannot. FileExistsError."""
         folder = os.path.dirname(path)
         for _ in range(_FOLDER_TRIES):
-            self._make_folder(folder)
             try:
-                if not give_name(path):
-                    return False
-                disk.sync_directory(folder)
+                self._make_folder(folder)
+                is_named = give_name(path)
             except FileNotFoundError:  # the folder became empty and was removed
                 self._durable_folders.discard(folder)
-            else:
-                return True
+                continue
+            if is_named:
+                with suppress(FileNotFoundError):  # deleted again already, folder and all
+                    disk.sync_directory(folder)
+            return is_named
         raise StoreUnavailable(f"could not name {path!r}: its folder, or what should get the name, keeps vanishing")
 
     def remove_empty_folders(self, folder: str) -> str:
@@ -91,6 +92,8 @@ class Publisher:
         try:
             os.makedirs(folder, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as exc:
+            if not disk.exists(str(exc.filename)):  # it was a folder, removed between two looks
+                raise FileNotFoundError(exc.errno, exc.strerror, exc.filename) from exc
             raise InvalidKey(f"{exc.filename!r} is in the way: expected a folder, or nothing") from exc
         above = folder
         while above != self._root:

@@ -1,0 +1,149 @@
+"""The rigs as fixtures, and a proxy on loopback that answers as told."""
+
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from tests.stores import rigs
+from tests.stores.rigs import Rig
+
+_LOCAL = ["memory", "filesystem"]
+_SERVED = ["minio", "s3-seaweedfs", "s3-moto", "gcs"]
+_OUTSIDE = [f"outside-{kind}" for kind in rigs.outside_kinds()]
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        *_LOCAL,
+        *(pytest.param(name, marks=pytest.mark.servers) for name in _SERVED),
+        *(pytest.param(name, marks=[pytest.mark.servers, pytest.mark.enable_socket]) for name in _OUTSIDE),
+    ],
+)
+def _set_up_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    bucket = f"conformance-{uuid4().hex[:12]}"
+    name = request.param
+    get = request.getfixturevalue
+    if name == "memory":
+        rig = rigs.memory_rig()
+    elif name == "filesystem":
+        rig = rigs.filesystem_rig(tmp_path_factory.mktemp("store") / "root")
+    elif name == "minio":
+        rig = rigs.minio_rig(get("seaweedfs"), bucket, attests_writes=True)
+    elif name == "s3-seaweedfs":
+        rig = rigs.s3_rig(get("seaweedfs"), bucket, attests_writes=True)
+    elif name == "s3-moto":
+        rig = rigs.s3_rig(get("moto"), bucket, attests_writes=False)
+    elif name == "gcs":
+        access = rigs.gcs_access(get("gcs_emulator"))
+        rig = rigs.gcs_rig(access, bucket, attests_writes=True, refuses_to_overwrite=False)
+    else:
+        rig = rigs.outside_rig(name.removeprefix("outside-"))
+    rig.store.set_up()
+    return rig
+
+
+@pytest.fixture
+def rig(_set_up_rig: Rig) -> Iterator[Rig]:
+    """A store of each kind in turn, with keys of the test's own."""
+    rig = Rig(**vars(_set_up_rig) | {"prefix": f"conformance/{uuid4().hex}/"})
+    yield rig
+    rig.clean_up()
+
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class FaultyProxy:
+    """A server on loopback before another one. `answer`, called with each request, answers in its place, or not (None).
+
+    `edit` may change the headers of what the real server answered.
+    """
+
+    def __init__(self, target: str | None) -> None:
+        self.answer: Callable[[str, str], Answer | None] = lambda method, path: None
+        self.edit: Callable[[dict[str, str]], object] = lambda headers: None
+        self.requests: list[tuple[str, str]] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _handle(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                proxy.requests.append((self.command, self.path))
+                answer = proxy.answer(self.command, self.path) or _forward(target, self, body)
+                status, headers, data = answer
+                self.send_response_only(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                if self.command != "HEAD":
+                    headers = {name.lower(): value for name, value in headers.items()}
+                    if "content-length" not in headers:
+                        self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815
+
+            def log_message(self, *_: Any) -> None: ...
+
+        def _forward(target: str | None, request: Handler, body: bytes) -> Answer:
+            assert target is not None, "there is no server behind this proxy"
+            address = urlsplit(target)
+            connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
+            try:
+                connection.request(request.command, request.path, body, dict(request.headers))
+                response = connection.getresponse()
+                headers = _headers(response.headers)
+                proxy.edit(headers)
+                return response.status, headers, response.read()
+            finally:
+                connection.close()
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _headers(message: HTTPMessage) -> dict[str, str]:
+    hop_by_hop = ("connection", "keep-alive", "transfer-encoding")
+    return {name: value for name, value in message.items() if name.lower() not in hop_by_hop}
+
+
+@pytest.fixture
+def faulty() -> Iterator[Callable[[str | None], FaultyProxy]]:
+    """Starts proxies; they stop with the test."""
+    started: list[FaultyProxy] = []
+
+    def start(target: str | None = None) -> FaultyProxy:
+        started.append(FaultyProxy(target).__enter__())
+        return started[-1]
+
+    yield start
+    for proxy in started:
+        proxy.__exit__()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The root of a filesystem store, not made yet."""
+    return tmp_path / "root"
