@@ -1,5 +1,5 @@
 -- name: batch_by_id
--- One batch.
+-- The batch with this id.
 SELECT id, job, run_id, zone, store, item_count, size_bytes FROM batches WHERE id = :batch_id;
 
 -- name: batches_of_run

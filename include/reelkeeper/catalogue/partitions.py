@@ -89,8 +89,7 @@ def _attach(connection: Connection, schema: str, table: str, month: TimeRange) -
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('reelkeeper partitions ' || %s, 0))", (schema,))
         # Not to_regclass: it may answer from what was cached before the wait for the lock.
         cursor.execute(
-            "SELECT FROM pg_class WHERE relname = %s AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)",
-            (partition_name(table, month), schema),
+            "SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s", (schema, partition_name(table, month))
         )
         if cursor.fetchone() is not None:
             return False

@@ -1,0 +1,71 @@
+"""Every named query runs on a real server, says what it does, and is used."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiosql.queries import Queries
+
+import reelkeeper.catalogue
+from reelkeeper.catalogue.queries import queries, sql_directory
+
+SOURCE = Path(reelkeeper.catalogue.__file__).parent
+NAMES = sorted(name for name in queries().available_queries if not name.endswith("_cursor"))
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+UUID = "00000000-0000-0000-0000-000000000000"
+LATER = datetime(2026, 1, 1, tzinfo=UTC)
+VALUES = {
+    "again": False, "batch_bytes": 1, "batch_files": 1, "batch_id": UUID, "batch_ids": [UUID], "batch_size": 1,
+    "bucket_below": 1, "camera_id": UUID, "destination_store": "cloud", "dry_run": False, "ended_before": LATER,
+    "first_start": LATER, "include_requests": True, "interval_end": LATER, "interval_priority": 0,
+    "interval_start": LATER, "job": "ingest", "last_start": LATER, "lease": timedelta(minutes=1), "limit": 1,
+    "max_batches": 1, "names": ["segments"], "paths": ["a"], "priority": 1, "range_end": LATER, "range_start": LATER,
+    "retire_after": LATER, "rows": "[]", "run_id": "run", "segment_id": UUID, "segment_ids": [UUID],
+    "source_store": "local", "stale_after": timedelta(hours=1), "store": "local", "tenant": "default", "what": "zone",
+    "without_thumbnail": True, "zone": "zone",
+}  # fmt: skip
+"""A value for each parameter of any query: a new query with a new parameter adds one here."""
+
+
+def _used(source: str) -> set[str]:
+    return set(re.findall(r'"(\w+)"', source))
+
+
+def test_each_query_lies_where_it_is_looked_for() -> None:
+    assert NAMES
+    assert isinstance(queries(), Queries)
+    assert {path.suffix for path in (sql_directory() / "queries").iterdir()} == {".sql"}
+
+
+def test_each_is_used() -> None:
+    source = "\n".join(path.read_text() for path in SOURCE.glob("*.py"))
+    assert sorted(set(NAMES) - _used(source)) == []
+
+
+def test_each_says_what_it_does() -> None:
+    assert [name for name in NAMES if len((getattr(queries(), name).__doc__ or "").split()) < 3] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_can_be_planned(name: str, explained) -> None:
+    sql = getattr(queries(), name).sql
+    assert explained(sql, {parameter: VALUES[parameter] for parameter in _PARAMETER.findall(sql)})
+
+
+@pytest.fixture(scope="module")
+def explained(postgres, _catalogue_template):
+    """Asks the server for the plan of a statement, on a catalogue of the module's own."""
+    import psycopg2
+
+    postgres.create_database("queries", template=_catalogue_template)
+    connection = psycopg2.connect(postgres.dsn("queries"), options="-c search_path=reelkeeper")
+
+    def explain(sql: str, values: dict[str, object]) -> list[tuple[str]]:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + sql, values)
+            return cursor.fetchall()
+
+    yield explain
+    connection.close()
+    postgres.drop_database("queries")
