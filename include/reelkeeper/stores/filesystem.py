@@ -81,7 +81,7 @@ class FilesystemStore:
         """Names that are not canonical keys are listed as they are: they are somebody else's files."""
         self._marker.require()
         folder, slash, _ = prefix.rpartition("/")
-        if not slash or os.path.realpath(os.path.join(self._root, folder)) == os.path.join(self._real_root, folder):
+        if not slash or os.path.realpath(os.path.join(self._root, folder)) == f"{self._real_root}/{folder}":
             pending = [folder + slash]
             while pending:
                 parent = pending.pop()
