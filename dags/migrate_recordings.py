@@ -32,6 +32,7 @@ from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.migrate import (
     MigrationGateOperator,
     PlanMigrationOperator,
+    RouteMigrationOperator,
     SummariseMigrationOperator,
     VerifyBatchOperator,
     VerifySegmentOperator,
@@ -76,25 +77,24 @@ PARAMS = {
     owner_links={"reelkeeper": "https://github.com/reelkeeper/reelkeeper"},
 )
 def migrate_recordings() -> None:
-    plan_ids = {name: f"to_{name}.plan" for name in STORES}
-    summary = SummariseMigrationOperator(task_id="summary", plans=plan_ids).as_teardown()
-    VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}") >> summary
+    plan = PlanMigrationOperator(
+        task_id="plan",
+        destination="{{ params.destination }}",
+        source="{{ params.source }}",
+        percentage="{{ params.percentage }}",
+        start_time="{{ params.start_time }}",
+        end_time="{{ params.end_time }}",
+        batch_size="{{ params.batch_size }}",
+        older_than_minutes="{{ params.older_than_minutes }}",
+        is_dry_run="{{ params.dry_run }}",
+        only_verify="{{ params.verify }}",
+    )
+    routes = {name: [f"to_{name}.transfer", f"to_{name}.verify"] for name in STORES}
+    route = RouteMigrationOperator(task_id="route", routes=routes, destination="{{ params.destination }}")
+    transferred, verified = [], []
     for store in ESTATE.stores:
         backend = backend_of(store)
         with TaskGroup(f"to_{store.name}", tooltip=f"copy to store {store.name!r}"):
-            plan = PlanMigrationOperator(
-                task_id="plan",
-                store=store.name,
-                destination="{{ params.destination }}",
-                source="{{ params.source }}",
-                percentage="{{ params.percentage }}",
-                start_time="{{ params.start_time }}",
-                end_time="{{ params.end_time }}",
-                batch_size="{{ params.batch_size }}",
-                older_than_minutes="{{ params.older_than_minutes }}",
-                is_dry_run="{{ params.dry_run }}",
-                only_verify="{{ params.verify }}",
-            )
             transfer = backend.transfer.partial(
                 task_id="transfer",
                 delete_local="{{ params.delete_local }}",
@@ -104,14 +104,19 @@ def migrate_recordings() -> None:
             verify = VerifyBatchOperator.partial(
                 task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **placed_at(store)
             ).expand(batch_id=plan.output)
-            gate = MigrationGateOperator(
-                task_id="gate",
-                batch_ids=plan.output,
-                transferred=transfer.output,
-                verified=verify.output,
-                trigger_rule=TriggerRule.ALL_DONE,
-            )
-        chain(plan, transfer, verify, gate, summary)
+        chain(route, [transfer, verify])
+        chain(transfer, verify)
+        transferred.append(transfer.output)
+        verified.append(verify.output)
+    gate = MigrationGateOperator(
+        task_id="gate",
+        batch_ids=plan.output,
+        transferred=transferred,
+        verified=verified,
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
+    verify_segment = VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}")
+    [gate, verify_segment] >> SummariseMigrationOperator(task_id="summary").as_teardown()
 
 
 migrate_recordings()

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError, GateFailed
@@ -23,16 +23,33 @@ _ITS_INTERVAL = ("scheduled", "backfill")
 """The types of run whose data interval is their work; another run takes the range that it was given."""
 
 
+class RouteMigrationOperator(BaseBranchOperator):
+    """Lets the tasks of the run's destination run, and skips those of all other stores.
+
+    :param routes: the ids of the tasks directly after this one that belong to each store
+    :param destination: the run's; None: the estate's cloud store
+    """
+
+    template_fields: Sequence[str] = ("destination",)
+
+    def __init__(self, *, routes: Mapping[str, Sequence[str]], destination: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.routes = routes
+        self.destination = destination
+
+    def choose_branch(self, context: Context) -> list[str]:
+        return list(self.routes.get(self.destination or current_estate().placement.cloud_store or "", ()))
+
+
 class PlanMigrationOperator(BaseOperator):
-    """Puts the segments that the rollout wants in one store into batches, and returns the batches' ids.
+    """Puts the segments that the rollout wants at the destination into batches, and returns the batches' ids.
 
     A scheduled run takes the segments that start in its data interval, and those that were requested; one of a backfill
     takes exactly its interval; any other takes the range that it is given, or all history and the requests. When the
     interval is not `older_than` past, the task waits in the triggerer, without a slot. Skipped, with an empty list of
     ids, when the estate's mode forbids the cloud. XCom `counts` has segments, bytes, and what is left for later runs.
 
-    :param store: the destination that this task plans for
-    :param destination: the run's destination; None: the estate's cloud store. Where it is another one, nothing is done
+    :param destination: where the copies go; None: the estate's cloud store
     :param source: where the copies come from; None: the estate's local store
     :param percentage: share of segments, 0 to 100; None: the rollout's
     :param start_time: first start of segments, ISO 8601; None: ever
@@ -43,14 +60,13 @@ class PlanMigrationOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "store", "destination", "source", "percentage", "start_time", "end_time", "batch_size", "older_than_minutes",
+        "destination", "source", "percentage", "start_time", "end_time", "batch_size", "older_than_minutes",
         "is_dry_run", "only_verify",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
-        store: str,
         destination: str | None = None,
         source: str | None = None,
         percentage: float | str | None = None,
@@ -63,7 +79,6 @@ class PlanMigrationOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.store = store
         self.destination = destination
         self.source = source
         self.percentage = percentage
@@ -78,10 +93,9 @@ class PlanMigrationOperator(BaseOperator):
         from reelkeeper.migrate import plan_migration
 
         estate = current_estate()
-        if self.only_verify or (self.destination or estate.placement.cloud_store) != self.store:
-            self.log.info("nothing to plan for store %r in this run", self.store)
-            return []
-        run_type = str(context["dag_run"].run_type)
+        if self.only_verify or not (self.destination or estate.placement.cloud_store):
+            self._skip("a segment is only verified" if self.only_verify else "the estate has no cloud store", context)
+        run_type = context["dag_run"].run_type
         if run_type in _ITS_INTERVAL:
             interval: TimeRange | None = self._await_interval(context)
         else:
@@ -93,7 +107,7 @@ class PlanMigrationOperator(BaseOperator):
                 run_id=context["dag_run"].run_id,
                 interval=interval,
                 source=self.source,
-                destination=self.store,
+                destination=self.destination,
                 percentage=None if self.percentage is None else Percentage.of(self.percentage),
                 batch_size=None if self.batch_size is None else int(self.batch_size),
                 # The interval is old enough by now. Its last segment may have ended after it, and belongs here as well.
@@ -136,8 +150,7 @@ class PlanMigrationOperator(BaseOperator):
         counts = {"segments": plan.segments, "bytes": plan.size_bytes, "left": plan.left_segments}
         context["ti"].xcom_push("counts", counts | {"dry_run": int(plan.dry_run)})
         if plan.barred:
-            context["ti"].xcom_push("return_value", [])
-            raise AirflowSkipException(plan.barred)
+            self._skip(plan.barred, context)
         self.log.info(
             "%s %d segments, %s, from store %r to %r at %s, %s, in %d batches; %d more are left for later runs",
             "would copy" if plan.dry_run else "to copy:", plan.segments, size(plan.size_bytes), plan.source,
@@ -145,6 +158,11 @@ class PlanMigrationOperator(BaseOperator):
             len(plan.batches), plan.left_segments,
         )  # fmt: skip
         return [str(batch.id) for batch in plan.batches]
+
+    def _skip(self, why: str, context: Context) -> NoReturn:
+        context["ti"].xcom_push("return_value", [])  # a plan that failed leaves none: the gate tells them apart
+        self.log.warning("nothing is planned: %s", why)
+        raise AirflowSkipException(why)
 
 
 class VerifyBatchOperator(BaseOperator):
@@ -168,14 +186,14 @@ class VerifyBatchOperator(BaseOperator):
 
 
 class MigrationGateOperator(BaseOperator):
-    """Lets a migration to one store pass when it did what it set out to do; else GateFailed, with measure and bound.
+    """Lets a migration pass when it did what it set out to do; else GateFailed, with measure and bound.
 
     Runs whatever became of the tasks before it. Skipped when nothing was planned. The event of asset `replicas` has the
     counts.
 
     :param batch_ids: what `PlanMigrationOperator` returned; None: it failed
-    :param transferred: what the batches' `TransferBatchOperator` returned
-    :param verified: what the batches' `VerifyBatchOperator` returned
+    :param transferred: what the `TransferBatchOperator`s of each store returned
+    :param verified: what the `VerifyBatchOperator`s of each store returned
     """
 
     template_fields: Sequence[str] = ("batch_ids", "transferred", "verified")
@@ -214,22 +232,20 @@ class MigrationGateOperator(BaseOperator):
 class SummariseMigrationOperator(BaseOperator):
     """Tells people how a run ended, whatever became of it: a table in the log. Returns its counts.
 
-    :param plans: task id of each store's plan
+    :param plan_task_id: of the run's `PlanMigrationOperator`
     """
 
-    def __init__(self, *, plans: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, plan_task_id: str = "plan", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.plans = plans
+        self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.migrate import summarise
 
         run_id = context["dag_run"].run_id
-        for store, task_id in self.plans.items():
-            planned = context["ti"].xcom_pull(task_ids=task_id, key="counts")
-            if planned and planned["dry_run"]:
-                self.log.info("dry run: %d segments, %s, would go to store %r", planned["segments"],
-                              size(planned["bytes"]), store)  # fmt: skip
+        planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key="counts")
+        if planned and planned["dry_run"]:
+            self.log.info("dry run: %d segments, %s, would be copied", planned["segments"], size(planned["bytes"]))
         with open_catalogue() as catalogue:
             batches = catalogue.transfers.batches("migrate", run_id)
             summary = summarise(catalogue, [batch.id for batch in batches])
@@ -278,6 +294,6 @@ class VerifySegmentOperator(BaseOperator):
         return {"verified": len(findings)}
 
 
-def _counts(results: Iterable[dict[str, int] | None] | None) -> list[dict[str, int]]:
-    """What the mapped tasks returned; a task that failed returned nothing."""
-    return [result for result in results or () if result]
+def _counts(by_store: Iterable[Iterable[dict[str, int] | None] | None]) -> list[dict[str, int]]:
+    """What the mapped tasks of all stores returned; a task that failed or was skipped returned nothing."""
+    return [result for results in by_store for result in results or () if result]
