@@ -29,7 +29,8 @@ def main() -> None:
 
 
 @main.command("run")
-def run_command() -> None:
+@click.option("--keep", is_flag=True, help="Leave files and logs there, for a look.")
+def run_command(*, keep: bool) -> None:
     """Run the main job on an estate of its own, from start to proof, and leave nothing behind."""
     console = _console()
     _sweep()
@@ -41,7 +42,7 @@ def run_command() -> None:
     except RuntimeError as exc:  # a server or a task failed, and its message tells all
         console.print(f"✗ {exc}", markup=False, highlight=False)
     finally:
-        if proved:
+        if proved and not keep:
             remove(folder)
         else:
             console.print(f"files and logs stay in {folder} until the next run", highlight=False)

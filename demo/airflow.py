@@ -188,10 +188,10 @@ class Api:
         found: list[dict[str, Any]] = self.request("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100})["dag_runs"]
         return found
 
-    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run, mapped ones each by itself."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found: list[dict[str, Any]] = self.request("GET", path, params={"limit": 1000})["task_instances"]
+    def tasks(self, dag_id: str, run_id: str, **filters: str) -> list[dict[str, Any]]:
+        """The task instances of a run (`~`: of all), mapped ones each by itself."""
+        path, params = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", {"limit": "1000", **filters}
+        found: list[dict[str, Any]] = self.request("GET", path, params=params)["task_instances"]
         return found
 
     def log(self, task: Mapping[str, Any], lines: int = 40) -> str:

@@ -30,8 +30,8 @@ def run(folder: Path, console: Console) -> bool:
         job.set_up()
         with _growing(estate.landing / iso_layout("back-yard", _hour_of_footage() + timedelta(minutes=30))):
             job.ingest(len(made))
-        for percentage in (25, 100):
-            job.migrate(percentage)
+            for percentage in (25, 100):
+                job.migrate(percentage)
         with _timed(console, "every copy read back, without the project's code"):
             found = audit(estate, made, STORES)
         _show(found, quarantined(estate), console)
@@ -106,17 +106,19 @@ class Job:
                 tasks = {task["task_id"]: task["state"] for task in self._api.tasks(dag_id, run_id)}
                 raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
             look()
-            self._tell_retries(dag_id, run_id)
+            self._tell_retries(dag_id)
             time.sleep(0.3)
         look()
         if state == "failed":
             raise self._api.failure(dag_id, run_id)
 
-    def _tell_retries(self, dag_id: str, run_id: str) -> None:
-        """Say once for each try that failed why it did, while Airflow waits to try again."""
-        for task in self._api.tasks(dag_id, run_id):
+    def _tell_retries(self, dag_id: str) -> None:
+        """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,
+        which those by hand may wait for.
+        """
+        for task in self._api.tasks(dag_id, "~", state="up_for_retry"):
             attempt = (task["id"], task["try_number"])
-            if task["state"] == "up_for_retry" and attempt not in self._told:
+            if attempt not in self._told:
                 self._told.add(attempt)
                 name = f"{dag_id}.{task['task_id']} [{task['map_index']}]"
                 self._console.print(
