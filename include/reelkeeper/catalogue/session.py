@@ -40,6 +40,7 @@ class Session:
         self._connection: Connection | None = None
         self._depth = 0
         self._broken = False
+        self._partitions: set[str] = set()  # seen to be there
 
     def close(self) -> None:
         """Close the connection, if there is one; what was not committed is rolled back."""
@@ -91,12 +92,14 @@ class Session:
         connection of their own, since locks taken inside a transaction under way could deadlock with other writers.
         """
         months = {month_of(moment) for moment in times}
-        names = [partition_name(table, month) for table in tables for month in months]
-        if not self.rows("missing_tables", names=names):
+        names = {partition_name(table, month) for table in tables for month in months} - self._partitions
+        if not names:
             return
-        with self._errors_mapped(), closing(self._connect()) as connection:
-            for month in sorted(months):
-                ensure_partitions(connection, self.schema, month, tables)
+        if self.rows("missing_tables", names=sorted(names)):
+            with self._errors_mapped(), closing(self._connect()) as connection:
+                for month in sorted(months):
+                    ensure_partitions(connection, self.schema, month, tables)
+        self._partitions |= names
 
     def connection(self) -> Connection:
         """The open connection, in UTC and with the schema as its search path."""
