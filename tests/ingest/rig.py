@@ -9,10 +9,11 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
+
 from tenacity import Retrying
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.ingest import IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
+from reelkeeper.ingest import LEASE, IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
 from reelkeeper.model import StoreName
 from reelkeeper.settings import Estate
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -46,12 +47,13 @@ class Rig:
     placement: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     now: datetime = NOW
+    lease: timedelta = LEASE
     retry: Retrying = field(default_factory=lambda: retrying(first_wait_seconds=0.001))
     runs: Iterator[int] = field(default_factory=count)
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.landing.mkdir()
+        self.landing.mkdir(exist_ok=True)
         self.local.set_up()
 
     @property
@@ -96,7 +98,7 @@ class Rig:
             return plan_ingest(self.estate, catalogue, self.open_store, "zone", **arguments)
 
     def batch(self, batch_id: Any, **more: Any) -> IngestResult:
-        arguments: dict[str, Any] = {"now": lambda: self.now, "retry": self.retry} | more
+        arguments: dict[str, Any] = {"now": lambda: self.now, "retry": self.retry, "lease": self.lease} | more
         return ingest_batch(self.estate, self.open_catalogue, self.open_store, batch_id, **arguments)
 
     def run(self, **more: Any) -> IngestResult:

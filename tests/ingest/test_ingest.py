@@ -149,7 +149,8 @@ def test_what_was_put_back_from_quarantine_is_looked_at_again(rig: Rig) -> None:
 def test_a_sidecar_wins_over_the_path_and_leaves_with_the_file(rig: Rig) -> None:
     file = rig.lands("gate/20200101T000000Z.mp4")
     said = {
-        "camera_id": "Front Door", "start_time": "2026-03-01T01:00:00+01:00", "end_time": "2026-03-01T01:00:02.500+01:00",
+        "camera_id": "Front Door",
+        "start_time": "2026-03-01T01:00:00+01:00", "end_time": "2026-03-01T01:00:02.500+01:00",
         "file_path": "/mnt/recorder/20200101T000000Z.mp4", "size_bytes": file.stat().st_size, "duration_seconds": 2.5,
     }  # fmt: skip
     file.with_name(f"{file.name}.json").write_text(json.dumps(said))
@@ -294,9 +295,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("503"), BucketNotFound("no bucket"), StoreFull("quota")])
-def test_when_the_cloud_fails_footage_falls_back(
-    rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_when_the_cloud_fails_footage_falls_back(rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     rig.placement |= {"mode": "cloud", "at_ingest": "rollout"}
     rig.cloud = Broken(rig.cloud, error)
     for number in range(30):

@@ -27,7 +27,8 @@ _TEMPORARY = re.compile(
 
 def is_footage_name(name: str, extensions: Collection[str]) -> bool:
     """Whether a file of this name may be footage: a known extension, and neither hidden nor temporary."""
-    return not _TEMPORARY.search(name) and name.rpartition(".")[2].lower() in extensions
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in extensions and not _TEMPORARY.search(name)
 
 
 class FolderSource:

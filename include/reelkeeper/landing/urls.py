@@ -30,8 +30,7 @@ _SECRET = re.compile(
 )
 _SILENT = logging.getLogger(f"{__name__}.yt_dlp")
 """yt-dlp's messages hold URLs whole, so none reaches a log: what matters is in the error."""
-_SILENT.propagate = False
-_SILENT.addHandler(logging.NullHandler())
+_SILENT.setLevel(logging.CRITICAL + 1)
 _SOCKET_TIMEOUT_SECONDS = 30
 _GONE = range(400, 500)
 _TRY_LATER = {408, 425, 429}

@@ -68,7 +68,8 @@ def _describe(container: InputContainer, path: Path, *, needs_duration: bool) ->
         kinds = sorted({other.type for other in container.streams})
         raise InvalidFootage(f"file has no video stream but {kinds}: expected one", code="no_video")
     name = container.format.name
-    seconds = _duration(container, stream)
+    frame_rate = _frame_rate(stream, raw=name in _RAW)
+    seconds = _duration(container, stream, is_constant=frame_rate is not None)
     if seconds is None and needs_duration:
         raise InvalidFootage(
             f"neither the {_CONTAINERS[name]} container nor its packets say how long the footage is: expected "
@@ -85,7 +86,7 @@ def _describe(container: InputContainer, path: Path, *, needs_duration: bool) ->
         video_codec=stream.codec_context.name,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
-        frame_rate=_frame_rate(stream, raw=name in _RAW),
+        frame_rate=frame_rate,
         duration_seconds=seconds or 0.0,
         has_audio=bool(container.streams.audio),
     )
@@ -112,16 +113,27 @@ def _frame_rate(stream: VideoStream, *, raw: bool) -> float | None:
     return float(average) if constant else None
 
 
-def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the video stream: from the headers, else from every packet."""
+def _duration(container: InputContainer, stream: VideoStream, *, is_constant: bool) -> float | None:
+    """Seconds of the video stream: from the headers, else from every packet.
+
+    MP4 headers count decoding time, which ends too early where frames are reordered and the rate varies.
+    """
     if container.format.name in _RAW:
         return _raw_duration(container, stream)
+    stated = _stated_duration(container, stream)
+    if stated and is_constant:
+        return stated
+    measured = _packet_duration(container, stream)
+    return max(stated, measured) if stated and measured else stated or measured
+
+
+def _stated_duration(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.duration > 0 and stream.time_base:
         return float(stream.duration * stream.time_base)
     # The container's duration is that of its longest stream.
     if container.duration and container.duration > 0 and len(container.streams) == 1:
         return container.duration / 1_000_000
-    return _packet_duration(container, stream)
+    return None
 
 
 def _raw_duration(container: InputContainer, stream: VideoStream) -> float | None:

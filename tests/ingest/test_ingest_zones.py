@@ -1,0 +1,133 @@
+"""Zones that are no folders: a prefix of a store, a list of URLs."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelkeeper.errors import StoreUnavailable
+from reelkeeper.model import Key
+from reelkeeper.stores.body import Body
+from tests.ingest.rig import START, Rig, name
+
+SECRET = "s3cr3t-signature"
+
+
+# --- a prefix of a store ----------------------------------------------------------------------------------------------
+
+
+def upload(rig: Rig, key: str, *, number: int = 0, data: bytes | None = None) -> None:
+    footage = rig.footage.make(f"ingest-{number}.mp4", first_frame=number * 100).read_bytes()
+    rig.cloud.write(Key(key), Body.of_bytes(footage if data is None else data))
+
+
+@pytest.mark.parametrize("handling", ["move", "copy"])
+def test_objects_of_a_prefix(rig: Rig, handling: str) -> None:
+    rig.zone = {"path": None, "store": "cloud", "prefix": "incoming/", "handling": handling}
+    upload(rig, f"incoming/gate/{name(0)}")
+    upload(rig, f"incoming/gate/{name(1)}", number=1)
+    upload(rig, f"incoming/gate/{name(1)}.json", data=b'{"camera_id": "door"}')
+    upload(rig, f"incoming/gate/{name(2)}", data=b"broken")
+    upload(rig, f"incoming/.hidden/gate/{name(0)}")
+    upload(rig, f"elsewhere/gate/{name(3)}")
+    upload(rig, "incoming/notes.txt", data=b"no footage")
+    result = rig.run()
+    assert (result.ingested, dict(result.reasons)) == (2, {"unreadable": 1})
+    assert len(rig.replica_digests()) == 2
+    assert all(key.startswith("local:") for key in rig.replica_digests())
+    assert rig.rows("SELECT slug FROM cameras ORDER BY 1") == [("door",), ("gate",)]
+    left = {stat.key for stat in rig.cloud.list("incoming/gate/")}
+    moved = {f"incoming/gate/{name(2)}"}
+    all_of_them = {f"incoming/gate/{name(number)}" for number in range(3)} | {f"incoming/gate/{name(1)}.json"}
+    assert left == (moved if handling == "move" else all_of_them)
+    assert rig.rows("SELECT moved_to FROM landing_files WHERE state = 'quarantined'") == [(None,)]
+    assert rig.run(stale_after=timedelta(0)).files == 0, "what cannot be taken is not read again and again"
+
+
+# --- URLs -------------------------------------------------------------------------------------------------------------
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def send_head(self) -> Any:
+        if "busy" in self.path:
+            self.send_error(503)
+            return None
+        return super().send_head()
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, footage: Any) -> Iterator[str]:
+    import os
+    import shutil
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for number in range(2):
+        file = folder / f"clip{number}.mp4"
+        shutil.copyfile(footage.make(f"ingest-{number}.mp4", first_frame=number * 100), file)
+        os.utime(file, (START.timestamp(), START.timestamp()))
+    (folder / "broken.mp4").write_bytes(b"no video")
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_address[1]}"
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+def url_zone(rig: Rig, *lines: str) -> Path:
+    urls = rig.root / "urls.txt"
+    urls.write_text("\n".join(lines) + "\n")
+    rig.zone = {"path": None, "urls": urls, "camera": "downloads"}
+    rig.settings["ingest"] = {"download_directory": rig.root / "downloads"}
+    return urls
+
+
+def test_videos_of_a_list(rig: Rig, server: str, caplog: pytest.LogCaptureFixture) -> None:
+    line = {
+        "url": f"{server}/clip1.mp4?X-Amz-Signature={SECRET}",
+        "camera_id": "gate",
+        "start_time": "2026-03-01T00:10:00Z",
+    }
+    url_zone(
+        rig, "# what to fetch", "", f"{server}/clip0.mp4", json.dumps(line), f"{server}/missing.mp4?token={SECRET}",
+        f"{server}/broken.mp4", "file:///etc/passwd", f"ftp://user:{SECRET}@127.0.0.1/x.mp4", '{"no": "url"}',
+        f"{server}/busy.mp4?token={SECRET}",
+    )  # fmt: skip
+    result = rig.run()
+    assert (result.ingested, result.failed) == (2, 1)
+    assert dict(result.reasons) == {"unavailable": 1, "unreadable": 1, "bad_url": 3, "store_unavailable": 1}
+    rows = rig.rows("SELECT slug, start_time FROM segments JOIN cameras c ON c.id = camera_id ORDER BY 1")
+    assert rows == [("downloads", START), ("gate", START + timedelta(minutes=10))], (
+        "Last-Modified, and what the line says"
+    )
+    assert len(rig.replica_digests()) == 2
+    assert not list((rig.root / "downloads").glob("*"))
+    told = str(rig.rows("SELECT path, reason, moved_to FROM landing_files")) + caplog.text
+    assert SECRET not in told
+    with pytest.raises(
+        StoreUnavailable, match=r"busy.mp4' answered HTTP status 503"
+    ):  # and nothing else is asked again
+        rig.run(stale_after=timedelta(0))
+
+
+def test_a_line_that_is_being_written_waits(rig: Rig, server: str) -> None:
+    urls = url_zone(rig, f"{server}/clip0.mp4")
+    urls.write_text(f"{server}/cl")
+
+    def write_on(_: float) -> None:
+        urls.write_text(f"{server}/clip0.mp4\n")
+
+    plan = rig.plan(sleep=write_on)
+    assert (plan.files, plan.deferred) == (0, 1)
+    assert rig.run().ingested == 1
