@@ -1,6 +1,6 @@
-"""The catalogue at ten million segments: `python benchmarks/catalogue.py [--segments 10000000] [--markdown FILE]`.
+"""The catalogue at ten million segments: `python -m benchmarks.catalogue [--segments N] [--markdown FILE]`.
 
-Builds years of history inside a PostgreSQL of its own (settings as a small production server has them), then measures
+Builds three years of history inside a PostgreSQL of its own that flushes to disk as a real one does, then measures
 what users and workers wait for, each call a transaction of its own, and says whether it keeps its bound.
 Exit 1 when one does not.
 """

@@ -52,6 +52,16 @@ def test_a_group_is_kept_whole_or_not_at_all(catalogue: Catalogue, another) -> N
     assert set(catalogue.cameras.by_slug(TENANT)) == {"gate", "yard"}
 
 
+def test_a_group_does_not_end_well_when_an_error_in_it_was_swallowed(catalogue: Catalogue) -> None:
+    gate, impostor = named("gate"), Camera(named("gate").id, TENANT, "yard", "yard")
+    with pytest.raises(CatalogueUnavailable, match="nothing of it"), catalogue.transaction():  # noqa: PT012
+        catalogue.cameras.register([gate])
+        with pytest.raises(psycopg2.IntegrityError):
+            catalogue.cameras.register([impostor])
+    assert catalogue.cameras.by_slug(TENANT) == {}
+    assert catalogue.cameras.register([gate]) == [gate]
+
+
 def test_a_server_that_does_not_answer_is_transient() -> None:
     nobody = Catalogue(lambda: psycopg2.connect("postgresql://127.0.0.1:1/none", connect_timeout=1))
     with pytest.raises(CatalogueUnavailable, match="no answer"):

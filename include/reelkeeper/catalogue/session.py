@@ -15,7 +15,7 @@ from psycopg2.extras import NamedTupleCursor, register_uuid
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.partitions import ensure_partitions, month_of, partition_name
 from reelkeeper.catalogue.queries import queries
-from reelkeeper.errors import CatalogueUnavailable
+from reelkeeper.errors import CatalogueUnavailable, ConfigurationError
 from reelkeeper.model import utc
 
 Connect = Callable[[], Connection]
@@ -39,7 +39,7 @@ class Session:
         self.schema = schema
         self._connection: Connection | None = None
         self._depth = 0
-        self._broken = False
+        self._failed = False  # something inside the transaction under way went wrong
         self._partitions: set[str] = set()  # seen to be there
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class Session:
         finally:
             self._depth -= 1
             if self._depth == 0:
-                self._broken = False
+                self._failed = False
 
     def rows(self, query: str, /, **parameters: object) -> list[Any]:
         """The rows of a named query, as named tuples, in the transaction under way or in one of its own.
@@ -103,8 +103,7 @@ class Session:
 
     def connection(self) -> Connection:
         """The open connection, in UTC and with the schema as its search path."""
-        if self._broken:
-            raise CatalogueUnavailable("the connection broke inside this transaction: nothing of it was kept")
+        self._refuse_if_failed()
         if self._connection is None or self._connection.closed:
             with self._errors_mapped():
                 self._connection = self._opened()
@@ -113,6 +112,7 @@ class Session:
     def _opened(self) -> Connection:
         connection = self._connect()
         try:
+            connection.autocommit = False
             connection.cursor_factory = NamedTupleCursor
             register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
             with connection.cursor() as cursor:
@@ -127,11 +127,16 @@ class Session:
         return connection
 
     def _commit(self) -> None:
-        if self._broken:
-            raise CatalogueUnavailable("the connection broke inside this transaction: nothing of it was kept")
+        self._refuse_if_failed()
         if self._connection is not None:
             with self._errors_mapped():
                 self._connection.commit()
+
+    def _refuse_if_failed(self) -> None:
+        """PostgreSQL answers the commit of a failed transaction with a silent rollback, and a new connection would
+        keep only what came after the failure: whoever swallowed the error must not believe that all is well."""
+        if self._failed:
+            raise CatalogueUnavailable("a call inside this transaction failed: nothing of it was kept")
 
     def _roll_back(self) -> None:
         if self._connection is None or self._connection.closed:
@@ -146,9 +151,9 @@ class Session:
         try:
             with mapped(self.schema):
                 yield
-        except CatalogueUnavailable:
-            if self._connection is None or self._connection.closed:
-                self._broken = self._depth > 0
+        except (psycopg2.Error, CatalogueUnavailable, ConfigurationError):
+            self._failed = self._depth > 0
+            if self._connection is not None and self._connection.closed:
                 self.close()
             raise
 
