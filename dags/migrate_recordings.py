@@ -90,7 +90,14 @@ def migrate_recordings() -> None:
         only_verify="{{ params.verify }}",
     )
     routes = {name: [f"to_{name}.transfer", f"to_{name}.verify"] for name in STORES}
-    route = RouteMigrationOperator(task_id="route", routes=routes, destination="{{ params.destination }}")
+    route = RouteMigrationOperator(
+        task_id="route",
+        routes=routes,
+        destination="{{ params.destination }}",
+        verify_task_id="verify_segment",
+        only_verify="{{ params.verify }}",
+    )
+    verify_segment = VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}")
     transferred, verified = [], []
     for store in ESTATE.stores:
         backend = backend_of(store)
@@ -115,8 +122,8 @@ def migrate_recordings() -> None:
         verified=verified,
         trigger_rule=TriggerRule.ALL_DONE,
     )
-    verify_segment = VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}")
-    [gate, verify_segment] >> SummariseMigrationOperator(task_id="summary").as_teardown()
+    chain(route, verify_segment)
+    chain([gate, verify_segment], SummariseMigrationOperator(task_id="summary").as_teardown())
 
 
 migrate_recordings()

@@ -24,20 +24,34 @@ _ITS_INTERVAL = ("scheduled", "backfill")
 
 
 class RouteMigrationOperator(BaseBranchOperator):
-    """Lets the tasks of the run's destination run, and skips those of all other stores.
+    """Lets the tasks of the run's destination run, or the one that only verifies, and skips all others.
 
     :param routes: the ids of the tasks directly after this one that belong to each store
     :param destination: the run's; None: the estate's cloud store
+    :param verify_task_id: of the task that verifies one segment
+    :param only_verify: a segment id; None: none
     """
 
-    template_fields: Sequence[str] = ("destination",)
+    template_fields: Sequence[str] = ("destination", "only_verify")
 
-    def __init__(self, *, routes: Mapping[str, Sequence[str]], destination: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, Sequence[str]],
+        verify_task_id: str,
+        destination: str | None = None,
+        only_verify: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.routes = routes
+        self.verify_task_id = verify_task_id
         self.destination = destination
+        self.only_verify = only_verify
 
     def choose_branch(self, context: Context) -> list[str]:
+        if self.only_verify:
+            return [self.verify_task_id]
         return list(self.routes.get(self.destination or current_estate().placement.cloud_store or "", ()))
 
 
@@ -94,7 +108,9 @@ class PlanMigrationOperator(BaseOperator):
 
         estate = current_estate()
         if self.only_verify or not (self.destination or estate.placement.cloud_store):
-            self._skip("a segment is only verified" if self.only_verify else "the estate has no cloud store", context)
+            why = "a segment is only verified" if self.only_verify else "the estate has no cloud store"
+            self.log.info("nothing is planned: %s", why)
+            self._skip(why, context)
         run_type = context["dag_run"].run_type
         if run_type in _ITS_INTERVAL:
             interval: TimeRange | None = self._await_interval(context)
@@ -161,7 +177,6 @@ class PlanMigrationOperator(BaseOperator):
 
     def _skip(self, why: str, context: Context) -> NoReturn:
         context["ti"].xcom_push("return_value", [])  # a plan that failed leaves none: the gate tells them apart
-        self.log.warning("nothing is planned: %s", why)
         raise AirflowSkipException(why)
 
 
@@ -251,10 +266,10 @@ class SummariseMigrationOperator(BaseOperator):
             summary = summarise(catalogue, [batch.id for batch in batches])
         counts = summary.counts
         unfinished = counts.pending + counts.claimed
+        head = ["| store | segments | size |", "|---|---:|---:|"] if batches else []
         lines = [
             f"run {run_id}: {len(batches)} batches",
-            "| store | segments | bytes |",
-            "|---|---:|---:|",
+            *head,
             *(f"| {batch.store} | {batch.item_count} | {size(batch.size_bytes)} |" for batch in batches),
             f"copied {counts.done} segments, {size(counts.bytes_done)}; failed {counts.failed}; open {unfinished}",
             *(f"failed: segment {each.segment_id}: {each.error_code}: {each.error}" for each in summary.failures),
@@ -266,24 +281,22 @@ class SummariseMigrationOperator(BaseOperator):
 
 
 class VerifySegmentOperator(BaseOperator):
-    """Reads every replica of one segment whole and compares it with the catalogue. Skipped without a segment.
+    """Reads every replica of one segment whole and compares it with the catalogue.
 
     Returns how many replicas are right. GateFailed when one is not.
 
-    :param segment_id: which one; None: none
+    :param segment_id: which one
     """
 
     template_fields: Sequence[str] = ("segment_id",)
 
-    def __init__(self, *, segment_id: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, segment_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segment_id = segment_id
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.migrate import verify_segment
 
-        if not self.segment_id:
-            raise AirflowSkipException("no segment was named to be verified")
         with open_catalogue() as catalogue:
             findings = verify_segment(catalogue, open_store, SegmentId(UUID(str(self.segment_id))))
         for finding in findings:
