@@ -62,13 +62,15 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class FaultyProxy:
-    """A server on loopback before another one. `answer`, called with each request, answers in its place, or not (None).
+    """A server on loopback before another one. `answer`, called with method, path and body, answers in its place,
+    or not (None).
 
-    `edit` may change the headers of what the real server answered.
+    `edit` may change the headers of what the real server answered; `hidden_headers` of a request do not reach it.
     """
 
     def __init__(self, target: str | None) -> None:
-        self.answer: Callable[[str, str], Answer | None] = lambda method, path: None
+        self.answer: Callable[[str, str, bytes], Answer | None] = lambda method, path, body: None
+        self.hidden_headers: tuple[str, ...] = ()
         self.edit: Callable[[dict[str, str]], object] = lambda headers: None
         self.requests: list[tuple[str, str]] = []
         proxy = self
@@ -79,7 +81,7 @@ class FaultyProxy:
             def _handle(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 proxy.requests.append((self.command, self.path))
-                answer = proxy.answer(self.command, self.path) or _forward(target, self, body)
+                answer = proxy.answer(self.command, self.path, body) or _forward(target, self, body)
                 status, headers, data = answer
                 self.send_response_only(status)
                 for name, value in headers.items():
@@ -101,7 +103,8 @@ class FaultyProxy:
             address = urlsplit(target)
             connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
             try:
-                connection.request(request.command, request.path, body, dict(request.headers))
+                sent = {name: value for name, value in request.headers.items() if name not in proxy.hidden_headers}
+                connection.request(request.command, request.path, body, sent)
                 response = connection.getresponse()
                 headers = _headers(response.headers)
                 proxy.edit(headers)
@@ -109,8 +112,13 @@ class FaultyProxy:
             finally:
                 connection.close()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                """A client may hang up when it likes; nothing else goes wrong here that its test would not notice."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 

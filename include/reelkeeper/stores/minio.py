@@ -99,6 +99,7 @@ class MinioStore(S3Plane):
         """Metadata comes along."""
         canonical_key(source)
         self._refuse_existing(canonical_key(destination))
+        self.stat(source)  # the client takes a missing bucket for a missing object
         with minio_errors(self.name, f"copy {source!r} to {destination!r}"):
             self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
 

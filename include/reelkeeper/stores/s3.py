@@ -60,10 +60,12 @@ class S3Store(S3Plane):
             try:
                 head = self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as exc:
-                if boto3_refusal(exc).status != 404:
-                    raise
-                self._require_bucket()
-                raise ObjectNotFound(f"store {self.name!r} has no object {key!r}") from exc
+                status = boto3_refusal(exc).status
+                if status in (400, 404):  # an answer to a HEAD does not say why
+                    self._require_bucket()
+                if status == 404:
+                    raise ObjectNotFound(f"store {self.name!r} has no object {key!r}") from exc
+                raise
         metadata = {name.lower(): value for name, value in head["Metadata"].items()}
         return ObjectStat(
             key,

@@ -52,6 +52,7 @@ _STATUSES: Mapping[int, type[ReelkeeperError]] = {
     408: StoreTimeout,
     412: ObjectExists,
     429: StoreUnavailable,
+    501: PermanentError,
     504: StoreTimeout,
     507: StoreFull,
 }

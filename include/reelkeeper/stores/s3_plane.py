@@ -43,7 +43,6 @@ def data_plane(
     endpoint_url: str | None,
     region: str,
     credentials: Callable[[], S3Keys],
-    timeout: timedelta = READ_TIMEOUT,
 ) -> DataPlane:
     """obstore's client of a bucket. It does not retry: one policy (`retry.py`) does, or tries would multiply."""
 
@@ -68,7 +67,7 @@ def data_plane(
     client_options: ClientConfig = {
         "allow_http": (endpoint_url or "").startswith("http://"),
         "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": timeout,
+        "read_timeout": READ_TIMEOUT,
         "timeout": timedelta(days=1),  # of a whole request: a large object over a slow line
     }
     return DataPlane(
@@ -200,10 +199,11 @@ class S3Plane(ABC):
             raise
 
     def _refuse_existing(self, key: Key) -> None:
-        try:
-            self.stat(key)
-        except ObjectNotFound:
-            return
+        with self._answers(f"look at {key!r}"):
+            try:
+                obstore.head(self._data, key)
+            except FileNotFoundError:  # or the bucket is: what follows will tell
+                return
         raise ObjectExists(f"store {self.name!r} already has {key!r}")
 
     def _refuses_to_overwrite(self) -> bool:
@@ -229,7 +229,7 @@ class S3Plane(ABC):
 
     def _error(self, exc: Exception, what: str) -> ReelkeeperError:
         refusal = quoted_refusal(exc)
-        if refusal and refusal.code:
+        if refusal and (refusal.code or refusal.status == 429 or refusal.status >= 500):
             return refusal.error(self.name, what)
         if isinstance(exc, (AlreadyExistsError, PreconditionError)):
             return ObjectExists(f"store {self.name!r} could not {what}: an object is there already")

@@ -8,7 +8,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as DataPlane
 
-from reelkeeper.stores.s3_errors import boto3_errors, boto3_refusal, quoted_refusal
+from reelkeeper.errors import PermanentError, ReelkeeperError, TransferCorrupted
+from reelkeeper.stores.s3_errors import boto3_errors, quoted_refusal
 
 _DATA = b"reelkeeper was here\n"
 _RIGHT_CRC64NVME = "bhCav4FpBxM="
@@ -57,16 +58,14 @@ def refuses_wrong_checksums(client: Any, store: str, bucket: str) -> bool:
 
 
 def _accepts(store: str, request: Any, **arguments: Any) -> bool:
-    """Whether the server takes the request. Refusals that are not about the request's content are raised."""
-    from botocore.exceptions import ClientError
-
-    with boto3_errors(store, "try out a checksum under temp/"):
-        try:
+    """Whether the server takes the request. Refusals for any other reason than what it says are raised."""
+    try:
+        with boto3_errors(store, "try out a checksum under temp/"):
             request(Body=_DATA, **arguments)
-        except ClientError as exc:
-            if boto3_refusal(exc).status in (400, 422, 501):
-                return False
-            raise
+    except ReelkeeperError as exc:
+        if type(exc) in (TransferCorrupted, PermanentError):  # a wrong digest, or something not understood
+            return False
+        raise
     return True
 
 
