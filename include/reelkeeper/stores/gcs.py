@@ -17,6 +17,7 @@ from reelkeeper.errors import (
     CredentialsNotFound,
     ObjectExists,
     ObjectNotFound,
+    PermanentError,
     ReelkeeperError,
 )
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
@@ -204,14 +205,15 @@ class GcsStore:
     # --- set-up -------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> Iterable[Change]:
-        made = self._ensure_bucket()
-        with gcs_errors(self.name, "set up the bucket"):
-            return [
-                Change(f"bucket {self._bucket.name!r}", made),
-                *gcs_admin.ensure_rules(
+        made = Change(f"bucket {self._bucket.name!r}", self._ensure_bucket())
+        try:
+            with gcs_errors(self.name, "set the bucket's rules"):
+                rules = gcs_admin.ensure_rules(
                     self._bucket, _NO_RETRY, temp_days=self._temp_days, cors_origins=self._cors_origins
-                ),
-            ]
+                )
+        except PermanentError as exc:  # no right to change buckets, or an emulator that cannot
+            rules = [Change(f"lifecycle and CORS rules could not be set: {exc}", changed=False)]
+        return [made, *rules]
 
     def check(self) -> Iterable[Check]:
         found = [try_out("bucket", self._describe_bucket)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
@@ -28,6 +29,7 @@ _STATUSES: Mapping[int, type[ReelkeeperError]] = {
     408: StoreTimeout,
     412: ObjectExists,
     429: StoreUnavailable,
+    501: PermanentError,
     504: StoreTimeout,
     507: StoreFull,
 }
@@ -47,10 +49,9 @@ def gcs_errors(store: str, what: str) -> Iterator[None]:
     try:
         yield
     except GoogleAPICallError as exc:
-        reasons = [error.get("reason", "") for error in exc.errors if isinstance(error, dict)]
-        raise _error(exc.code or 0, reasons)(f"{problem}: the server answered {exc}") from exc
+        raise _error(exc.code or 0, exc.response)(f"{problem}: the server answered {exc}") from exc
     except InvalidResponse as exc:
-        raise _error(exc.response.status_code, [])(f"{problem}: the server answered {exc}") from exc
+        raise _error(exc.response.status_code, exc.response)(f"{problem}: the server answered {exc}") from exc
     except DataCorruption as exc:
         raise TransferCorrupted(f"{problem}: {exc}") from exc
     except DefaultCredentialsError as exc:
@@ -65,8 +66,16 @@ def gcs_errors(store: str, what: str) -> Iterator[None]:
         raise StoreUnavailable(f"{problem}: {exc}") from exc
 
 
-def _error(status: int, reasons: list[str]) -> type[ReelkeeperError]:
-    for reason in reasons:
+def _error(status: int, response: Any) -> type[ReelkeeperError]:
+    for reason in _reasons(response):
         if reason in _REASONS:
             return _REASONS[reason]
     return _STATUSES.get(status) or (StoreUnavailable if status >= 500 else PermanentError)
+
+
+def _reasons(response: Any) -> list[str]:
+    """What the service's error document gives as reasons; nothing when the answer is another's, as a proxy's page."""
+    try:
+        return [error["reason"] for error in response.json()["error"]["errors"]]
+    except (AttributeError, ValueError, LookupError, TypeError):
+        return []
