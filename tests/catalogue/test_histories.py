@@ -14,7 +14,7 @@ from reelkeeper.model import StoreName, TimeRange
 
 LEASE, DEAD = timedelta(minutes=5), timedelta(seconds=-1)
 STALE, FRESH = timedelta(0), timedelta(hours=1)
-SEGMENTS = 12
+SEGMENTS = 5
 
 steps = st.lists(
     st.one_of(
@@ -22,8 +22,8 @@ steps = st.lists(
         st.tuples(st.just("claim"), st.integers(0, 9), st.integers(1, 5), st.sampled_from([LEASE, DEAD])),
         st.tuples(st.just("finish"), st.integers(0, 9), st.sampled_from(["copied", "failed", "retry", "untried"])),
     ),
-    min_size=3,
-    max_size=25,
+    min_size=5,
+    max_size=30,
 )
 
 
@@ -40,9 +40,9 @@ class History:
 
     def plan(self, run: int, first: int, stale_after: timedelta) -> None:
         start = self.make.start + timedelta(minutes=first)
-        interval = TimeRange(start, start + timedelta(minutes=6))
+        interval = TimeRange(start, start + timedelta(minutes=3))
         plan = self.make.plan_transfers(
-            f"{self.destination} {run}", destination_store=self.destination, interval=interval, batch_size=4,
+            f"{self.destination} {run}", destination_store=self.destination, interval=interval, batch_size=2,
             stale_after=stale_after,
         )  # fmt: skip
         self.batches += [batch.id for batch in plan.batches if batch.id not in self.batches]
@@ -108,7 +108,7 @@ def numbers() -> random.Random:
     return random.Random(0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 def test_no_history_of_transfers_doubles_or_loses_a_segment(history, make, sql, numbers) -> None:
     if not sql("SELECT FROM segments LIMIT 1"):
