@@ -6,6 +6,7 @@ each pool to the estate's `pool_slots`; when a DAG run starts, it makes those of
 """
 
 import logging
+import sys
 
 from airflow.listeners import hookimpl
 
@@ -17,9 +18,10 @@ log = logging.getLogger(__name__)
 @hookimpl
 def on_starting(component: object) -> None:
     """A scheduler, triggerer or DAG processor starts."""
-    from airflow.jobs.job import Job
-
-    if isinstance(component, Job):  # a task runner has no database
+    jobs = sys.modules.get(
+        "airflow.jobs.job"
+    )  # a task runner starts too: it has no database, and no use for the import
+    if jobs is not None and isinstance(component, jobs.Job):
         _keep_pools(update=True)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reelkeeper_airflow.pools import _keep_pools, ensure_pools
+from reelkeeper_airflow.pools import ensure_pools, on_dag_run_running, on_starting
 
 
 @pytest.fixture
@@ -34,9 +34,25 @@ def test_pools_follow_the_estate(estate_file: Path) -> None:
     assert slots() == {"store_local": 5, "store_cloud": 4}
 
 
+@pytest.mark.usefixtures("_no_pools", "estate_file")
+def test_a_scheduler_makes_them_when_it_starts_and_a_task_does_not() -> None:
+    from airflow.jobs.job import Job
+
+    on_starting(object())
+    assert slots() == {}
+    on_starting(Job())
+    assert slots() == {"store_local": 3, "store_cloud": 4}
+
+
+@pytest.mark.usefixtures("_no_pools", "estate_file")
+def test_a_run_that_starts_brings_back_a_missing_one() -> None:
+    on_dag_run_running(object(), "started")
+    assert set(slots()) == {"store_local", "store_cloud"}
+
+
 @pytest.mark.usefixtures("_no_pools")
 def test_a_wrong_estate_does_not_stop_a_scheduler(estate_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     estate_file.write_text("stores = 1")
-    _keep_pools(update=True)
+    on_dag_run_running(object(), "started")
     assert slots() == {}
     assert "the stores' pools were left as they are" in caplog.text
