@@ -167,6 +167,8 @@ def seen_from(*places: StoreSettings | LandingZone) -> dict[str, Any]:
 
 
 def backend_of(store: StoreSettings) -> Backend:
-    """The operators for a store: `BACKEND` of the module that is named like its kind."""
+    """The operators for a store: `BACKEND` of the module that is named like its kind. ConfigurationError."""
+    if store.kind is StoreKind.MEMORY:
+        raise ConfigurationError(f"store {store.name!r} is of kind 'memory': expected one that several tasks can see")
     backend: Backend = import_module(f"reelkeeper_airflow.operators.{store.kind}").BACKEND
     return backend

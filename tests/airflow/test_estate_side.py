@@ -1,0 +1,72 @@
+"""The estate as tasks see it: read again when it changes, and every kind of store complete."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from reelkeeper.errors import ConfigurationError
+from reelkeeper.model import StoreKind
+from reelkeeper.settings import StoreSettings
+from reelkeeper_airflow.estate import current_estate, open_store
+from reelkeeper_airflow.operators.store import backend_of
+
+
+def test_the_estate_is_read_again_when_its_file_changes(estate_file: Path) -> None:
+    first = current_estate()
+    assert current_estate() is first
+    estate_file.write_text(estate_file.read_text().replace("percentage = 100", "percentage = 25"))
+    os.utime(estate_file, ns=(1, 1))  # a copy that keeps an older time is a change as well
+    assert str(current_estate().rollout.percentage) == "25 %"
+
+
+def test_stores_are_opened_once(estate: Path) -> None:
+    assert open_store("cloud") is open_store("cloud")
+    assert open_store("cloud", connection="minio_default") is open_store("cloud")
+    with pytest.raises(ConfigurationError, match="unknown store 'clod'"):
+        open_store("clod")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in StoreKind if kind is not StoreKind.MEMORY])
+def test_every_kind_of_store_has_its_hook_and_its_operators(kind: StoreKind) -> None:
+    place = {"root": "/srv/x"} if kind is StoreKind.FILESYSTEM else {"bucket": "footage"}
+    store = StoreSettings.model_validate({"name": "x", "kind": kind, **place})
+    assert callable(import_module(f"reelkeeper_airflow.hooks.{kind}").access_for)
+    backend = backend_of(store)
+    for operator in (backend.set_up, backend.check, backend.transfer):
+        assert operator.kind is kind
+        assert operator.__doc__
+    made = backend.set_up(task_id="t", **backend.bound_to(store))
+    assert made.conn_id == store.connection
+    default = backend.set_up(task_id="t", store="x")
+    assert default.conn_id == store.connection  # `<system>_conn_id` defaults to the kind's usual connection
+
+
+def test_a_store_in_memory_is_no_use_to_tasks() -> None:
+    with pytest.raises(ConfigurationError, match="'memory': expected one that several tasks can see"):
+        backend_of(StoreSettings.model_validate({"name": "x", "kind": "memory"}))
+
+
+def test_links_lead_to_the_store(estate_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = {
+        "s3": 'region = "eu-west-1"\nbucket = "b-one"',
+        "gcs": 'bucket = "b-two"',
+        "minio": 'bucket = "b-three"',
+    }
+    text = "\n".join(f'[[stores]]\nname = "x{kind}"\nkind = "{kind}"\n{rest}' for kind, rest in stores.items())
+    estate_file.write_text(estate_file.read_text().replace("[[landing_zones]]", f"{text}\n[[landing_zones]]"))
+    extra = '{"conn_type": "minio", "host": "h", "extra": {"console_url": "https://console:9001/"}}'
+    monkeypatch.setenv("AIRFLOW_CONN_MINIO_DEFAULT", extra)
+    links = {}
+    for kind in (*stores, "local"):
+        store = current_estate().store(f"x{kind}" if kind in stores else kind)
+        operator = backend_of(store).check(task_id="t", **backend_of(store).bound_to(store))
+        [link] = operator.operator_extra_links
+        links[kind] = link.get_link(operator, ti_key=None)
+    assert links == {
+        "s3": "https://eu-west-1.console.aws.amazon.com/s3/buckets/b-one",
+        "gcs": "https://console.cloud.google.com/storage/browser/b-two",
+        "minio": "https://console:9001/browser/b-three",
+        "local": "",
+    }
