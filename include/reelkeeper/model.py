@@ -171,6 +171,9 @@ def slugify(name: str) -> str:
     return slug
 
 
+_NOT_IN_KEYS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+
+
 def canonical_key(key: str) -> Key:
     """`key` itself if it is canonical, else InvalidKey. Nothing is repaired: two spellings of a key are two keys."""
     parts = key.split("/")
@@ -178,8 +181,8 @@ def canonical_key(key: str) -> Key:
         not key
         or len(key.encode(errors="surrogatepass")) > 1024
         or any(part in ("", ".", "..") for part in parts)
-        or any(ord(char) < 32 or ord(char) == 127 or char == "\\" or 0xD800 <= ord(char) <= 0xDFFF for char in key)
-        or unicodedata.normalize("NFC", key) != key
+        or _NOT_IN_KEYS.search(key)
+        or not unicodedata.is_normalized("NFC", key)
     ):
         raise InvalidKey(
             f"key {key!r} is not canonical: expected a relative path of 1–1024 bytes, NFC, without empty parts, "

@@ -1,6 +1,7 @@
 """The rigs as fixtures, and a proxy on loopback that answers as told."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.stores import rigs
 from tests.stores.rigs import Rig
@@ -56,6 +58,19 @@ def rig(_set_up_rig: Rig) -> Iterator[Rig]:
     rig = Rig(**vars(_set_up_rig) | {"prefix": f"conformance/{uuid4().hex}/"})
     yield rig
     rig.clean_up()
+
+
+@pytest.fixture
+def bucket_name(bucket_name: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """As in tests/conftest.py; the bucket is removed afterwards, for each takes volumes of a small SeaweedFS."""
+    server = request.getfixturevalue("seaweedfs") if "seaweedfs" in request.fixturenames else None
+    yield bucket_name
+    if server:
+        client = rigs.boto3_client(server)
+        with suppress(ClientError):
+            for found in client.list_objects_v2(Bucket=bucket_name).get("Contents", []):
+                client.delete_object(Bucket=bucket_name, Key=found["Key"])
+            client.delete_bucket(Bucket=bucket_name)
 
 
 Answer = tuple[int, dict[str, str], bytes]
