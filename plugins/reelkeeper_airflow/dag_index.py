@@ -1,10 +1,11 @@
 """The index of all DAGs, from their docstrings and forms: `python -m reelkeeper_airflow.dag_index docs/dags.md`."""
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -51,5 +52,12 @@ def _form(dag: "DAG") -> list[str]:
     return lines
 
 
+@click.command(help=__doc__)
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--dags", "folder", default="dags", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(output: Path, folder: Path) -> None:
+    output.write_text(index(read_dags(folder.resolve())), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(index(read_dags(Path("dags").resolve())), encoding="utf-8")
+    main()
