@@ -1,6 +1,8 @@
 """Footage on a disk and in the catalogue, ready to be migrated to a store that the estate takes for a cloud."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +36,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
+from tests.stores.conftest import FaultyProxy
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HOUR = TimeRange(START, START + timedelta(hours=1))
@@ -42,7 +45,7 @@ MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
 
 
 @dataclass
-class Footage:
+class Archive:
     """An estate with a disk, a catalogue, and whatever store stands for the cloud."""
 
     catalogue: Catalogue
@@ -119,18 +122,26 @@ class Footage:
         connection.close()
         return rows
 
+    def _sha256(self, replica: Replica) -> str:
+        return Body.of_bytes(b"".join(self.stores[replica.store].read(replica.path))).sha256
+
     def history(self) -> dict[str, int]:
         """Rows of the history by outcome."""
         return dict(self.sql("SELECT outcome, count(*) FROM transfers GROUP BY outcome"))  # type: ignore[arg-type]
 
     def assert_migrated(self, segments: list[Segment]) -> None:
         """Each is in the cloud once, byte for byte, on record once, and still on the disk."""
-        for segment in segments:
-            replicas = self.replicas(segment)
-            assert sorted(replicas) == ["cloud", "disk"]
-            assert replicas["cloud"].state is ReplicaState.AVAILABLE
-            for name, replica in replicas.items():
-                assert Body.of_bytes(b"".join(self.stores[name].read(replica.path))).sha256 == segment.checksum
+        checksums = {segment.id: segment.checksum for segment in segments}
+        by_segment = self.catalogue.replicas.of_segments([(segment.id, segment.start_time) for segment in segments])
+        assert by_segment.keys() == checksums.keys()
+        for replicas in by_segment.values():
+            assert [(r.store, r.state) for r in replicas] == [
+                ("cloud", ReplicaState.AVAILABLE), ("disk", ReplicaState.AVAILABLE)
+            ]  # fmt: skip
+        every = [replica for replicas in by_segment.values() for replica in replicas]
+        with ThreadPoolExecutor(8) as pool:
+            for replica, sha256 in zip(every, pool.map(self._sha256, every), strict=True):
+                assert sha256 == checksums[replica.segment_id]
         succeeded = self.sql("SELECT segment_id, count(*) FROM transfers WHERE outcome = 'succeeded' GROUP BY 1")
         assert sorted(succeeded) == sorted((str(segment.id), 1) for segment in segments)
         in_cloud = [stat.key for stat in self.stores["cloud"].list("media/")]
@@ -138,20 +149,27 @@ class Footage:
 
 
 @pytest.fixture
-def footage(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Footage:
+def archive(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Archive:
     """An estate whose cloud is a memory store."""
     disk = FilesystemStore(StoreName("disk"), tmp_path / "disk")
     list(disk.set_up())
     cloud = MemoryStore(StoreName("cloud"))
-    return Footage(catalogue, catalogue_dsn, tmp_path / "disk", {"disk": disk, "cloud": cloud})
+    return Archive(catalogue, catalogue_dsn, tmp_path / "disk", {"disk": disk, "cloud": cloud})
 
 
 @pytest.fixture
-def spoil(footage: Footage) -> Callable[[Segment, bytes], None]:
+def spoil(archive: Archive) -> Callable[[Segment, bytes], None]:
     """Puts other bytes in the place of a segment's on the disk."""
 
     def put(segment: Segment, data: bytes) -> None:
-        path: Key = footage.replicas(segment)["disk"].path
-        (footage.root / path).write_bytes(data)
+        path: Key = archive.replicas(segment)["disk"].path
+        (archive.root / path).write_bytes(data)
 
     return put
+
+
+@pytest.fixture
+def faulty() -> Iterator[Callable[[str | None], FaultyProxy]]:
+    """Starts proxies that answer as told; they stop with the test."""
+    with ExitStack() as stack:
+        yield lambda target: stack.enter_context(FaultyProxy(target))

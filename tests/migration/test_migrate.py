@@ -24,7 +24,7 @@ from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
 
 if TYPE_CHECKING:
-    from tests.migration.conftest import Footage
+    from tests.migration.conftest import Archive
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOW = START + timedelta(days=1)
@@ -47,9 +47,9 @@ class Failing(MemoryStore):
 
 
 @pytest.fixture
-def cloud(footage: "Footage") -> Failing:
+def cloud(archive: "Archive") -> Failing:
     store = Failing()
-    footage.stores["cloud"] = store
+    archive.stores["cloud"] = store
     return store
 
 
@@ -61,105 +61,105 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "retrying", lambda **options: retry.retrying(first_wait_seconds=0.002, **options))
 
 
-def migrate(footage: "Footage", run_id: str = "run 1", **options: object) -> list[BatchId]:
+def migrate(archive: "Archive", run_id: str = "run 1", **options: object) -> list[BatchId]:
     """Plan and transfer all batches of a run."""
-    ids = [batch.id for batch in footage.plan(run_id, **options).batches]
+    ids = [batch.id for batch in archive.plan(run_id, **options).batches]
     for batch_id in ids:
-        transfer(footage, batch_id)
+        transfer(archive, batch_id)
     return ids
 
 
-def transfer(footage: "Footage", batch_id: BatchId, **options: object):  # type: ignore[no-untyped-def]
+def transfer(archive: "Archive", batch_id: BatchId, **options: object):  # type: ignore[no-untyped-def]
     options = {"now": lambda: NOW} | options
-    return transfer_batch(footage.estate, footage.open_catalogue, footage.open_store, batch_id, **options)  # type: ignore[arg-type]
+    return transfer_batch(archive.estate, archive.open_catalogue, archive.open_store, batch_id, **options)  # type: ignore[arg-type]
 
 
-def verify(footage: "Footage", batch_id: BatchId):  # type: ignore[no-untyped-def]
-    return verify_batch(footage.estate, footage.open_catalogue, footage.open_store, batch_id)
+def verify(archive: "Archive", batch_id: BatchId):  # type: ignore[no-untyped-def]
+    return verify_batch(archive.estate, archive.open_catalogue, archive.open_store, batch_id)
 
 
-def test_from_plan_to_summary(footage: "Footage") -> None:
-    segments = footage.record(25)
-    plan = footage.plan(batch_size=10)
+def test_from_plan_to_summary(archive: "Archive") -> None:
+    segments = archive.record(25)
+    plan = archive.plan(batch_size=10)
     assert (plan.segments, plan.size_bytes, len(plan.batches), plan.left_segments) == (25, 25_000, 3, 0)
     seen: list[tuple[int, int, int, int]] = []
-    results = [transfer(footage, batch.id, progress=lambda *numbers: seen.append(numbers)) for batch in plan.batches]
+    results = [transfer(archive, batch.id, progress=lambda *numbers: seen.append(numbers)) for batch in plan.batches]
     assert [(result.succeeded, result.failed, result.succeeded_bytes) for result in results] == [
         (10, 0, 10_000), (10, 0, 10_000), (5, 0, 5_000)
     ]  # fmt: skip
     assert seen[-1] == (5, 5, 5_000, 5_000)
-    looked = [verify(footage, batch.id) for batch in plan.batches]
+    looked = [verify(archive, batch.id) for batch in plan.batches]
     assert [(look.verified, look.unverified, look.verified_bytes) for look in looked][-1] == (5, 0, 5_000)
     ids = [batch.id for batch in plan.batches]
-    assert gate(footage.estate, footage.catalogue, ids).done == 25
-    assert summarise(footage.catalogue, ids).failures == ()
-    footage.assert_migrated(segments)
+    assert gate(archive.estate, archive.catalogue, ids).done == 25
+    assert summarise(archive.catalogue, ids).failures == ()
+    archive.assert_migrated(segments)
 
 
-def test_a_second_run_finds_nothing_to_do(footage: "Footage") -> None:
-    segments = footage.record(5)
-    first = migrate(footage)
-    assert footage.plan("run 1").batches == ()
-    assert footage.plan("run 2").segments == 0
-    again = transfer(footage, first[0])
+def test_a_second_run_finds_nothing_to_do(archive: "Archive") -> None:
+    segments = archive.record(5)
+    first = migrate(archive)
+    assert archive.plan("run 1").batches == ()
+    assert archive.plan("run 2").segments == 0
+    again = transfer(archive, first[0])
     assert (again.succeeded, again.failed) == (0, 0)
-    footage.assert_migrated(segments)
+    archive.assert_migrated(segments)
 
 
-def test_a_plan_is_made_once(footage: "Footage") -> None:
-    footage.record(7)
-    first = footage.plan(batch_size=3)
-    again = footage.plan(batch_size=3)
+def test_a_plan_is_made_once(archive: "Archive") -> None:
+    archive.record(7)
+    first = archive.plan(batch_size=3)
+    again = archive.plan(batch_size=3)
     assert [batch.id for batch in again.batches] == [batch.id for batch in first.batches]
-    assert footage.plan("another run").segments == 0  # all are under way
+    assert archive.plan("another run").segments == 0  # all are under way
 
 
-def test_overlapping_plans_take_each_segment_once(footage: "Footage") -> None:
-    segments = footage.record(30)
+def test_overlapping_plans_take_each_segment_once(archive: "Archive") -> None:
+    segments = archive.record(30)
     half = TimeRange(START, START + timedelta(seconds=200))
-    first, second = footage.plan("run 1", half), footage.plan("run 2", None)
+    first, second = archive.plan("run 1", half), archive.plan("run 2", None)
     assert first.segments + second.segments == 30
     for batch in (*second.batches, *first.batches):
-        transfer(footage, batch.id)
-    footage.assert_migrated(segments)
+        transfer(archive, batch.id)
+    archive.assert_migrated(segments)
 
 
-def test_a_dry_run_changes_nothing(footage: "Footage") -> None:
-    footage.record(5)
-    plan = footage.plan(dry_run=True)
+def test_a_dry_run_changes_nothing(archive: "Archive") -> None:
+    archive.record(5)
+    plan = archive.plan(dry_run=True)
     assert (plan.batches, plan.segments, plan.size_bytes, plan.dry_run) == ((), 5, 5_000, True)
-    assert footage.sql("SELECT count(*) FROM transfer_items") == [(0,)]
+    assert archive.sql("SELECT count(*) FROM transfer_items") == [(0,)]
 
 
-def test_the_rollout_is_a_percentage_and_sticks(footage: "Footage") -> None:
-    segments = footage.record(200)
+def test_the_rollout_is_a_percentage_and_sticks(archive: "Archive") -> None:
+    segments = archive.record(200)
     moved: list[set[SegmentId]] = []
     for run, percentage in enumerate([10, 50, 25, 100]):
-        footage.percentage = percentage
-        migrate(footage, f"run {run}")
-        moved.append({s.id for s in segments if "cloud" in footage.replicas(s)})
+        archive.percentage = percentage
+        migrate(archive, f"run {run}")
+        moved.append({s.id for s in segments if "cloud" in archive.replicas(s)})
         assert moved[-1] >= {s.id for s in segments if wants_cloud(s.rollout_bucket, Percentage.of(percentage))}
     assert moved[0] < moved[1] == moved[2] < moved[3]
     assert moved[1] == {s.id for s in segments if wants_cloud(s.rollout_bucket, Percentage.of(50))}
-    footage.assert_migrated(segments)
+    archive.assert_migrated(segments)
 
 
-def test_one_percent_is_not_everything_and_an_explicit_one_wins(footage: "Footage") -> None:
-    segments = footage.record(60)
-    footage.percentage = 1
-    plan = footage.plan(dry_run=True)
+def test_one_percent_is_not_everything_and_an_explicit_one_wins(archive: "Archive") -> None:
+    segments = archive.record(60)
+    archive.percentage = 1
+    plan = archive.plan(dry_run=True)
     assert plan.percentage == Percentage(100)
     assert plan.segments == sum(s.rollout_bucket < 100 for s in segments) < 10
-    assert footage.plan(dry_run=True, percentage=Percentage.of(100)).segments == 60
-    footage.mode = "cloud"
-    assert footage.plan(dry_run=True).segments == 60
+    assert archive.plan(dry_run=True, percentage=Percentage.of(100)).segments == 60
+    archive.mode = "cloud"
+    assert archive.plan(dry_run=True).segments == 60
 
 
-def test_only_what_is_old_enough(footage: "Footage") -> None:
-    footage.record(12, step=timedelta(minutes=5))
+def test_only_what_is_old_enough(archive: "Archive") -> None:
+    archive.record(12, step=timedelta(minutes=5))
     now = START + timedelta(minutes=90)
-    assert footage.plan(dry_run=True, now=lambda: now).segments == 6  # older than an hour
-    assert footage.plan(dry_run=True, now=lambda: now, older_than=timedelta(0)).segments == 12
+    assert archive.plan(dry_run=True, now=lambda: now).segments == 6  # older than an hour
+    assert archive.plan(dry_run=True, now=lambda: now, older_than=timedelta(0)).segments == 12
 
 
 @pytest.mark.parametrize(
@@ -170,235 +170,235 @@ def test_only_what_is_old_enough(footage: "Footage") -> None:
         ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
-def test_params_that_do_not_fit(footage: "Footage", options: dict[str, object], expected: str) -> None:
+def test_params_that_do_not_fit(archive: "Archive", options: dict[str, object], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
-        footage.plan(**options)
+        archive.plan(**options)
 
 
 # --- priority and requests --------------------------------------------------------------------------------------------
 
 
-def test_the_interval_goes_first_then_requests_by_priority(footage: "Footage") -> None:
+def test_the_interval_goes_first_then_requests_by_priority(archive: "Archive") -> None:
     earlier = START - timedelta(days=40)
-    read, late, fallback = (footage.record(1, start=earlier + timedelta(hours=n))[0] for n in range(3))
-    (own,) = footage.record(1)
+    read, late, fallback = (archive.record(1, start=earlier + timedelta(hours=n))[0] for n in range(3))
+    (own,) = archive.record(1)
     for segment, priority, reason in [(read, 30, "read"), (late, 20, "late"), (fallback, 10, "fallback")]:
-        footage.catalogue.transfers.request([(segment.id, segment.start_time)], priority, reason)
-    assert footage.plan("dry", dry_run=True, include_requests=False).segments == 1
-    ids = migrate(footage, batch_size=1)
-    order = [footage.catalogue.transfers.made(batch_id)[0].segment_id for batch_id in ids]
+        archive.catalogue.transfers.request([(segment.id, segment.start_time)], priority, reason)
+    assert archive.plan("dry", dry_run=True, include_requests=False).segments == 1
+    ids = migrate(archive, batch_size=1)
+    order = [archive.catalogue.transfers.made(batch_id)[0].segment_id for batch_id in ids]
     assert order == [own.id, fallback.id, late.id, read.id]
-    assert footage.sql("SELECT count(*) FROM migration_requests") == [(0,)]
+    assert archive.sql("SELECT count(*) FROM migration_requests") == [(0,)]
 
 
-def test_requests_are_taken_only_as_far_as_the_rollout_wants(footage: "Footage") -> None:
-    segments = footage.record(100, start=START - timedelta(days=2))
-    footage.catalogue.transfers.request([(s.id, s.start_time) for s in segments], 30, "read")
-    footage.percentage = 20
-    migrate(footage)
+def test_requests_are_taken_only_as_far_as_the_rollout_wants(archive: "Archive") -> None:
+    segments = archive.record(100, start=START - timedelta(days=2))
+    archive.catalogue.transfers.request([(s.id, s.start_time) for s in segments], 30, "read")
+    archive.percentage = 20
+    migrate(archive)
     for segment in segments:
-        assert ("cloud" in footage.replicas(segment)) == wants_cloud(segment.rollout_bucket, Percentage.of(20))
+        assert ("cloud" in archive.replicas(segment)) == wants_cloud(segment.rollout_bucket, Percentage.of(20))
 
 
 # --- retirement -------------------------------------------------------------------------------------------------------
 
 
-def test_the_local_copy_retires_thirty_days_later_and_is_not_touched(footage: "Footage") -> None:
-    segments = footage.record(3)
-    migrate(footage)
+def test_the_local_copy_retires_thirty_days_later_and_is_not_touched(archive: "Archive") -> None:
+    segments = archive.record(3)
+    migrate(archive)
     for segment in segments:
-        replicas = footage.replicas(segment)
+        replicas = archive.replicas(segment)
         assert replicas["disk"].retire_after == NOW + timedelta(days=30)
         assert replicas["cloud"].retire_after is None
-    footage.assert_migrated(segments)
+    archive.assert_migrated(segments)
 
 
-def test_without_delete_local_it_stays_for_good(footage: "Footage") -> None:
-    (segment,) = footage.record(1)
-    transfer(footage, footage.plan().batches[0].id, delete_local=False)
-    assert footage.replicas(segment)["disk"].retire_after is None
+def test_without_delete_local_it_stays_for_good(archive: "Archive") -> None:
+    (segment,) = archive.record(1)
+    transfer(archive, archive.plan().batches[0].id, delete_local=False)
+    assert archive.replicas(segment)["disk"].retire_after is None
 
 
 # --- the mode ---------------------------------------------------------------------------------------------------------
 
 
-def test_mode_local_plans_nothing(footage: "Footage") -> None:
-    footage.record(3)
-    footage.mode = "local"
-    plan = footage.plan()
+def test_mode_local_plans_nothing(archive: "Archive") -> None:
+    archive.record(3)
+    archive.mode = "local"
+    plan = archive.plan()
     assert (plan.segments, plan.batches) == (0, ())
     assert "placement.mode is 'local'" in str(plan.barred)
 
 
-def test_mode_local_stops_a_planned_batch_and_loses_nothing(footage: "Footage", cloud: Failing) -> None:
-    segments = footage.record(3)
-    batch = footage.plan().batches[0]
-    footage.mode = "local"
-    result = transfer(footage, batch.id)
+def test_mode_local_stops_a_planned_batch_and_loses_nothing(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(3)
+    batch = archive.plan().batches[0]
+    archive.mode = "local"
+    result = transfer(archive, batch.id)
     assert result.barred
     assert (result.succeeded, cloud.asked) == (0, 0)
-    counts = footage.catalogue.transfers.counts([batch.id])
+    counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.pending, counts.claimed) == (3, 0)
     with pytest.raises(GateFailed, match="3 of 3 transfers are unfinished"):
-        gate(footage.estate, footage.catalogue, [batch.id])
-    gate(footage.estate, footage.catalogue, [batch.id], stopped=True)
-    footage.mode = "hybrid"
-    assert transfer(footage, batch.id).succeeded == 3
-    footage.assert_migrated(segments)
+        gate(archive.estate, archive.catalogue, [batch.id])
+    gate(archive.estate, archive.catalogue, [batch.id], stopped=True)
+    archive.mode = "hybrid"
+    assert transfer(archive, batch.id).succeeded == 3
+    archive.assert_migrated(segments)
 
 
-def test_mode_local_stops_between_claims(footage: "Footage") -> None:
-    segments = footage.record(450, step=timedelta(seconds=1))
+def test_mode_local_stops_between_claims(archive: "Archive") -> None:
+    segments = archive.record(450, step=timedelta(seconds=1))
     asked: list[None] = []
 
     def current_estate():  # type: ignore[no-untyped-def]
         asked.append(None)
-        footage.mode = "hybrid" if len(asked) < 4 else "local"
-        return footage.estate
+        archive.mode = "hybrid" if len(asked) < 4 else "local"
+        return archive.estate
 
-    batch = footage.plan().batches[0]
-    result = transfer(footage, batch.id, current_estate=current_estate)
+    batch = archive.plan().batches[0]
+    result = transfer(archive, batch.id, current_estate=current_estate)
     assert result.barred
     assert 0 < result.succeeded < 450
-    counts = footage.catalogue.transfers.counts([batch.id])
+    counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.done, counts.claimed, counts.pending) == (result.succeeded, 0, 450 - result.succeeded)
-    footage.mode = "hybrid"
-    transfer(footage, batch.id)
-    footage.assert_migrated(segments)
+    archive.mode = "hybrid"
+    transfer(archive, batch.id)
+    archive.assert_migrated(segments)
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
-def test_a_changed_source_fails_alone_and_is_never_stored(footage: "Footage", spoil) -> None:  # type: ignore[no-untyped-def]
-    _good, truncated, changed = segments = footage.record(3)
+def test_a_changed_source_fails_alone_and_is_never_stored(archive: "Archive", spoil) -> None:  # type: ignore[no-untyped-def]
+    _good, truncated, changed = segments = archive.record(3)
     spoil(truncated, b"x" * 999)
     spoil(changed, b"x" * 1000)
-    (batch_id,) = migrate(footage)
-    assert [("cloud" in footage.replicas(s)) for s in segments] == [True, False, False]
-    assert len(list(footage.stores["cloud"].list())) == 1
-    assert footage.history() == {"succeeded": 1, "failed": 2}
-    failures = summarise(footage.catalogue, [batch_id]).failures
+    (batch_id,) = migrate(archive)
+    assert [("cloud" in archive.replicas(s)) for s in segments] == [True, False, False]
+    assert len(list(archive.stores["cloud"].list())) == 1
+    assert archive.history() == {"succeeded": 1, "failed": 2}
+    failures = summarise(archive.catalogue, [batch_id]).failures
     assert {failure.error_code for failure in failures} == {SourceCorrupted.code}
     with pytest.raises(GateFailed, match=r"2 of 3 transfers failed, a ratio of 0.6667: expected at most 0.05"):
-        gate(footage.estate, footage.catalogue, [batch_id])
-    assert footage.replicas(truncated)["disk"].retire_after is None
+        gate(archive.estate, archive.catalogue, [batch_id])
+    assert archive.replicas(truncated)["disk"].retire_after is None
 
 
-def test_other_bytes_in_the_way_are_never_overwritten(footage: "Footage") -> None:
-    (segment,) = footage.record(1)
-    key = footage.replicas(segment)["disk"].path
-    footage.stores["cloud"].write(key, Body.of_bytes(b"truncated"))
-    (batch_id,) = migrate(footage)
-    assert summarise(footage.catalogue, [batch_id]).failures[0].error_code == ObjectExists.code
-    assert b"".join(footage.stores["cloud"].read(key)) == b"truncated"
+def test_other_bytes_in_the_way_are_never_overwritten(archive: "Archive") -> None:
+    (segment,) = archive.record(1)
+    key = archive.replicas(segment)["disk"].path
+    archive.stores["cloud"].write(key, Body.of_bytes(b"truncated"))
+    (batch_id,) = migrate(archive)
+    assert summarise(archive.catalogue, [batch_id]).failures[0].error_code == ObjectExists.code
+    assert b"".join(archive.stores["cloud"].read(key)) == b"truncated"
 
 
-def test_what_a_killed_run_wrote_is_taken_for_ours(footage: "Footage") -> None:
+def test_what_a_killed_run_wrote_is_taken_for_ours(archive: "Archive") -> None:
     """Written and not recorded: the state between the first two of write → verify → record."""
-    segments = footage.record(3)
+    segments = archive.record(3)
     for segment in segments[:2]:
-        key = footage.replicas(segment)["disk"].path
-        footage.stores["cloud"].write(key, Body.of_bytes(b"".join(footage.stores["disk"].read(key))))
-    migrate(footage)
-    footage.assert_migrated(segments)
+        key = archive.replicas(segment)["disk"].path
+        archive.stores["cloud"].write(key, Body.of_bytes(b"".join(archive.stores["disk"].read(key))))
+    migrate(archive)
+    archive.assert_migrated(segments)
 
 
-def test_a_store_that_fails_for_a_while(footage: "Footage", cloud: Failing) -> None:
-    segments = footage.record(300)
-    batch = footage.plan().batches[0]
+def test_a_store_that_fails_for_a_while(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(300)
+    batch = archive.plan().batches[0]
     cloud.errors[None] = StoreUnavailable("503")
     with pytest.raises(StoreUnavailable, match=r"\d+ of 300 segments of batch .* are left for the next try: .*503"):
-        transfer(footage, batch.id)
+        transfer(archive, batch.id)
     assert cloud.asked <= 3 * (5 + 8)
-    assert footage.history()["failed"] <= 5 + 8  # the error budget is not flooded
-    counts = footage.catalogue.transfers.counts([batch.id])
+    assert archive.history()["failed"] <= 5 + 8  # the error budget is not flooded
+    counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.pending, counts.claimed, counts.failed) == (300, 0, 0)
     del cloud.errors[None]
-    assert transfer(footage, batch.id).succeeded == 300
-    footage.assert_migrated(segments)
+    assert transfer(archive, batch.id).succeeded == 300
+    archive.assert_migrated(segments)
 
 
-def test_one_segment_that_keeps_failing_ends_the_third_time(footage: "Footage", cloud: Failing) -> None:
-    segments = footage.record(10)
-    cloud.errors[footage.replicas(segments[4])["disk"].path] = StoreUnavailable("input/output error")
-    batch = footage.plan().batches[0]
+def test_one_segment_that_keeps_failing_ends_the_third_time(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(10)
+    cloud.errors[archive.replicas(segments[4])["disk"].path] = StoreUnavailable("input/output error")
+    batch = archive.plan().batches[0]
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="1 of 10 segments"):
-            transfer(footage, batch.id)
-    assert transfer(footage, batch.id).failed == 1
-    counts = footage.catalogue.transfers.counts([batch.id])
+            transfer(archive, batch.id)
+    assert transfer(archive, batch.id).failed == 1
+    counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.done, counts.failed) == (9, 1)
-    assert footage.history() == {"succeeded": 9, "failed": 3}
+    assert archive.history() == {"succeeded": 9, "failed": 3}
 
 
 @pytest.mark.parametrize("error", [BucketNotFound("bucket 'recordings' does not exist")])
 def test_a_store_that_cannot_be_used_gives_one_permanent_error(
-    footage: "Footage", cloud: Failing, error: PermanentError
+    archive: "Archive", cloud: Failing, error: PermanentError
 ) -> None:
-    segments = footage.record(50)
-    batch = footage.plan().batches[0]
+    segments = archive.record(50)
+    batch = archive.plan().batches[0]
     cloud.errors[None] = error
     with pytest.raises(type(error), match="bucket 'recordings' does not exist"):
-        transfer(footage, batch.id)
+        transfer(archive, batch.id)
     assert cloud.asked <= 8
-    assert footage.catalogue.transfers.counts([batch.id]).pending == 50
+    assert archive.catalogue.transfers.counts([batch.id]).pending == 50
     cloud.errors.clear()
-    transfer(footage, batch.id)
-    footage.assert_migrated(segments)
+    transfer(archive, batch.id)
+    archive.assert_migrated(segments)
 
 
-def test_a_bug_leaves_no_claim_behind(footage: "Footage", cloud: Failing) -> None:
-    segments = footage.record(20)
-    batch = footage.plan().batches[0]
-    cloud.errors[footage.replicas(segments[7])["disk"].path] = ZeroDivisionError()
+def test_a_bug_leaves_no_claim_behind(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(20)
+    batch = archive.plan().batches[0]
+    cloud.errors[archive.replicas(segments[7])["disk"].path] = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
-        transfer(footage, batch.id)
-    assert footage.catalogue.transfers.counts([batch.id]).claimed == 0
+        transfer(archive, batch.id)
+    assert archive.catalogue.transfers.counts([batch.id]).claimed == 0
     cloud.errors.clear()
-    transfer(footage, batch.id)
-    footage.assert_migrated(segments)
+    transfer(archive, batch.id)
+    archive.assert_migrated(segments)
 
 
-def test_claims_of_a_dead_worker_are_stood_in_for(footage: "Footage") -> None:
-    segments = footage.record(10)
-    batch = footage.plan().batches[0]
-    dead = footage.catalogue.transfers.claim(batch.id, 4, timedelta(seconds=2))
+def test_claims_of_a_dead_worker_are_stood_in_for(archive: "Archive") -> None:
+    segments = archive.record(10)
+    batch = archive.plan().batches[0]
+    dead = archive.catalogue.transfers.claim(batch.id, 4, timedelta(seconds=2))
     assert len(dead) == 4
-    assert transfer(footage, batch.id).succeeded == 10  # waits for the lease to end
-    footage.assert_migrated(segments)
+    assert transfer(archive, batch.id).succeeded == 10  # waits for the lease to end
+    archive.assert_migrated(segments)
 
 
 # --- the independent look ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrong", ["missing", "truncated"])
-def test_what_is_not_there_after_all_becomes_suspicious(footage: "Footage", wrong: str) -> None:
-    good, bad = footage.record(2)
-    (batch_id,) = migrate(footage)
-    key = footage.replicas(bad)["cloud"].path
-    footage.stores["cloud"].delete([key])
+def test_what_is_not_there_after_all_becomes_suspicious(archive: "Archive", wrong: str) -> None:
+    good, bad = archive.record(2)
+    (batch_id,) = migrate(archive)
+    key = archive.replicas(bad)["cloud"].path
+    archive.stores["cloud"].delete([key])
     if wrong == "truncated":
-        footage.stores["cloud"].write(key, Body.of_bytes(b"x" * 999))
-    look = verify(footage, batch_id)
+        archive.stores["cloud"].write(key, Body.of_bytes(b"x" * 999))
+    look = verify(archive, batch_id)
     assert (look.verified, look.unverified, look.verified_bytes) == (1, 1, 1000)
-    replicas = footage.replicas(bad)
+    replicas = archive.replicas(bad)
     assert replicas["cloud"].state is ReplicaState.SUSPICIOUS
     assert replicas["disk"].retire_after is None
-    assert footage.replicas(good)["disk"].retire_after is not None
+    assert archive.replicas(good)["disk"].retire_after is not None
     with pytest.raises(GateFailed, match="1 of 2 new replicas are missing or of another size"):
-        gate(footage.estate, footage.catalogue, [batch_id], unverified=look.unverified)
-    assert verify(footage, batch_id).unverified == 1  # and again
+        gate(archive.estate, archive.catalogue, [batch_id], unverified=look.unverified)
+    assert verify(archive, batch_id).unverified == 1  # and again
 
 
-def test_verify_one_segment_reads_every_copy(footage: "Footage", spoil) -> None:  # type: ignore[no-untyped-def]
-    (segment,) = footage.record(1)
-    migrate(footage)
-    findings = verify_segment(footage.catalogue, footage.open_store, segment.id)
+def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:  # type: ignore[no-untyped-def]
+    (segment,) = archive.record(1)
+    migrate(archive)
+    findings = verify_segment(archive.catalogue, archive.open_store, segment.id)
     assert [(f.replica.store, f.error) for f in findings] == [("cloud", None), ("disk", None)]
     spoil(segment, b"x" * 1000)
-    cloud, disk = verify_segment(footage.catalogue, footage.open_store, segment.id)
+    cloud, disk = verify_segment(archive.catalogue, archive.open_store, segment.id)
     assert cloud.error is None
     assert "expected 1000 bytes with" in str(disk.error)
     with pytest.raises(ObjectNotFound, match="is not in the catalogue"):
-        verify_segment(footage.catalogue, footage.open_store, SegmentId(BatchId(replace(segment).camera_id)))
+        verify_segment(archive.catalogue, archive.open_store, SegmentId(BatchId(replace(segment).camera_id)))

@@ -1,0 +1,50 @@
+"""A worker of a migration in a process of its own, to be killed: `python -m tests.migration.worker JSON`."""
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psycopg2
+
+from demo.servers import S3Server
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.migrate import transfer_batch
+from reelkeeper.model import BatchId, StoreKind, StoreName
+from reelkeeper.settings import Estate, Placement, StoreSettings
+from reelkeeper.stores.filesystem import FilesystemStore
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.registry import open_store
+from tests.stores.rigs import minio_access
+
+LEASE = timedelta(seconds=3)
+
+
+def cloud_store(server: S3Server, bucket: str) -> Store:
+    """The bucket as the estate's cloud."""
+    settings = StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket=bucket)
+    return open_store(settings, minio_access(server))
+
+
+def main(root: str, dsn: str, bucket: str, batch_id: str, server: dict[str, str]) -> int:
+    """Transfer the batch, and return how many segments this worker copied."""
+    disk = StoreSettings(name="disk", kind=StoreKind.FILESYSTEM, root=Path(root))
+    cloud = StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket=bucket, concurrency=4)
+    estate = Estate(stores=(disk, cloud), placement=Placement(mode="cloud", local_store="disk", cloud_store="cloud"))
+    stores = {
+        "disk": FilesystemStore(StoreName("disk"), Path(root)),
+        "cloud": cloud_store(S3Server(**server), bucket),
+    }
+    result = transfer_batch(
+        estate,
+        lambda: Catalogue(lambda: psycopg2.connect(dsn)),
+        stores.__getitem__,
+        BatchId(UUID(batch_id)),
+        lease=LEASE,
+    )
+    return result.succeeded
+
+
+if __name__ == "__main__":
+    print(main(**json.loads(sys.argv[1])))
