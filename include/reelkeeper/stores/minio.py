@@ -4,7 +4,7 @@ Listing, deleting, copying, looking and signing go through MinIO's client. It ha
 checksum or for the server's clock, and drops parts of other people's lifecycle rules: those go through boto3's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -13,12 +13,10 @@ from minio.commonconfig import CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from reelkeeper.errors import AccessDenied, BucketNotFound, InvalidKey, ObjectNotFound
+from reelkeeper.errors import BucketNotFound, InvalidKey, ObjectNotFound
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores.access import BOTO3_CONFIG, MinioAccess, S3Keys
-from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat
-from reelkeeper.stores.rights import check_rights, try_out
-from reelkeeper.stores.s3_admin import Bucket
+from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, minio_errors
 from reelkeeper.stores.s3_plane import S3Plane, data_plane
 from reelkeeper.stores.signing import signed_for
@@ -41,11 +39,11 @@ class MinioStore(S3Plane):
     ) -> None:
         keys = S3Keys(access.access_key, access.secret_key, access.session_token)
         data = data_plane(bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys)
-        super().__init__(name, bucket, data, cache_control=cache_control)
+        super().__init__(
+            name, bucket, data, cache_control=cache_control, cors_origins=cors_origins, temp_days=temp_days
+        )
         self._access = access
         self._client = access.client
-        self._cors_origins = cors_origins
-        self._temp_days = temp_days
 
     def stat(self, key: Key) -> ObjectStat:
         canonical_key(key)
@@ -108,22 +106,6 @@ class MinioStore(S3Plane):
         with minio_errors(self.name, f"sign a URL of {key!r}"):
             return str(self._client.get_presigned_url(method, self._bucket, canonical_key(key), expires=life))
 
-    def set_up(self) -> Iterable[Change]:
-        made = self._ensure_bucket()
-        bucket = Bucket(self._boto3_client(), self.name, self._bucket)
-        return [
-            Change(f"bucket {self._bucket!r}", made),
-            *bucket.ensure_lifecycle(temp_days=self._temp_days),
-            *bucket.ensure_cors(self._cors_origins),
-        ]
-
-    def check(self) -> Iterable[Check]:
-        bucket = Bucket(self._boto3_client(), self.name, self._bucket)
-        found = [try_out("bucket", self._describe_bucket), bucket.check_clock()]
-        if found[0].ok:
-            found += [*bucket.check_rules(), *check_rights(self)]
-        return found
-
     # --- inside -------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -141,13 +123,6 @@ class MinioStore(S3Plane):
             config=Config(**BOTO3_CONFIG, s3={"addressing_style": "path"}),
         )
 
-    def _boto3_client(self) -> Any:
-        return self._boto3
-
-    def _describe_bucket(self) -> str:
-        self._require_bucket()
-        return f"{self._bucket} at {self._access.endpoint_url}"
-
     def _require_bucket(self) -> None:
         with minio_errors(self.name, f"use bucket {self._bucket!r}"):
             try:
@@ -158,17 +133,6 @@ class MinioStore(S3Plane):
                 raise
             if not exists:
                 raise BucketNotFound(f"bucket {self._bucket!r} of store {self.name!r} does not exist")
-
-    def _ensure_bucket(self) -> bool:
-        """Make the bucket if need be. Whether it was made now."""
-        try:
-            self._require_bucket()
-        except BucketNotFound:
-            return self._make_bucket()
-        except AccessDenied:
-            self._make_bucket()  # is refused as BucketOwnedByOther when that is why
-            raise
-        return False
 
     def _make_bucket(self) -> bool:
         with minio_errors(self.name, f"make bucket {self._bucket!r}"):

@@ -1,11 +1,10 @@
 """A store in a bucket of AWS S3, or of a server that behaves as it does."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reelkeeper.errors import (
-    AccessDenied,
     BucketNotFound,
     InvalidKey,
     ObjectNotFound,
@@ -13,9 +12,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores.access import S3Access
-from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat
-from reelkeeper.stores.rights import check_rights, try_out
-from reelkeeper.stores.s3_admin import Bucket
+from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, boto3_errors, boto3_refusal
 from reelkeeper.stores.s3_plane import S3Plane, data_plane
 from reelkeeper.stores.signing import signed_for
@@ -45,11 +42,11 @@ class S3Store(S3Plane):
         data = data_plane(
             bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=access.credentials
         )
-        super().__init__(name, bucket, data, cache_control=cache_control)
+        super().__init__(
+            name, bucket, data, cache_control=cache_control, cors_origins=cors_origins, temp_days=temp_days
+        )
         self._access = access
         self._client = access.client
-        self._cors_origins = cors_origins
-        self._temp_days = temp_days
         self._page_size = page_size
 
     def stat(self, key: Key) -> ObjectStat:
@@ -137,29 +134,11 @@ class S3Store(S3Plane):
             )
         return url
 
-    def set_up(self) -> Iterable[Change]:
-        bucket = Bucket(self._client, self.name, self._bucket)
-        return [
-            Change(f"bucket {self._bucket!r}", self._ensure_bucket()),
-            *bucket.ensure_lifecycle(temp_days=self._temp_days),
-            *bucket.ensure_cors(self._cors_origins),
-        ]
-
-    def check(self) -> Iterable[Check]:
-        bucket = Bucket(self._client, self.name, self._bucket)
-        found = [try_out("bucket", self._describe_bucket), bucket.check_clock()]
-        if found[0].ok:
-            found += [*bucket.check_rules(), *check_rights(self)]
-        return found
-
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _boto3_client(self) -> Any:
+    @property
+    def _boto3(self) -> Any:
         return self._client
-
-    def _describe_bucket(self) -> str:
-        self._require_bucket()
-        return f"{self._bucket} in {self._access.region}"
 
     def _require_bucket(self) -> None:
         from botocore.exceptions import ClientError
@@ -180,17 +159,6 @@ class S3Store(S3Plane):
                 f"bucket {self._bucket!r} of store {self.name!r} lives in region {region!r}: "
                 f"expected {self._access.region!r}, the store's region"
             )
-
-    def _ensure_bucket(self) -> bool:
-        """Make the bucket if need be. Whether it was made now."""
-        try:
-            self._require_bucket()
-        except BucketNotFound:
-            return self._make_bucket()
-        except AccessDenied:
-            self._make_bucket()  # is refused as BucketOwnedByOther when that is why
-            raise
-        return False
 
     def _make_bucket(self) -> bool:
         from botocore.exceptions import ClientError

@@ -1,4 +1,4 @@
-"""The bytes of stores that speak S3: obstore's fast data plane, with the provider's own client for what it cannot tell.
+"""What stores that speak S3 share: obstore's fast data plane for the bytes, and the set-up of a bucket.
 
 Requests carry CRC64NVME and leave the payload out of the signature: of all ways it costs both sides the least, and a
 server that checks it (`attests_writes`) proves the bytes as well as one that checks SHA-256.
@@ -6,21 +6,30 @@ server that checks it (`attests_writes`) proves the bytes as well as one that ch
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as DataPlane
 
-from reelkeeper.errors import ObjectExists, ObjectNotFound, ReelkeeperError, StoreUnavailable
+from reelkeeper.errors import (
+    AccessDenied,
+    BucketNotFound,
+    ObjectExists,
+    ObjectNotFound,
+    ReelkeeperError,
+    StoreUnavailable,
+)
 from reelkeeper.model import Key, StoreName, canonical_key
 from reelkeeper.stores import s3_trial
 from reelkeeper.stores.access import S3Keys
 from reelkeeper.stores.body import CHUNK_BYTES, Body
-from reelkeeper.stores.protocols import META_SHA256, ObjectStat, WriteOptions
+from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, Store, WriteOptions
+from reelkeeper.stores.rights import check_rights, try_out
+from reelkeeper.stores.s3_admin import Bucket
 from reelkeeper.stores.s3_errors import quoted_refusal
 
 if TYPE_CHECKING:
@@ -84,11 +93,22 @@ class S3Plane(ABC):
 
     name: StoreName
 
-    def __init__(self, name: StoreName, bucket: str, data: DataPlane, *, cache_control: str) -> None:
+    def __init__(
+        self,
+        name: StoreName,
+        bucket: str,
+        data: DataPlane,
+        *,
+        cache_control: str,
+        cors_origins: Sequence[str],
+        temp_days: int,
+    ) -> None:
         self.name = name
         self._bucket = bucket
         self._data = data
         self._cache_control = cache_control
+        self._cors_origins = cors_origins
+        self._temp_days = temp_days
         self._trial_lock = threading.Lock()
         self._refuses_existing: bool | None = None
         self._attests: bool | None = None
@@ -103,7 +123,13 @@ class S3Plane(ABC):
         """Look at the bucket: return when it answers well, else raise what is wrong with it or with us."""
 
     @abstractmethod
-    def _boto3_client(self) -> Any: ...
+    def _make_bucket(self) -> bool:
+        """Make the bucket. False when it is ours already; BucketOwnedByOther, AccessDenied …"""
+
+    @property
+    @abstractmethod
+    def _boto3(self) -> Any:
+        """A boto3 client of the server."""
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +178,7 @@ class S3Plane(ABC):
     def attests_writes(self) -> bool:
         with self._trial_lock:
             if self._attests is None:
-                self._attests = s3_trial.refuses_wrong_checksums(self._boto3_client(), self.name, self._bucket)
+                self._attests = s3_trial.refuses_wrong_checksums(self._boto3, self.name, self._bucket)
             return self._attests
 
     def _write_at_once(self, key: Key, body: Body, attributes: "Attributes") -> None:
@@ -214,6 +240,39 @@ class S3Plane(ABC):
                     with self._answers("try out a write under temp/"):
                         self._refuses_existing = s3_trial.refuses_to_overwrite(self._data)
         return self._refuses_existing
+
+    # --- set-up -------------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> Iterable[Change]:
+        made = self._ensure_bucket()
+        bucket = Bucket(self._boto3, self.name, self._bucket)
+        return [
+            Change(f"bucket {self._bucket!r}", made),
+            *bucket.ensure_lifecycle(temp_days=self._temp_days),
+            *bucket.ensure_cors(self._cors_origins),
+        ]
+
+    def check(self) -> Iterable[Check]:
+        bucket = Bucket(self._boto3, self.name, self._bucket)
+        found = [try_out("bucket", self._describe_bucket), bucket.check_clock()]
+        if found[0].ok:
+            found += [*bucket.check_rules(), *check_rights(cast("Store", self))]
+        return found
+
+    def _describe_bucket(self) -> str:
+        self._require_bucket()
+        return self._bucket
+
+    def _ensure_bucket(self) -> bool:
+        """Make the bucket if need be. Whether it was made now."""
+        try:
+            self._require_bucket()
+        except BucketNotFound:
+            return self._make_bucket()
+        except AccessDenied:
+            self._make_bucket()  # is refused as BucketOwnedByOther when that is why
+            raise
+        return False
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
