@@ -7,7 +7,11 @@ clock, what the server is able to do.
 **Danger**: none. It creates and configures; it deletes nothing. A lifecycle rule for `temp/` is added beside the rules
 that a bucket has.
 
-**By hand**: no parameters. `reelkeeper doctor` checks the same from the command line.
+A store that holds footage by the catalogue, and is not there (a disk that is not mounted, a bucket that was deleted),
+is not made anew: its task fails and says so. Bring the store back, or name it in `accept_empty` when its footage is
+gone for good: `{"accept_empty": ["archive"]}`.
+
+**By hand**: no parameters are needed. `reelkeeper doctor` checks the same from the command line.
 
 **Pools**: each store has an Airflow pool, `store_<name>`, of `pool_slots` slots. The scheduler makes it, when it starts
 or when a DAG run does; tasks may not.
@@ -15,17 +19,25 @@ or when a DAG run does; tasks may not.
 **Recover**: clear the task that failed. `service unavailable` needs a person: the message says who refused what.
 """
 
-from airflow.sdk import TaskGroup, chain, dag
+from airflow.sdk import Param, TaskGroup, chain, dag
 
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.estate import PrepareCatalogueOperator
 from reelkeeper_airflow.operators.store import backend_of, placed_at
 
+ESTATE = current_estate()
+PARAMS = {
+    "accept_empty": Param([], "Stores to make anew although footage was in them that is gone for good.", type="array",
+                          items={"enum": [store.name for store in ESTATE.stores]}),
+}  # fmt: skip
+
 
 @dag(
     schedule=None,
     max_active_runs=1,
+    params=PARAMS,
+    render_template_as_native_obj=True,
     default_args=TASK_DEFAULTS,
     doc_md=__doc__,
     tags=["reelkeeper", "setup"],
@@ -33,10 +45,15 @@ from reelkeeper_airflow.operators.store import backend_of, placed_at
 )
 def setup_estate() -> None:
     catalogue = PrepareCatalogueOperator(task_id="catalogue")
-    for store in current_estate().stores:
+    for store in ESTATE.stores:
         backend = backend_of(store)
         with TaskGroup(f"store_{store.name}", tooltip=f"store {store.name!r}"):
-            set_up = backend.set_up(task_id="set_up", **backend.bound_to(store), **placed_at(store))
+            set_up = backend.set_up(
+                task_id="set_up",
+                accept_empty="{{ params.accept_empty }}",
+                **backend.bound_to(store),
+                **placed_at(store),
+            )
             check = backend.check(task_id="check", **backend.bound_to(store), **placed_at(store))
         chain(catalogue, set_up, check)
 

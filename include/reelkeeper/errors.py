@@ -33,7 +33,7 @@ class ConfigurationError(PermanentError, ValueError):
 
 
 class StoreUnavailable(TransientError, ConnectionError):
-    """The store did not answer, answered 5xx, asked to slow down, or its marker is missing: what it holds is unknown."""
+    """The store did not answer, answered 5xx, asked to slow down, or lacks its marker: what it holds is unknown."""
 
     code = "store_unavailable"
 

@@ -1,18 +1,20 @@
 """Make an estate ready: the catalogue's schema and partitions, each store's bucket or folder. Safe to run again."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from datetime import datetime
+from typing import Protocol
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 
+from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
-from reelkeeper.errors import PermanentError, ReelkeeperError, TransientError
+from reelkeeper.errors import BucketNotFound, PermanentError, ReelkeeperError, StoreUnavailable, TransientError
 from reelkeeper.model import TimeRange, utc
 from reelkeeper.settings import Estate
-from reelkeeper.stores.protocols import Change, SetsUp
+from reelkeeper.stores.protocols import Change, Lists, SetsUp
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +22,34 @@ MONTHS_AHEAD = 3
 """For how many months to come partitions are made. Footage of other months makes its own when it is recorded."""
 
 
+class Settable(SetsUp, Lists, Protocol):
+    """A store that can be made ready, and looked at before."""
+
+
 def setup_estate(
-    estate: Estate, *, connect: Callable[[], Connection], open_store: Callable[[str], SetsUp], now: datetime
+    estate: Estate,
+    *,
+    connect: Callable[[], Connection],
+    open_store: Callable[[str], Settable],
+    now: datetime,
+    accept_empty: Collection[str] = (),
 ) -> list[Change]:
     """Set up the catalogue, then every store. What was changed or found right, in order; each is logged as it happens.
 
-    `connect` opens a psycopg2 connection to the catalogue, which is closed here. A store that fails does not keep the
+    `connect` opens a psycopg2 connection to the catalogue, which is closed here. `accept_empty` names stores whose
+    footage is known to be gone, see `set_up_store`. A store that fails does not keep the
     others from being set up: all errors are told at the end, in one TransientError when trying again can help all of
     them, else in one PermanentError.
     """
     changes = prepare_catalogue(estate, connect=connect, now=now)
     failures: list[tuple[str, ReelkeeperError]] = []
-    for settings in estate.stores:
-        try:
-            for change in open_store(settings.name).set_up():
-                changes.append(_logged(f"store {settings.name!r}: {change.what}", change.changed))
-        except ReelkeeperError as exc:
-            failures.append((settings.name, exc))
+    with Catalogue(connect, schema=estate.catalogue.db_schema) as catalogue:
+        for settings in estate.stores:
+            try:
+                store = open_store(settings.name)
+                changes += set_up_store(store, catalogue, accept_empty=settings.name in accept_empty)
+            except ReelkeeperError as exc:
+                failures.append((settings.name, exc))
     if len(failures) == 1:
         raise failures[0][1]
     if failures:
@@ -44,6 +57,24 @@ def setup_estate(
         is_transient = all(isinstance(exc, TransientError) for _, exc in failures)
         raise (TransientError if is_transient else PermanentError)(message) from failures[0][1]
     return changes
+
+
+def set_up_store(store: Settable, catalogue: Catalogue, *, accept_empty: bool = False) -> list[Change]:
+    """Make one store ready: what was changed or found right; each is logged as it happens.
+
+    A store that holds replicas by the catalogue, and is not there, is not made anew: a disk that is not mounted would
+    become an empty store, and everything in it would be taken for lost. StoreUnavailable or BucketNotFound then.
+    `accept_empty` is a person's word that it is gone for good.
+    """
+    if not accept_empty and catalogue.replicas.any_in(store.name):
+        try:
+            next(iter(store.list()), None)
+        except (StoreUnavailable, BucketNotFound) as exc:
+            raise type(exc)(
+                f"store {store.name!r} holds replicas by the catalogue, and was not made anew: {exc}. Bring it back "
+                "(mount the disk, restore the bucket), or set it up with accept_empty when its footage is gone for good"
+            ) from exc
+    return [_logged(f"store {store.name!r}: {change.what}", change.changed) for change in store.set_up()]
 
 
 def prepare_catalogue(estate: Estate, *, connect: Callable[[], Connection], now: datetime) -> list[Change]:

@@ -6,6 +6,10 @@ JOIN replicas r ON r.segment_id = n.segment_id AND r.start_time = n.start_time
 WHERE r.start_time BETWEEN :first_start AND :last_start
 ORDER BY r.segment_id, r.store;
 
+-- name: any_replica_in
+-- Whether the store holds a replica, as far as we know; lost ones count until they are forgotten.
+SELECT EXISTS (SELECT FROM replicas WHERE store = :store) AS found;
+
 -- name: replicas_by_path
 -- The replicas that lie at these paths of a store.
 SELECT r.* FROM unnest(:paths::text[]) AS asked (path) JOIN replicas r ON r.store = :store AND r.path = asked.path;

@@ -28,6 +28,10 @@ class Replicas:
         rows = self._session.rows("replicas_by_path", store=store, paths=list(paths))
         return {row.path: replica_of(row, row.segment_id) for row in rows}
 
+    def any_in(self, store: StoreName) -> bool:
+        """Whether the store holds a replica, as far as the catalogue knows."""
+        return bool(self._session.row("any_replica_in", store=store).found)
+
     def suspect(self, replicas: Sequence[Replica]) -> None:
         """A look did not find these as recorded: the available ones become suspicious.
 

@@ -27,7 +27,8 @@ def show() -> None:
 
 
 @estate.command()
-def setup() -> None:
+@click.option("--accept-empty", multiple=True, metavar="STORE", help="Make this store anew although footage was in it.")
+def setup(accept_empty: tuple[str, ...]) -> None:
     """Make the catalogue and every store ready, as the DAG setup_estate does, from this machine. Safe to repeat."""
     from datetime import UTC, datetime
 
@@ -36,7 +37,13 @@ def setup() -> None:
     from reelkeeper_airflow.estate import current_estate
 
     log_to_stderr()
-    changes = setup_estate(current_estate(), connect=connect_to_catalogue, open_store=open_store, now=datetime.now(UTC))
+    changes = setup_estate(
+        current_estate(),
+        connect=connect_to_catalogue,
+        open_store=open_store,
+        now=datetime.now(UTC),
+        accept_empty=accept_empty,
+    )
     for change in changes:
         click.echo(f"{'made ' if change.changed else 'found'}  {change.what}")
 

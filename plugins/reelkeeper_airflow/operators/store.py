@@ -64,15 +64,26 @@ class StoreOperator(BaseOperator):
 class SetUpStoreOperator(StoreOperator):
     """Makes the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules.
 
-    Changes nothing that is right. Returns how many things were made and how many were found.
+    Changes nothing that is right. Returns how many things were made and how many were found. StoreUnavailable or
+    BucketNotFound when the catalogue knows of footage in the store, and it is not there.
+
+    :param accept_empty: names of stores that may be made anew although the catalogue knows of footage in them
     """
 
+    template_fields: Sequence[str] = ("store", "accept_empty")
+
+    def __init__(self, *, accept_empty: Any = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.accept_empty = accept_empty
+
     def execute(self, context: Context) -> dict[str, int]:
-        counts = {"made": 0, "found": 0}
-        for change in self.open().set_up():
-            counts["made" if change.changed else "found"] += 1
-            self.log.info("%s %s", "made" if change.changed else "found", change.what)
-        return counts
+        from reelkeeper.estate_setup import set_up_store
+
+        store = self.open()
+        with open_catalogue() as catalogue:
+            changes = set_up_store(store, catalogue, accept_empty=store.name in self.accept_empty)
+        made = sum(change.changed for change in changes)
+        return {"made": made, "found": len(changes) - made}
 
 
 class CheckStoreOperator(StoreOperator):
