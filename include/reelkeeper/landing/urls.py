@@ -154,6 +154,7 @@ class UrlSource:
         while cause is not None and not isinstance(cause, RequestError):
             cause = getattr(cause, "cause", None)
         if isinstance(cause, HTTPError):
+            cause.close()
             what = f"URL {path!r} answered HTTP status {cause.status}"
             if cause.status in _GONE and cause.status not in _TRY_LATER:
                 return InvalidFootage(f"{what}: expected a video", code="unavailable")
