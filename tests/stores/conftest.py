@@ -134,7 +134,7 @@ class FaultyProxy:
                 """A client may hang up when it likes; nothing else goes wrong here that its test would not notice."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:

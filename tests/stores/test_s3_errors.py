@@ -255,13 +255,13 @@ class TestOnARealServer:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_stalls(kind: StoreKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_plane, "READ_TIMEOUT", timedelta(seconds=0.3))
+    monkeypatch.setattr(s3_plane, "READ_TIMEOUT", timedelta(seconds=0.1))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as mute:
         server = S3Server(f"http://127.0.0.1:{mute.getsockname()[1]}", "key", "secret")
         access = (
-            rigs.s3_access(server, read_timeout=0.3)
+            rigs.s3_access(server, read_timeout=0.1)
             if kind is StoreKind.S3
-            else rigs.minio_access(server, read_timeout=0.3)
+            else rigs.minio_access(server, read_timeout=0.1)
         )
         store = rigs.bucket_store(kind, "bucket", access)
         for way in (lambda: list(store.read(A)), lambda: store.write(A, SMALL), lambda: list(store.list())):
