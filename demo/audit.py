@@ -14,6 +14,9 @@ import psycopg2
 from demo.estate import Servers
 from demo.footage import MadeFile
 
+Reader = Callable[[str], Iterator[bytes]]
+"""From a path in a store to its bytes."""
+
 _REPLICAS = """
     SELECT c.slug, s.start_time, s.size_bytes, s.checksum, r.store, r.path, r.state
     FROM reelkeeper.segments s
@@ -60,42 +63,69 @@ def quarantined(servers: Servers) -> list[tuple[str, str]]:
     return [(path, reason) for path, reason in _rows(servers, _QUARANTINED)]
 
 
-def audit(servers: Servers, made: Sequence[MadeFile], stores: Sequence[str]) -> Audit:
-    """Read every copy of every recording and compare it with what was made, not only with what the catalogue says."""
+def audit(servers: Servers, made: Sequence[MadeFile], stores: Sequence[str], *, nothing_else: bool = True) -> Audit:
+    """Read every copy of every recording and compare it with what was made, not only with what the catalogue says.
+
+    Every recording must have a copy in each of `stores` and in no other, and no store may hold media that the catalogue
+    does not know. With `nothing_else` the catalogue may have no segment that was not made.
+    """
     found = Audit()
     expected = {(file.camera, file.start_time): file for file in made}
-    copies: dict[tuple[str, datetime], list[tuple[str, str]]] = defaultdict(list)
+    copies: dict[tuple[str, datetime], dict[str, str]] = defaultdict(dict)
+    known: dict[str, set[str]] = defaultdict(set)
     for camera, start, size_bytes, checksum, store, path, state in _rows(servers, _REPLICAS):
-        name = (camera, start)
-        file = expected.get(name)
+        known[store].add(path)
+        file = expected.get((camera, start))
         if file is None:
-            found.problems.append(f"segment {camera} {start.isoformat()} was never recorded")
-            continue
-        if (size_bytes, checksum) != (file.size_bytes, file.sha256):
+            if nothing_else:
+                found.problems.append(f"segment {camera} {start.isoformat()} was never recorded")
+        elif (size_bytes, checksum) != (file.size_bytes, file.sha256):
             found.problems.append(f"segment {camera} {start.isoformat()} is catalogued with another size or SHA-256")
-        if state == "available":
-            copies[name].append((store, path))
-    read = _readers(servers)
-    for (camera, start), file in expected.items():
-        row = found.cameras[camera]
-        row.segments += 1
-        row.size_bytes += file.size_bytes
-        if sorted(store for store, _ in copies[camera, start]) != sorted(stores):
-            found.problems.append(f"segment {camera} {start.isoformat()} has copies in {copies[camera, start]}")
-        for store, path in copies[camera, start]:
-            size_bytes, digest = _digest(read[store](path))
-            found.bytes_read += size_bytes
-            if (size_bytes, digest) == (file.size_bytes, file.sha256):
-                row.right[store] += 1
-            else:
-                found.problems.append(f"copy {path!r} in store {store!r} has {size_bytes} bytes, SHA-256 {digest}")
+        elif state == "available":
+            copies[camera, start][store] = path
+    readers = _readers(servers)
+    for name, file in expected.items():
+        _read_copies(found, file, copies[name], stores, readers)
+    for store, keys in _media_keys(servers).items():
+        found.problems += [f"store {store!r} holds {key!r}, which is nobody's" for key in sorted(keys - known[store])]
     return found
 
 
-def _readers(servers: Servers) -> Mapping[str, Callable[[str], Iterator[bytes]]]:
+def _read_copies(
+    found: Audit, file: MadeFile, copies: Mapping[str, str], stores: Sequence[str], readers: Mapping[str, Reader]
+) -> None:
+    row = found.cameras[file.camera]
+    row.segments += 1
+    row.size_bytes += file.size_bytes
+    if set(copies) != set(stores):
+        found.problems.append(f"segment {file.camera} {file.start_time.isoformat()} has copies in {sorted(copies)}")
+    for store, path in copies.items():
+        size_bytes, digest = _digest(readers[store](path))
+        found.bytes_read += size_bytes
+        if (size_bytes, digest) == (file.size_bytes, file.sha256):
+            row.right[store] += 1
+        else:
+            found.problems.append(f"copy {path!r} in store {store!r} has {size_bytes} bytes, SHA-256 {digest}")
+
+
+def _media_keys(servers: Servers) -> dict[str, set[str]]:
+    """What the stores hold under media/, whatever the catalogue says."""
+    pages = _client(servers).get_paginator("list_objects_v2").paginate(Bucket="footage", Prefix="media/")
+    on_disk = (path for path in (servers.footage / "media").rglob("*") if path.is_file())
+    return {
+        "cloud": {item["Key"] for page in pages for item in page.get("Contents", ())},
+        "local": {path.relative_to(servers.footage).as_posix() for path in on_disk},
+    }
+
+
+def _client(servers: Servers) -> Any:
     cloud = servers.seaweedfs
-    client = boto3.client("s3", endpoint_url=cloud.endpoint_url, region_name=cloud.region,
-                          aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key)  # fmt: skip
+    return boto3.client("s3", endpoint_url=cloud.endpoint_url, region_name=cloud.region,
+                        aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key)  # fmt: skip
+
+
+def _readers(servers: Servers) -> Mapping[str, Reader]:
+    client = _client(servers)
 
     def from_disk(path: str) -> Iterator[bytes]:
         yield (servers.footage / path).read_bytes()
