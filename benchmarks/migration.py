@@ -110,6 +110,9 @@ def make_footage(
             if len(made) == 1000 or index == len(sizes) - 1:
                 catalogue.segments.record(BatchId(uuid4()), made)
                 made.clear()
+    with closing(psycopg2.connect(server.dsn(database))) as connection, connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as autovacuum does for tables that grow
+        connection.commit()
     return Footage(folder, database, len(sizes), sum(sizes))
 
 

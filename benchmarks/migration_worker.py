@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 MEDIA_FOLDER = "media"
+BATCH_SIZE = 5000
+"""Segments of one task: some seconds of work for files as small as these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def main(task: Task) -> dict[str, float]:
     phase("imports")
     with open_catalogue() as catalogue:
         interval = TimeRange(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=2))
-        ids = [batch.id for batch in plan_migration(estate, catalogue, run_id="bench", interval=interval).batches]
+        plan = plan_migration(estate, catalogue, run_id="bench", interval=interval, batch_size=BATCH_SIZE)
+        ids = [batch.id for batch in plan.batches]
         phase("plan")
         for batch_id in ids:
             transfer_batch(estate, open_catalogue, stores.__getitem__, batch_id)

@@ -7,15 +7,18 @@ further than a bounded number of strangers, and what was not met is asked one by
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import Key
 from reelkeeper.stores.protocols import Lists, Stats
 from reelkeeper.stores.retry import retrying
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 _WORTH_LISTING = 8
 """Objects in one folder from which on a listing costs less than asking for each."""
@@ -49,18 +52,36 @@ def discrepancies(store: Lookable, sizes: Mapping[Key, int], *, concurrency: int
     folders: defaultdict[str, list[Key]] = defaultdict(list)
     for key in sizes:
         folders[key.rpartition("/")[0]].append(key)
-    for keys in folders.values():
-        if len(keys) >= _WORTH_LISTING:
-            found.update(_listed(store, keys))
-    found.update(_asked(store, [key for key in sizes if key not in found], concurrency))
+    runs = [run for keys in folders.values() if len(keys) >= _WORTH_LISTING for run in _runs(keys)]
+    for met in _at_once(lambda run: _listed(store, *run), runs, concurrency):
+        found.update(met)
+    left = [key for key in sizes if key not in found]
+    found.update(zip(left, _at_once(lambda key: _asked(store, key), left, concurrency), strict=True))
     return [Discrepancy(key, expected, found[key]) for key, expected in sorted(sizes.items()) if found[key] != expected]
 
 
-def _listed(store: Lookable, keys: list[Key]) -> dict[Key, int | None]:
+def _runs(keys: list[Key]) -> Iterator[tuple[str, list[Key]]]:
+    """The keys by prefixes to list.
+
+    Keys of one camera follow one another in time. A run over a border (from 09:59 to 10:00, say) has a common prefix
+    that is much wider than the run: its two sides are listed apart.
+    """
+    prefix = os.path.commonprefix(keys)  # noqa: RUF071 - a prefix of keys need not end at a slash
+    sides: defaultdict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        sides[key[: len(prefix) + 1]].append(key)
+    if len(sides) == 2 and min(map(len, sides.values())) >= _WORTH_LISTING:
+        for side in sides.values():
+            yield from _runs(side)
+    else:
+        yield prefix, keys
+
+
+def _listed(store: Lookable, prefix: str, keys: list[Key]) -> dict[Key, int | None]:
     """Sizes of those of `keys` that a bounded listing met. One that it did not meet may still be there."""
     wanted, met = set(keys), dict[Key, int | None]()
     strangers = _STRANGERS_PER_OBJECT * len(keys)
-    for stat in store.list(os.path.commonprefix(keys)):  # noqa: RUF071 - a prefix of keys need not end at a slash
+    for stat in store.list(prefix):
         if stat.key in wanted:
             met[stat.key] = stat.size_bytes
             if len(met) == len(wanted):
@@ -72,15 +93,15 @@ def _listed(store: Lookable, keys: list[Key]) -> dict[Key, int | None]:
     return met
 
 
-def _asked(store: Lookable, keys: list[Key], concurrency: int) -> Iterator[tuple[Key, int | None]]:
-    retry = retrying()
+def _asked(store: Lookable, key: Key) -> int | None:
+    try:
+        return retrying()(store.stat, key).size_bytes
+    except ObjectNotFound:
+        return None
 
-    def ask(key: Key) -> int | None:
-        try:
-            return retry(store.stat, key).size_bytes
-        except ObjectNotFound:
-            return None
 
-    if keys:
-        with ThreadPoolExecutor(min(concurrency, len(keys)), thread_name_prefix="presence") as pool:
-            yield from zip(keys, pool.map(ask, keys), strict=True)
+def _at_once(look: Callable[[A], B], what: list[A], concurrency: int) -> Iterator[B]:
+    """Look at many things at once; the results in order. The first error is raised."""
+    if what:
+        with ThreadPoolExecutor(min(concurrency, len(what)), thread_name_prefix="presence") as pool:
+            yield from pool.map(look, what)
