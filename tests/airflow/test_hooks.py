@@ -114,7 +114,7 @@ def test_s3_from_connection(monkeypatch: pytest.MonkeyPatch, moto: S3Server) -> 
     assert access.client is hook.access().client
     assert hook.access(region="us-east-2").client is not access.client
     config = access.client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (5, 120, 3)
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (5, 120, 1)
 
 
 def test_s3_role_credentials_expire_and_are_renewed(monkeypatch: pytest.MonkeyPatch, moto: S3Server) -> None:

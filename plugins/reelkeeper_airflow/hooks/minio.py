@@ -60,7 +60,7 @@ class MinioHook(FromEnvironment, BaseHook):
     def get_conn(self) -> Any:
         """The `minio.Minio` client, one per hook. CredentialsNotFound, ConfigurationError."""
         if self._client is None:
-            self._client = self._new_client(self.get_connection(self.minio_conn_id), READ_TIMEOUT_SECONDS, retries=2)
+            self._client = self._new_client(self.get_connection(self.minio_conn_id), READ_TIMEOUT_SECONDS)
         return self._client
 
     def access(self) -> MinioAccess:
@@ -87,7 +87,7 @@ class MinioHook(FromEnvironment, BaseHook):
 
         try:
             connection = self.get_connection(self.minio_conn_id)
-            client = self._new_client(connection, _TEST_TIMEOUT_SECONDS, retries=0)
+            client = self._new_client(connection, _TEST_TIMEOUT_SECONDS)
             buckets = len(client.list_buckets())
         except S3Error as exc:
             if exc.code == "AccessDenied":  # wrong keys have codes of their own: these are right, but may not list
@@ -97,7 +97,7 @@ class MinioHook(FromEnvironment, BaseHook):
             return False, f"{type(exc).__name__}: {exc}"
         return True, f"{self._address(connection)} answers, {buckets} buckets visible"
 
-    def _new_client(self, connection: Connection, read_timeout: int, *, retries: int) -> Any:
+    def _new_client(self, connection: Connection, read_timeout: int) -> Any:
         import certifi
         import urllib3
         from minio import Minio
@@ -117,7 +117,7 @@ class MinioHook(FromEnvironment, BaseHook):
                 maxsize=64,
                 ca_certs=extra.get("ca_bundle") or certifi.where(),
                 cert_reqs="CERT_REQUIRED",
-                retries=urllib3.Retry(total=retries, backoff_factor=1, status_forcelist=[500, 502, 503, 504]),
+                retries=False,  # `stores.retry` tries again
             ),
         )
 

@@ -10,15 +10,12 @@ from botocore.config import Config
 
 from reelkeeper.errors import CredentialsNotFound
 from reelkeeper.settings import StoreSettings
-from reelkeeper.stores.access import S3Access, S3Keys
+from reelkeeper.stores.access import BOTO3_CONFIG, S3Access, S3Keys
 from reelkeeper_airflow.hooks.environment import FromEnvironment
-
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 120
 
 
 class ReelkeeperS3Hook(FromEnvironment, S3Hook):
-    """Connects to S3 with the timeouts, attempts and clients that the stores rely on.
+    """Connects to S3 with the timeouts, attempts (one: `stores.retry` tries again) and clients that the stores rely on.
 
     One client per region, reused. Credentials come from the connection, or else from where boto3 looks (IAM role,
     variables `AWS_*`), and are asked for anew whenever they are used, because a role's expire.
@@ -30,13 +27,7 @@ class ReelkeeperS3Hook(FromEnvironment, S3Hook):
     def __init__(self, aws_conn_id: str = S3Hook.default_conn_name) -> None:
         super().__init__(
             aws_conn_id=aws_conn_id,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                read_timeout=READ_TIMEOUT_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": 3},
-                max_pool_connections=64,
-                signature_version="s3v4",
-            ),
+            config=Config(**BOTO3_CONFIG),
         )
         self._clients: dict[tuple[str, str | None], Any] = {}
 
