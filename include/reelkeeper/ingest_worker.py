@@ -88,7 +88,7 @@ class Worker:
 
     def _result(self) -> IngestResult:
         result, error = self._tally.result(), self._keeper.dropped() or self._tally.first_error
-        if error is not None and (self._keeper.dropped() or result.failed == result.files):
+        if error is not None and (self._keeper.dropped() or result.failed + result.deferred == result.files):
             raise error
         return result
 
@@ -272,7 +272,7 @@ class Worker:
         if kept.fell_back:
             return "fallback"
         older_than = timedelta(minutes=self._estate.migration.older_than_minutes)
-        is_late = one.segment.end_time < self._terms.now() - older_than
+        is_late = one.segment.start_time < self._terms.now() - older_than  # its interval may have been planned
         waits = not self._adopts and migrates_later(placement.mode, placement.at_ingest)
         return "late" if is_late and waits else None
 

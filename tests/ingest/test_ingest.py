@@ -3,14 +3,15 @@
 import json
 import logging
 import os
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reelkeeper.errors import BucketNotFound, GateFailed, StoreFull, StoreUnavailable
-from reelkeeper.ingest import gate
+from reelkeeper.ingest import gate, summarise
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
 from tests.ingest.rig import NOW, START, Rig, digest, name
@@ -232,6 +233,31 @@ def test_clocks_do_not_matter(rig: Rig, mtime: float) -> None:
     assert rig.run().ingested == 1
 
 
+@pytest.mark.parametrize(
+    ("timezone", "hour", "first", "never"),
+    [
+        ("Europe/Berlin", "2025-10-26T02", "2025-10-26T00", "2025-03-30T02-30-00"),
+        ("America/New_York", "2025-11-02T01", "2025-11-02T05", "2025-03-09T02-30-00"),
+    ],
+)
+def test_no_hour_overwrites_another_when_clocks_change(
+    rig: Rig, timezone: str, hour: str, first: str, never: str
+) -> None:
+    """A recorder that writes local time: the hour that comes twice is kept twice, or waits for a person."""
+    rig.zone["timezone"] = timezone
+    start = datetime.fromisoformat(f"{first}:30:00Z")
+    for number, folder in enumerate(("a", "b")):
+        end = (start + timedelta(hours=number, seconds=2)).timestamp()
+        os.utime(rig.lands(f"{folder}/gate_{hour}-30-00.mp4", number=number), (end, end))
+    rig.lands(f"c/gate_{hour}-30-00.mp4", number=2)  # copied since: nobody knows which hour
+    rig.lands(f"gate_{never}.mp4", number=3)
+    result = rig.run()
+    assert (result.ingested, dict(result.reasons)) == (2, {"ambiguous_time": 1, "nonexistent_time": 1})
+    starts = [row[0] for row in rig.rows("SELECT start_time FROM segments ORDER BY 1")]
+    assert starts == [start, start + timedelta(hours=1)]
+    assert len(set(rig.replica_digests().values())) == 2
+
+
 def test_only_known_cameras_where_the_zone_says_so(rig: Rig) -> None:
     rig.zone["register_cameras"] = False
     rig.lands(f"gate/{name(0)}")
@@ -325,6 +351,17 @@ def test_a_full_local_store_loses_nothing(rig: Rig, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rig, "open_store", open_store)
     assert rig.run().ingested + rig.batch(plan.batches[0].id).ingested == 3
     assert sorted(rig.replica_digests().values()) == digests
+
+
+def test_two_workers_share_a_batch(rig: Rig) -> None:
+    for number in range(60):
+        rig.lands(f"gate/{name(number)}", number=number % 3)
+    (batch,) = rig.plan().batches
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: rig.batch(batch.id), range(2)))
+    assert summarise(results).ingested == 60
+    assert (len(rig.replica_digests()), rig.left()) == (60, [])
+    assert rig.rows("SELECT count(*) FROM transfers") == [(60,)]
 
 
 def test_late_footage_asks_for_its_migration(rig: Rig) -> None:
