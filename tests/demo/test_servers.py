@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+import demo.postgres
 from demo.folders import elsewhere, remove
 from demo.postgres import postgres
 from demo.processes import StartFailed, free_ports, running
@@ -94,3 +95,16 @@ def test_two_s3_servers_keep_apart(seaweedfs: S3Server, tmp_path: Path) -> None:
 
     with start(tmp_path) as other:
         assert other.endpoint_url != seaweedfs.endpoint_url
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
+def test_postgres_runs_from_a_copy_where_its_user_cannot_reach_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    can = demo.postgres._can
+    monkeypatch.setattr(
+        demo.postgres, "_can", lambda user, test, path: "pginstall" not in path.parts and can(user, test, path)
+    )
+    with postgres(tmp_path) as server:
+        psycopg2.connect(server.dsn()).close()
+    assert not elsewhere(tmp_path).exists()
