@@ -373,6 +373,13 @@ def test_late_footage_asks_for_its_migration(rig: Rig) -> None:
     assert rig.rows("SELECT start_time, reason FROM migration_requests") == [(START, "late")]
 
 
+def test_footage_across_the_hour_is_late_once_its_hour_was_planned(rig: Rig) -> None:
+    """The hour from 00:00 is planned at 02:00, before this footage ended an hour ago."""
+    rig.lands("gate/20260301T005955Z.mp4")
+    rig.now = START + timedelta(hours=2, seconds=3)
+    assert rig.run().late == 1
+
+
 def test_a_zone_over_the_store_itself_never_removes_a_replica(rig: Rig) -> None:
     rig.lands(f"gate/{name(0)}")
     rig.run()
