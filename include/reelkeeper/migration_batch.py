@@ -29,8 +29,10 @@ LEASE = timedelta(seconds=60)
 """How long a claim outlives a worker that was killed. A living one renews its claims three times in that time."""
 _MOST_CLAIMS = 3
 """How often a segment is claimed whose transfer fails transiently while its stores work, before it fails for good."""
-_CLAIM_ITEMS = 200
-_RECORD_ITEMS = 400
+_CLAIM_ITEMS = 500
+_CLAIM_BYTES = 2**28
+"""The most that is claimed at once: another worker finds something to share, and a killed one holds up little."""
+_RECORD_ITEMS = 1000
 _RECORD_SECONDS = 2.0
 _POLL_SECONDS = 1.0
 
@@ -185,7 +187,9 @@ class _Worker:
         return self._barred is not None or self._dropped is not None
 
     def _claim(self) -> list[TransferItem]:
-        items = self._retry(self._transfers.claim, self._batch.id, _CLAIM_ITEMS, self._terms.lease)
+        usual_bytes = self._batch.size_bytes // self._batch.item_count
+        most = min(_CLAIM_ITEMS, max(self._destination.concurrency, _CLAIM_BYTES // max(usual_bytes, 1)))
+        items = self._retry(self._transfers.claim, self._batch.id, most, self._terms.lease)
         self._in_hand.update((item.segment_id, item) for item in items)
         return items
 

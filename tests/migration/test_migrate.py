@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reelkeeper import migration_batch
 from reelkeeper.errors import (
     BucketNotFound,
     ConfigurationError,
@@ -247,7 +248,8 @@ def test_mode_local_stops_a_planned_batch_and_loses_nothing(archive: "Archive", 
     archive.assert_migrated(segments)
 
 
-def test_mode_local_stops_between_claims(archive: "Archive") -> None:
+def test_mode_local_stops_between_claims(archive: "Archive", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration_batch, "_CLAIM_ITEMS", 100)
     segments = archive.record(450, step=timedelta(seconds=1))
     asked: list[None] = []
 

@@ -291,7 +291,7 @@ def test_transfers_are_pulled_as_needed_in_the_callers_thread(source: FaultyStor
 
     outcomes = transfer_all(source, cloud, pull(), concurrency=2)
     next(outcomes)
-    assert len(pulled) <= 2 * 16 + 1
+    assert len(pulled) <= 2 * 64 + 1
     outcomes.close()
     assert threads == {threading.get_ident()}
     assert len(cloud.writes) < 500
@@ -314,6 +314,17 @@ def test_memory_is_bounded_by_bytes(source: FaultyStore, cloud: FaultyStore) -> 
     outcomes = run(source, Measuring(StoreName("cloud")), filled(source, 60, size=1000), memory_bytes=3500)
     assert errors(outcomes) == []
     assert 2000 <= most[0] <= 3500
+
+
+def test_few_large_transfers_are_pulled_ahead(source: FaultyStore, cloud: FaultyStore) -> None:
+    pulled: list[int] = []
+    transfers = filled(source, 100, size=1000)
+    outcomes = transfer_all(
+        source, cloud, (pulled.append(t.token) or t for t in transfers), concurrency=2, memory_bytes=8000
+    )
+    next(outcomes)
+    assert len(pulled) <= 8 + 1
+    outcomes.close()
 
 
 def test_an_object_larger_than_all_memory_still_goes(source: FaultyStore, cloud: FaultyStore) -> None:

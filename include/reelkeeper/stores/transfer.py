@@ -37,7 +37,8 @@ Verify = Literal["auto", "read_back"]
 MEMORY_BYTES = 256 * 2**20
 STREAM_BYTES = 64 * 2**20
 """The most that one write may hold in memory, however large the object."""
-_QUEUED_PER_THREAD = 16
+_QUEUED_PER_THREAD = 64
+"""How far transfers are pulled ahead: enough for the threads not to run dry while the caller waits for its database."""
 _TICK_SECONDS = 1.0
 
 
@@ -107,7 +108,7 @@ def transfer_all(
             for _ in range(concurrency):
                 pool.submit(work)
             tick = _Ticker(progress, engine)
-            yield from _feed(iter(transfers), todo, done, limit=concurrency * _QUEUED_PER_THREAD, tick=tick)
+            yield from _feed(iter(transfers), todo, done, concurrency=concurrency, limit_bytes=memory_bytes, tick=tick)
         finally:
             engine.stopped.set()
             for _ in range(concurrency):
@@ -119,19 +120,24 @@ def _feed(
     todo: "SimpleQueue[Transfer[T] | None]",
     done: "SimpleQueue[Transferred[T] | Exception]",
     *,
-    limit: int,
+    concurrency: int,
+    limit_bytes: int,
     tick: "_Ticker",
 ) -> Iterator[Transferred[T]]:
-    """Keep the threads in work, at most `limit` transfers ahead of the outcomes."""
-    under_way, more = 0, True
+    """Keep the threads in work, some transfers ahead of the outcomes: few large ones, or many small ones."""
+    under_way, bytes_under_way, more = 0, 0, True
     while True:
-        while more and under_way < limit:
+        while more and (
+            under_way < 2 * concurrency
+            or (under_way < concurrency * _QUEUED_PER_THREAD and bytes_under_way < limit_bytes)
+        ):
             transfer = next(transfers, None)
             if transfer is None:
                 more = False
             else:
                 todo.put(transfer)
                 under_way += 1
+                bytes_under_way += transfer.size_bytes
         if not under_way:
             return
         tick()
@@ -142,6 +148,7 @@ def _feed(
         if isinstance(outcome, Exception):
             raise outcome
         under_way -= 1
+        bytes_under_way -= outcome.transfer.size_bytes
         yield outcome
 
 
