@@ -101,6 +101,7 @@ def make_footage(
     tenant = Tenant("bench")
     cameras = [Camera(camera_id(tenant, slug), tenant, slug, slug) for slug in (f"c{n:02}" for n in range(CAMERAS))]
     sizes = [small_bytes] * small_files + [large_bytes] * large_files
+    random.Random(1).shuffle(sizes)  # large ones come at any time
     with Catalogue(lambda: psycopg2.connect(server.dsn(database))) as catalogue:
         catalogue.cameras.register(cameras)
         made: list[Ingested] = []

@@ -20,6 +20,7 @@ from reelkeeper.errors import (
     TransferCorrupted,
 )
 from reelkeeper.model import Key, Sha256, StoreName
+from reelkeeper.stores import transfer as transfer_module
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
@@ -316,15 +317,37 @@ def test_memory_is_bounded_by_bytes(source: FaultyStore, cloud: FaultyStore) -> 
     assert 2000 <= most[0] <= 3500
 
 
-def test_few_large_transfers_are_pulled_ahead(source: FaultyStore, cloud: FaultyStore) -> None:
+def test_few_large_transfers_are_pulled_ahead(
+    source: FaultyStore, cloud: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, "_QUEUED_BYTES", 8000)
     pulled: list[int] = []
     transfers = filled(source, 100, size=1000)
-    outcomes = transfer_all(
-        source, cloud, (pulled.append(t.token) or t for t in transfers), concurrency=2, memory_bytes=8000
-    )
+    outcomes = transfer_all(source, cloud, (pulled.append(t.token) or t for t in transfers), concurrency=2)
     next(outcomes)
-    assert len(pulled) <= 8 + 1
+    assert len(pulled) <= 8 + 2 + 1
     outcomes.close()
+
+
+def test_small_objects_pass_while_large_ones_fill_the_memory(source: FaultyStore, cloud: FaultyStore) -> None:
+    large = filled(source, 8, size=2000)
+    small = Transfer(*_put(source, Key("media/small.mp4"), b"x" * 100), WriteOptions(), 99)
+    passed = threading.Event()
+
+    def slow(key: Key) -> None:
+        if key == small.destination_key:
+            passed.set()
+        else:
+            assert passed.wait(10), "the small object did not pass"
+
+    cloud.on_write = slow
+    assert errors(run(source, cloud, [*large, small], memory_bytes=4800, concurrency=9)) == []
+
+
+def _put(store: MemoryStore, key: Key, data: bytes) -> tuple[Key, Key, int, Sha256]:
+    body = Body.of_bytes(data)
+    MemoryStore.write(store, key, body)
+    return key, key, body.size_bytes, body.sha256
 
 
 def test_an_object_larger_than_all_memory_still_goes(source: FaultyStore, cloud: FaultyStore) -> None:

@@ -35,10 +35,13 @@ T = TypeVar("T")
 Verify = Literal["auto", "read_back"]
 
 MEMORY_BYTES = 256 * 2**20
-STREAM_BYTES = 64 * 2**20
+STREAM_BYTES = 56 * 2**20
 """The most that one write may hold in memory, however large the object."""
+_FREE_FOR_SMALL = 8
+"""One part in so many of the memory is not for bodies larger than itself: small ones pass while large ones queue."""
 _QUEUED_PER_THREAD = 64
 """How far transfers are pulled ahead: enough for the threads not to run dry while the caller waits for its database."""
+_QUEUED_BYTES = 256 * 2**20
 _TICK_SECONDS = 1.0
 
 
@@ -98,6 +101,7 @@ def transfer_all(
 
     def work() -> None:
         while (transfer := todo.get()) is not None and not engine.stopped.is_set():
+            engine.queue(-transfer.size_bytes)
             try:
                 done.put(engine.run(transfer))
             except Exception as bug:  # noqa: BLE001 - handed over to the caller's thread, which raises it
@@ -107,8 +111,7 @@ def transfer_all(
         try:
             for _ in range(concurrency):
                 pool.submit(work)
-            tick = _Ticker(progress, engine)
-            yield from _feed(iter(transfers), todo, done, concurrency=concurrency, limit_bytes=memory_bytes, tick=tick)
+            yield from _feed(engine, iter(transfers), todo, done, concurrency, _Ticker(progress, engine))
         finally:
             engine.stopped.set()
             for _ in range(concurrency):
@@ -116,28 +119,27 @@ def transfer_all(
 
 
 def _feed(
+    engine: "_Engine",
     transfers: Iterator[Transfer[T]],
     todo: "SimpleQueue[Transfer[T] | None]",
     done: "SimpleQueue[Transferred[T] | Exception]",
-    *,
     concurrency: int,
-    limit_bytes: int,
     tick: "_Ticker",
-) -> Iterator[Transferred[T]]:
+) -> Generator[Transferred[T]]:
     """Keep the threads in work, some transfers ahead of the outcomes: few large ones, or many small ones."""
-    under_way, bytes_under_way, more = 0, 0, True
+    under_way, more = 0, True
     while True:
         while more and (
             under_way < 2 * concurrency
-            or (under_way < concurrency * _QUEUED_PER_THREAD and bytes_under_way < limit_bytes)
+            or (under_way < concurrency * _QUEUED_PER_THREAD and engine.queued_bytes < _QUEUED_BYTES)
         ):
             transfer = next(transfers, None)
             if transfer is None:
                 more = False
             else:
+                engine.queue(transfer.size_bytes)
                 todo.put(transfer)
                 under_way += 1
-                bytes_under_way += transfer.size_bytes
         if not under_way:
             return
         tick()
@@ -148,7 +150,6 @@ def _feed(
         if isinstance(outcome, Exception):
             raise outcome
         under_way -= 1
-        bytes_under_way -= outcome.transfer.size_bytes
         yield outcome
 
 
@@ -173,9 +174,11 @@ class _Memory:
         self._changed = threading.Condition()
 
     def take(self, size_bytes: int) -> int:
-        share = min(size_bytes, STREAM_BYTES, self._total)
+        reserve = self._total // _FREE_FOR_SMALL
+        least_free = reserve if size_bytes > reserve else 0
+        share = min(size_bytes, STREAM_BYTES, self._total - least_free)
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= share)
+            self._changed.wait_for(lambda: self._free - least_free >= share)
             self._free -= share
         return share
 
@@ -199,7 +202,7 @@ class _Engine:
         now: Callable[[], datetime],
     ) -> None:
         self.stopped = threading.Event()
-        self.bytes_read = 0
+        self.bytes_read = self.queued_bytes = 0
         self._source, self._destination = source, destination
         self._source_breaker, self._destination_breaker = Breaker(source.name), Breaker(destination.name)
         self._memory = _Memory(memory_bytes)
@@ -208,6 +211,11 @@ class _Engine:
         self._retry = retry or retrying(stopped=self.stopped)
         self._now = now
         self._lock = threading.Lock()
+
+    def queue(self, size_bytes: int) -> None:
+        """So many bytes wait for a thread; fewer than before when negative."""
+        with self._lock:
+            self.queued_bytes += size_bytes
 
     def run(self, transfer: Transfer[T]) -> Transferred[T]:
         """Transfer one object, with retries, and tell the breakers how it went."""
