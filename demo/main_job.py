@@ -109,8 +109,9 @@ class Job:
             self._tell_retries(dag_id)
             time.sleep(0.3)
         look()
-        if state == "failed":
-            raise self._api.failure(dag_id, run_id)
+        # A run by hand has nothing to do when a scheduled one came first: that one counts as well.
+        for failed in (run["dag_run_id"] for run in self._api.runs(dag_id) if run["state"] == "failed"):
+            raise self._api.failure(dag_id, failed)
 
     def _tell_retries(self, dag_id: str) -> None:
         """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,
@@ -129,15 +130,19 @@ class Job:
         with _progress(self._console, "ingest_recordings: landing zone → local store", recordings) as show:
             run_id = self.start("ingest_recordings")
             self.finish("ingest_recordings", run_id, lambda: show(*copies_in(self._estate, "local")))
+        self._expect("local", recordings)
 
     def migrate(self, percentage: int) -> None:
         wanted = wanted_in_cloud(self._estate, percentage)
         with _progress(self._console, f"migrate_recordings at {percentage} %: local → cloud", wanted) as show:
             run_id = self.start("migrate_recordings", {"percentage": percentage})
             self.finish("migrate_recordings", run_id, lambda: show(*copies_in(self._estate, "cloud")))
-        copies, _ = copies_in(self._estate, "cloud")
+        self._expect("cloud", wanted)
+
+    def _expect(self, store: str, wanted: int) -> None:
+        copies, _ = copies_in(self._estate, store)
         if copies != wanted:
-            raise RuntimeError(f"{copies} segments are in the cloud at {percentage} %: expected {wanted}")
+            raise RuntimeError(f"store {store!r} has {copies} segments: expected {wanted}")
 
 
 @contextmanager
