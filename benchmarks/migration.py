@@ -150,8 +150,11 @@ class Arena:
         """CPU seconds that the servers have used so far, ended backends of PostgreSQL included."""
         seconds = 0.0
         for process in psutil.process_iter(["cmdline", "cpu_times"]):
-            ours = any(str(self.folder) in word for word in process.info["cmdline"] or ())
-            if ours and process.pid != os.getpid() and process.info["cpu_times"]:
+            words = process.info["cmdline"] or [""]
+            ours = any(word == f"-dir={self.folder}/seaweedfs" for word in words) or (
+                words[0].endswith("/postgres") and str(self.postgres.port) in words
+            )
+            if ours and process.info["cpu_times"]:
                 seconds += sum(process.info["cpu_times"][:4])
         return seconds
 
