@@ -1,5 +1,6 @@
 """The engine on memory and filesystem stores: what is proved, what is retried, what stops, how much memory it takes."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -20,6 +21,7 @@ from reelkeeper.errors import (
     TransferCorrupted,
 )
 from reelkeeper.model import Key, Sha256, StoreName
+from reelkeeper.stores import disk
 from reelkeeper.stores import transfer as transfer_module
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -399,3 +401,34 @@ def test_between_folders_with_a_changed_file(tmp_path: Path) -> None:
         verify_object(stores[1], transfer.destination_key, 70_000, transfer.sha256, attested=False)
     again = list(transfer_all(stores[0], stores[1], transfers[:7], retry=QUICK))
     assert all(outcome.error is None for outcome in again)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreUnavailable)])
+def test_a_disk_that_is_full_or_broken_leaves_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[ReelkeeperError]
+) -> None:
+    disks = [FilesystemStore(StoreName(name), tmp_path / name) for name in ("a", "b")]
+    for store in disks:
+        list(store.set_up())
+    key, other, size, digest = _put_on_disk(disks[0], Key("media/1.ts"), bytes(100_000))
+    transfer = Transfer(key, other, size, digest, WriteOptions(), 1)
+    write_all = disk.write_all
+
+    def fails_half_way(descriptor: int, data: bytes) -> None:
+        write_all(descriptor, data[: len(data) // 2])
+        raise OSError(number, "injected")
+
+    monkeypatch.setattr(disk, "write_all", fails_half_way)
+    (outcome,) = transfer_all(disks[0], disks[1], [transfer], retry=QUICK)
+    assert (type(outcome.error), outcome.attempts) == (expected, 1 if expected is StoreFull else 3)
+    assert list(disks[1].list()) == []
+    verify_object(disks[0], key, size, digest, attested=False)
+    monkeypatch.undo()
+    (again,) = transfer_all(disks[0], disks[1], [transfer], retry=QUICK)
+    assert again.error is None
+
+
+def _put_on_disk(store: FilesystemStore, key: Key, data: bytes) -> tuple[Key, Key, int, Sha256]:
+    body = Body.of_bytes(data)
+    store.write(key, body)
+    return key, key, body.size_bytes, body.sha256
