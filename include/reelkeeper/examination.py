@@ -36,6 +36,7 @@ class Examined:
     """A landing file that can become a segment."""
 
     file: LandingFile
+    seen: Found  # as it was before and after it was read
     fetched: Fetched
     camera: str  # its id or name, as the file's maker writes it
     time_range: TimeRange
@@ -68,7 +69,7 @@ class Examiner:
         fetched: Fetched | None = None
         try:
             fetched = self._source.fetch(file.path)
-            examined = self._read(file, fetched)
+            examined = self._read(file, before, fetched)
             self._expect_still(before)
         except BaseException as error:
             if isinstance(error, InvalidFootage):  # what still grows cannot be read yet
@@ -83,7 +84,7 @@ class Examiner:
         if after != before:
             raise StillGrowing(f"{before.path!r} changed while it was read: it was {before}, it is {after}")
 
-    def _read(self, file: LandingFile, fetched: Fetched) -> Examined:
+    def _read(self, file: LandingFile, seen: Found, fetched: Fetched) -> Examined:
         sidecar = self._source.sidecar(file.path)
         if sidecar is not None:
             sidecar.check_file(fetched.name, fetched.size_bytes)
@@ -92,7 +93,7 @@ class Examiner:
             media = probe(fetched.path, size_bytes=fetched.size_bytes, needs_duration=named.duration is None)
             sha256 = fetched.sha256 or hash_file(fetched.path)
         return Examined(
-            file, fetched, named.camera, self._time_range(named, media, fetched), media, sha256,
+            file, seen, fetched, named.camera, self._time_range(named, media, fetched), media, sha256,
             _extension(fetched.name, media),
         )  # fmt: skip
 

@@ -44,6 +44,8 @@ class Claims:
         self._in_hand: dict[str, LandingFile] = {}  # claimed by us, and not settled in the catalogue
         self._extended_at = monotonic()
         self.items_done = self.bytes_done = 0
+        self.lost = False
+        """Whether somebody else has taken over a file of the last chunk."""
 
     def chunks(self) -> Iterator[list[LandingFile]]:
         """Files to work on, until none of the batch is open. Waits while others hold claims: they may have died."""
@@ -53,6 +55,7 @@ class Claims:
             files = self._terms.retry(self._landing.claim, self._batch.id, size, self._terms.lease)
             self._in_hand = {file.path: file for file in files}
             self._extended_at = monotonic()
+            self.lost = False
             if files:
                 yield files
                 rate = len(files) / max(monotonic() - started, 0.001)
@@ -91,7 +94,8 @@ class Claims:
         if self._in_hand and monotonic() - self._extended_at >= self._terms.lease.total_seconds() / 4:
             self._extended_at = monotonic()
             files = list(self._in_hand.values())
-            self._terms.retry(self._landing.extend, self._batch.id, files, self._terms.lease)
+            extended = self._terms.retry(self._landing.extend, self._batch.id, files, self._terms.lease)
+            self.lost = self.lost or extended < len(files)
 
     def _others_are_at_work(self) -> bool:
         counts = self._terms.retry(self._landing.counts, [self._batch.id])

@@ -198,15 +198,23 @@ class Worker:
         self._remove(duplicates)
 
     def _remove(self, leaving: Sequence[tuple[Candidate, Replica]]) -> None:
-        """Let files leave a zone of handling `move`, unless they are the replica itself."""
+        """Let files leave a zone of handling `move`, unless they are the replica itself, or not what was recorded."""
         source = self._source
         if not self._moves or not isinstance(source, Removes):
+            return
+        if self._claims.lost:
+            log.warning("zone %r: %d recorded files stay: their claims were lost", self._zone.name, len(leaving))
             return
 
         def leave(pair: tuple[Candidate, Replica]) -> None:
             one, replica = pair
-            if not source.is_replica(one.file.path, self._open_store(replica.store), replica.path):
-                source.remove(one.file.path)
+            path = one.file.path
+            if source.is_replica(path, self._open_store(replica.store), replica.path):
+                return
+            now = source.look(path)
+            if now is not None and now != one.examined.seen:
+                raise StillGrowing(f"{path!r} changed since it was read: it was {one.examined.seen}, it is {now}")
+            source.remove(path)
 
         for (one, _), error in self._claims.each(self._examiners, leave, leaving):
             if error is not None:  # a later scan finds it again

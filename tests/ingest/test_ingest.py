@@ -3,13 +3,16 @@
 import json
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 
+from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import BucketNotFound, GateFailed, StoreFull, StoreUnavailable
 from reelkeeper.ingest import gate, summarise
 from reelkeeper.model import Key
@@ -204,6 +207,70 @@ def test_a_file_that_grows_after_it_was_planned_waits(rig: Rig, when: str, monke
     assert (result.deferred, result.quarantined, result.failed) == (1, 0, 0)
     assert not rig.rows("SELECT * FROM landing_files") + rig.rows("SELECT * FROM segments")
     assert rig.run().ingested == 1
+
+
+def after_recording(rig: Rig, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen between the catalogue's record and the end of the landing file."""
+    open_catalogue = rig.open_catalogue
+
+    def open_with_trap() -> Catalogue:
+        catalogue = open_catalogue()
+        record = catalogue.segments.record
+
+        def record_and_more(*arguments: Any) -> Any:
+            outcomes = record(*arguments)
+            happens()
+            return outcomes
+
+        monkeypatch.setattr(catalogue.segments, "record", record_and_more)
+        return catalogue
+
+    monkeypatch.setattr(rig, "open_catalogue", open_with_trap)
+
+
+@pytest.mark.parametrize("change", ["append", "replace"])
+def test_a_file_that_changed_after_it_was_recorded_stays(
+    rig: Rig, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.placement |= {"mode": "cloud", "at_ingest": "rollout"}
+    file = rig.lands(f"gate/{name(0)}")
+    facts = file.stat()
+
+    def alter() -> None:
+        if change == "append":
+            with file.open("ab") as half:
+                half.write(b"more")
+        else:  # by another of the same size and time
+            rig.lands("other.tmp", data=bytes(reversed(file.read_bytes()))).rename(file)
+            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    with monkeypatch.context() as patches:
+        after_recording(rig, patches, alter)
+        assert rig.run().ingested == 1
+    wanted = digest(file)
+    assert rig.run(stale_after=timedelta(0)).quarantined == 1
+    (left,) = rig.left()
+    assert (left, digest(rig.landing / left)) == (f".quarantine/gate/{name(0)}", wanted)
+    assert len(rig.replica_digests()) == 1
+
+
+def test_who_lost_a_claim_removes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = rig.lands(f"gate/{name(0)}")
+    from reelkeeper import examination
+
+    hash_file = examination.hash_file
+
+    def hash_slowly(path: Path) -> Any:
+        rig.rows("DELETE FROM landing_files; COMMIT; SELECT 1")  # as another plan would take it over
+        sleep(0.3)
+        return hash_file(path)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(examination, "hash_file", hash_slowly)
+        rig.lease = timedelta(seconds=0.4)
+        assert rig.run().ingested == 1
+    assert file.exists()
+    assert (rig.run().duplicates, rig.left()) == (1, [])
 
 
 def test_a_broken_file_that_still_grows_is_not_quarantined(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from reelkeeper.errors import StoreUnavailable
+from reelkeeper.landing.prefix import PrefixSource
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
-from tests.ingest.rig import START, Rig, name
+from tests.ingest.rig import START, Rig, digest, name
 
 SECRET = "s3cr3t-signature"
 
@@ -48,6 +49,24 @@ def test_objects_of_a_prefix(rig: Rig, handling: str) -> None:
     assert left == (moved if handling == "move" else all_of_them)
     assert rig.rows("SELECT moved_to FROM landing_files WHERE state = 'quarantined'") == [(None,)]
     assert rig.run(stale_after=timedelta(0)).files == 0, "what cannot be taken is not read again and again"
+
+
+def test_an_object_that_was_uploaded_again_stays(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.zone = {"path": None, "store": "cloud", "prefix": "incoming/"}
+    key = Key(f"incoming/gate/{name(0)}")
+    upload(rig, key)
+    is_replica = PrefixSource.is_replica
+
+    def upload_and_ask(*arguments: Any) -> bool:  # the first question once it was recorded
+        rig.cloud.delete([key])
+        upload(rig, key, number=1)
+        return is_replica(*arguments)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(PrefixSource, "is_replica", upload_and_ask)
+        assert rig.run().ingested == 1
+    assert rig.cloud.stat(key).sha256 == digest(rig.footage.make("ingest-1.mp4", first_frame=100))
+    assert dict(rig.run().reasons) == {"conflict": 1}
 
 
 # --- URLs -------------------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ class FolderSource:
 
 def _found(path: str, facts: os.stat_result, sidecar: os.stat_result | None) -> Found:
     beside = None if sidecar is None else (sidecar.st_size, moment_of(sidecar.st_mtime_ns))
-    return Found(path, facts.st_size, moment_of(facts.st_mtime_ns), beside)
+    return Found(path, facts.st_size, moment_of(facts.st_mtime_ns), beside, facts.st_ino)
 
 
 def _can_be_stored(name: str) -> bool:

@@ -22,6 +22,7 @@ class Found:
     size_bytes: int
     modified_at: datetime
     sidecar: tuple[int, datetime] | None = None  # size in bytes and modification of `<path>.json`; None: there is none
+    inode: int | None = None  # of a file on disk: another that takes its place has another
 
 
 @dataclass(frozen=True, slots=True)
