@@ -47,7 +47,7 @@ WITH wanted AS (
       AND NOT EXISTS (SELECT FROM replicas r
                       WHERE r.segment_id = s.id AND r.start_time = s.start_time
                         AND r.start_time >= :interval_start::timestamptz AND r.start_time < :interval_end::timestamptz
-                        AND r.store = :destination_store AND r.state <> 'lost')
+                        AND r.store = :destination_store AND r.state IN ('available', 'condemned'))
     UNION ALL
     SELECT s.id, s.start_time, s.size_bytes, q.priority
     FROM migration_requests q
@@ -61,7 +61,7 @@ WITH wanted AS (
                         AND r.store = :source_store AND r.state = 'available')
           AND NOT EXISTS (SELECT FROM replicas r
                           WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
-                            AND r.store = :destination_store AND r.state <> 'lost')
+                            AND r.store = :destination_store AND r.state IN ('available', 'condemned'))
         OFFSET 0) s
     WHERE :include_requests
       AND NOT (q.start_time >= :interval_start::timestamptz AND q.start_time < :interval_end::timestamptz)

@@ -91,17 +91,21 @@ def test_only_what_is_wanted_is_planned(catalogue, make, hour, sql) -> None:
     assert sql("SELECT count(*) FROM batches WHERE job = 'migrate'") == [(0,)]
 
 
-def test_a_lost_copy_is_made_again_and_a_condemned_one_is_left_alone(catalogue, make, sql) -> None:
-    make.recorded(make.minutes(make.camera(), 2))
+def test_a_copy_that_is_gone_or_doubted_is_made_again_and_a_condemned_one_is_left_alone(catalogue, make, sql) -> None:
+    states = ("lost", "suspicious", "condemned")
+    items = make.recorded(make.minutes(make.camera(), len(states)))
     drain(catalogue, make, make.plan_transfers("run"))
-    sql("UPDATE replicas SET state = CASE start_time WHEN %s THEN 'lost' ELSE 'condemned' END WHERE store = 'cloud'",
-        (make.start,))  # fmt: skip
-    [item] = drain(catalogue, make, make.plan_transfers("next"))
-    assert item.start_time == make.start
+    for item, state in zip(items, states, strict=True):
+        sql("UPDATE replicas SET state = %s WHERE store = 'cloud' AND start_time = %s",
+            (state, item.segment.start_time))  # fmt: skip
+    catalogue.transfers.request([(item.segment.id, item.segment.start_time) for item in items], PRIORITY_READ, "read")
+    elsewhere = TimeRange(make.start - timedelta(hours=1), make.start)
+    assert make.plan_transfers("by request", interval=elsewhere, dry_run=True).segments == 2
+    again = drain(catalogue, make, make.plan_transfers("next"))
+    assert [item.start_time for item in again] == [item.segment.start_time for item in items[:2]]
     assert sql("SELECT state FROM replicas WHERE store = 'cloud' ORDER BY start_time") == [
-        ("available",),
-        ("condemned",),
-    ]
+        ("available",), ("available",), ("condemned",)
+    ]  # fmt: skip
 
 
 def test_batches_fill_by_count_and_by_bytes_and_the_rest_waits(make) -> None:

@@ -393,6 +393,24 @@ def test_what_is_not_there_after_all_becomes_suspicious(archive: "Archive", wron
     assert verify(archive, batch_id).unverified == 1  # and again
 
 
+@pytest.mark.parametrize("came_back", [False, True])
+def test_a_suspicious_copy_is_made_again_or_found_as_it_should_be(archive: "Archive", came_back: bool) -> None:
+    segments = archive.record(2)
+    (batch_id,) = migrate(archive)
+    key = archive.replicas(segments[0])["cloud"].path
+    data = b"".join(archive.stores["cloud"].read(key))
+    archive.stores["cloud"].delete([key])
+    assert verify(archive, batch_id).unverified == 1
+    if came_back:
+        archive.stores["cloud"].write(key, Body.of_bytes(data))
+    (again,) = migrate(archive, "next hour")
+    assert verify(archive, again).verified == 1
+    replicas = archive.replicas(segments[0])
+    assert replicas["cloud"].state is ReplicaState.AVAILABLE
+    assert replicas["disk"].retire_after is not None
+    assert b"".join(archive.stores["cloud"].read(key)) == data
+
+
 def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:  # type: ignore[no-untyped-def]
     (segment,) = archive.record(1)
     migrate(archive)

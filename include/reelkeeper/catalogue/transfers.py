@@ -60,11 +60,11 @@ class Transfers:
 
         Wanted is a segment that starts in the interval (None: ever) or, with `include_requests`, was requested; whose
         rollout bucket is below `bucket_below`; which ended by `ended_before`; with an available replica in the
-        source, none in the destination (a lost one does not count) and no transfer to it under way. The interval's
-        go first, then requests by priority, and the older first. Plans for one destination take turns, so that no
-        segment is on its way to it twice. Planning again returns the run's batches that have open items, and new ones
-        only for what has become wanted since, failed items included. Items that another run left (untouched for
-        `stale_after` and under no lease) are taken over.
+        source, none in the destination (a suspicious or lost one does not count: it is made again, or found to be as
+        it should) and no transfer to it under way. The interval's go first, then requests by priority, and the older
+        first. Plans for one destination take turns, so that no segment is on its way to it twice. Planning again
+        returns the run's batches that have open items, and new ones only for what has become wanted since, failed
+        items included. Items that another run left (untouched for `stale_after` and under no lease) are taken over.
 
         A batch has at most `batch_size` segments and, unless a single one is larger, `batch_bytes` bytes. A dry run
         changes nothing and counts what would be planned anew.
