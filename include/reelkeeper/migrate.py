@@ -145,7 +145,7 @@ def _stores(estate: Estate, source: str | None, destination: str | None) -> tupl
 
 def _usual_percentage(estate: Estate, destination: StoreSettings) -> Percentage:
     """The rollout's, where it applies: to what goes to the cloud while some stays local."""
-    return estate.rollout.percentage if estate.placement.mode == "hybrid" and not destination.is_local else ALL
+    return estate.rollout.percentage if estate.placement.mode == "hybrid" and not estate.is_local(destination) else ALL
 
 
 def verify_batch(

@@ -50,7 +50,7 @@ class BatchResult:
 
 def barred(estate: Estate, destination: StoreSettings) -> str | None:
     """Why nothing may go to the store as the estate is set now; None when it may."""
-    if destination.is_local or estate.placement.mode in ("cloud", "hybrid"):
+    if estate.is_local(destination) or estate.placement.mode in ("cloud", "hybrid"):
         return None
     return f"placement.mode is {estate.placement.mode!r}: nothing goes to store {destination.name!r}"
 
@@ -296,6 +296,6 @@ class _Worker:
     def _retire_source_after(self) -> datetime | None:
         estate = self._terms.current_estate()
         source = self._results[0].item.source_store
-        if not self._terms.delete_local or not estate.store(source).is_local:
+        if not self._terms.delete_local or not estate.is_local(estate.store(source)):
             return None
         return self._terms.now() + timedelta(days=estate.migration.local_retention_days)

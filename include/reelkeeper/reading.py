@@ -43,13 +43,14 @@ def _choose(estate: Estate, catalogue: Catalogue, segment: Segment) -> Replica:
         if replica.state is ReplicaState.AVAILABLE
     }
     usual = (estate.placement.cloud_store, estate.placement.local_store)
-    in_order = sorted(estate.stores, key=lambda store: (store.is_local, store.name not in usual))
-    for store in in_order:
-        if store.name in available and (uses_cloud or store.is_local):
-            if store.is_local and uses_cloud and estate.placement.cloud_store:
+    in_order = sorted(estate.stores, key=lambda store: (estate.is_local(store), store.name not in usual))
+    read = [store for store in in_order if uses_cloud or estate.is_local(store)]
+    for store in read:
+        if store.name in available:
+            if estate.is_local(store) and uses_cloud and estate.placement.cloud_store:
                 catalogue.transfers.request([name], PRIORITY_READ, "read")
             return available[store.name]
     raise ObjectNotFound(
         f"video not found: segment {str(segment.id)!r} is available in {sorted(available)}, "
-        f"and placement.mode {estate.placement.mode!r} reads {[s.name for s in in_order if uses_cloud or s.is_local]}"
+        f"and placement.mode {estate.placement.mode!r} reads {[store.name for store in read]}"
     )

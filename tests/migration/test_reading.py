@@ -8,8 +8,9 @@ import pytest
 
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.migrate import transfer_batch
-from reelkeeper.model import CameraId, ReplicaState, Segment, SegmentId
+from reelkeeper.model import CameraId, ReplicaState, Segment, SegmentId, StoreKind
 from reelkeeper.reading import locate, locate_at
+from reelkeeper.settings import StoreSettings
 
 if TYPE_CHECKING:
     from tests.migration.conftest import Archive
@@ -55,6 +56,19 @@ def test_in_mode_local_the_cloud_is_not_read(archive: "Archive", segment: Segmen
     archive.mode = "local"
     assert locate(archive.estate, archive.catalogue, segment.id).store == "disk"
     assert requests(archive) == []
+
+
+def test_a_primary_store_that_is_a_server_is_local(archive: "Archive", segment: Segment) -> None:
+    primary = StoreSettings(name="disk", kind=StoreKind.MINIO, bucket="primary")
+    estate = archive.estate.model_copy(update={"stores": (primary, *archive.estate.stores[1:])})
+    assert locate(estate, archive.catalogue, segment.id).store == "disk"
+    assert requests(archive) == [(str(segment.id), 30, "read")]
+    for batch in archive.plan(interval=None).batches:
+        transfer_batch(estate, archive.open_catalogue, archive.open_store, batch.id)
+    assert archive.replicas(segment)["disk"].retire_after is not None
+    assert locate(estate, archive.catalogue, segment.id).store == "cloud"
+    local = estate.model_copy(update={"placement": estate.placement.model_copy(update={"mode": "local"})})
+    assert locate(local, archive.catalogue, segment.id).store == "disk"
 
 
 def test_a_suspicious_copy_is_not_read(archive: "Archive", segment: Segment) -> None:

@@ -31,6 +31,7 @@ _USUAL_CONNECTION = {
     StoreKind.MEMORY: "memory_default",
 }
 _USUAL_REGION = {StoreKind.GCS: "us"}
+_ON_THIS_MACHINE = (StoreKind.FILESYSTEM, StoreKind.MEMORY)
 
 
 class Section(BaseModel):
@@ -79,10 +80,6 @@ class StoreSettings(Section):
         """The Airflow pool of the store."""
         return f"store_{self.name}"
 
-    @property
-    def is_local(self) -> bool:
-        return self.kind in (StoreKind.FILESYSTEM, StoreKind.MEMORY)
-
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
         if self.kind is StoreKind.FILESYSTEM:
@@ -90,7 +87,7 @@ class StoreSettings(Section):
                 raise ValueError("expected an absolute 'root' for a filesystem store")
         elif self.kind is not StoreKind.MEMORY and not self.bucket:
             raise ValueError(f"expected a 'bucket' for a store of kind {str(self.kind)!r}")
-        alien = ("bucket", "endpoint_url") if self.is_local else ("root",)
+        alien = ("bucket", "endpoint_url") if self.kind in _ON_THIS_MACHINE else ("root",)
         if given := [key for key in alien if getattr(self, key) is not None]:
             raise ValueError(f"a store of kind {str(self.kind)!r} has no {' or '.join(map(repr, given))}")
         if not self.connection:
@@ -258,6 +255,10 @@ class Estate(Section):
             if store.name == name:
                 return store
         raise ConfigurationError(f"unknown store {name!r}: expected one of {[store.name for store in self.stores]}")
+
+    def is_local(self, store: StoreSettings) -> bool:
+        """Whether a store counts as local, in use in every mode: the primary store of whatever kind, and every disk."""
+        return store.name == self.placement.local_store or store.kind in _ON_THIS_MACHINE
 
     def zone(self, name: str) -> LandingZone:
         """The landing zone of this name. ConfigurationError that lists the names there are."""
