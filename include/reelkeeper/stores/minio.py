@@ -18,7 +18,7 @@ from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores.access import BOTO3_CONFIG, MinioAccess, S3Keys
 from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, minio_errors
-from reelkeeper.stores.s3_plane import S3Plane, data_plane
+from reelkeeper.stores.s3_plane import S3Plane, data_planes
 from reelkeeper.stores.signing import signed_for
 
 
@@ -38,7 +38,7 @@ class MinioStore(S3Plane):
         temp_days: int = 7,
     ) -> None:
         keys = S3Keys(access.access_key, access.secret_key, access.session_token)
-        data = data_plane(bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys)
+        data = data_planes(bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys)
         super().__init__(
             name, bucket, data, cache_control=cache_control, cors_origins=cors_origins, temp_days=temp_days
         )

@@ -14,7 +14,7 @@ from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores.access import S3Access
 from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, boto3_errors, boto3_refusal
-from reelkeeper.stores.s3_plane import S3Plane, data_plane
+from reelkeeper.stores.s3_plane import S3Plane, data_planes
 from reelkeeper.stores.signing import signed_for
 
 _DELETED_AT_ONCE = 1000
@@ -39,7 +39,7 @@ class S3Store(S3Plane):
         temp_days: int = 7,
         page_size: int = _PAGE_SIZE,
     ) -> None:
-        data = data_plane(
+        data = data_planes(
             bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=access.credentials
         )
         super().__init__(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -44,16 +44,33 @@ PARTS_AT_ONCE = 2
 _MOST_PARTS = 10_000
 CONNECT_TIMEOUT = timedelta(seconds=5)
 READ_TIMEOUT = timedelta(seconds=120)
+BRIEF_PUT_BYTES = 2**20
+"""What has been sent well inside `READ_TIMEOUT` on every line that is of use."""
+UPLOAD_TIMEOUT = READ_TIMEOUT + timedelta(seconds=PART_BYTES / (16 * 2**10))
+"""Of a request that sends more: all transfers share the uplink, so one may come down to 16 KiB a second."""
+_WHOLE_TIMEOUT = timedelta(days=1)
 
 
-def data_plane(
+class DataPlanes(NamedTuple):
+    """obstore's clients of a bucket. They do not retry: one policy (`retry.py`) does, or tries would multiply.
+
+    `brief` gives up when the server is silent for `READ_TIMEOUT`. That clock also runs while a body is being sent, so
+    that a slow line looks like a silent server: larger bodies go by `patient`, which only bounds each request as a
+    whole by `UPLOAD_TIMEOUT`. Either notices within a minute that a host is gone: TCP's keepalive is on.
+    """
+
+    brief: DataPlane
+    patient: DataPlane
+
+
+def data_planes(
     bucket: str,
     *,
     endpoint_url: str | None,
     region: str,
     credentials: Callable[[], S3Keys],
-) -> DataPlane:
-    """obstore's client of a bucket. It does not retry: one policy (`retry.py`) does, or tries would multiply."""
+) -> DataPlanes:
+    """The clients of a bucket. Connects to nothing yet."""
 
     def provide() -> "S3Credential":
         keys = credentials()
@@ -76,15 +93,20 @@ def data_plane(
     client_options: ClientConfig = {
         "allow_http": (endpoint_url or "").startswith("http://"),
         "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
-        "timeout": timedelta(days=1),  # of a whole request: a large object over a slow line
     }
-    return DataPlane(
-        bucket,
-        config=config,
-        client_options=client_options,
-        credential_provider=provide,
-        retry_config={"max_retries": 0},
+
+    def client(timeouts: "ClientConfig") -> DataPlane:
+        return DataPlane(
+            bucket,
+            config=config,
+            client_options={**client_options, **timeouts},
+            credential_provider=provide,
+            retry_config={"max_retries": 0},
+        )
+
+    return DataPlanes(
+        brief=client({"read_timeout": READ_TIMEOUT, "timeout": _WHOLE_TIMEOUT}),  # a large object over a slow line
+        patient=client({"timeout": UPLOAD_TIMEOUT}),
     )
 
 
@@ -97,7 +119,7 @@ class S3Plane(ABC):
         self,
         name: StoreName,
         bucket: str,
-        data: DataPlane,
+        data: DataPlanes,
         *,
         cache_control: str,
         cors_origins: Sequence[str],
@@ -105,7 +127,7 @@ class S3Plane(ABC):
     ) -> None:
         self.name = name
         self._bucket = bucket
-        self._data = data
+        self._data, self._uploads = data
         self._cache_control = cache_control
         self._cors_origins = cors_origins
         self._temp_days = temp_days
@@ -188,7 +210,7 @@ class S3Plane(ABC):
             self._refuse_existing(key)
         with self._answers(f"write {key!r}"):
             obstore.put(
-                self._data,
+                self._data if body.size_bytes <= BRIEF_PUT_BYTES else self._uploads,
                 key,
                 data,
                 attributes=attributes,
@@ -211,7 +233,7 @@ class S3Plane(ABC):
         try:
             with self._answers(f"write {key!r}"):
                 obstore.put(
-                    self._data,
+                    self._uploads,
                     key,
                     chunks(),
                     attributes=attributes,
