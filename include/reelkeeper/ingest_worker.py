@@ -140,7 +140,7 @@ class Worker:
             else:
                 new.append(one)
         self._finish_duplicates(duplicates)
-        self._record(self._keep(new))
+        self._record(self._unchanged(self._keep(new)))
 
     def _keep(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Kept]]:
         kept = []
@@ -150,6 +150,20 @@ class Worker:
             else:
                 self._drop(one.examined, outcome)
         return kept
+
+    def _unchanged(self, kept: Sequence[tuple[Candidate, Kept]]) -> list[tuple[Candidate, Kept]]:
+        """Those whose replica still holds what was read, also where it is the landing file itself."""
+
+        def look(pair: tuple[Candidate, Kept]) -> None:
+            self._keeper.expect_unchanged(pair[1], pair[0].examined.fetched)
+
+        unchanged = []
+        for (one, made), error in self._claims.each(self._keepers, look, kept):
+            if error is None:
+                unchanged.append((one, made))
+            else:
+                self._drop(one.examined, error)
+        return unchanged
 
     def _keep_one(self, one: Candidate) -> Kept:
         fetched = one.examined.fetched

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from tenacity import Retrying
 
@@ -19,7 +20,7 @@ from reelkeeper.errors import (
     StillGrowing,
     TransferCorrupted,
 )
-from reelkeeper.landing.source import Fetched
+from reelkeeper.landing.source import Fetched, moment_of
 from reelkeeper.media_options import media_options
 from reelkeeper.model import Key, Replica, ReplicaState, Segment, StoreName
 from reelkeeper.policy.placement import Destination, place
@@ -27,12 +28,14 @@ from reelkeeper.settings import Estate
 from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import accept_existing, verify_object, verify_written
-from reelkeeper.stores.protocols import Links, Store
+from reelkeeper.stores.protocols import Deletes, Links, Store
 
 log = logging.getLogger(__name__)
 
 _OF_THE_FILE = (InvalidFootage, InvalidKey, ObjectExists, SourceCorrupted, StillGrowing)
 """Errors that another store would meet as well."""
+Sharing = Literal["no", "linked", "found"]
+"""Whether a replica is the landing file itself: linked just now, or found to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Kept:
     replica: Replica
     attempts: tuple[TransferRecord, ...]  # failed ones first; empty when adopted
     fell_back: bool = False
+    sharing: Sharing = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,9 @@ class Keeper:
                 key = store.key_of(fetched.path)
             except InvalidKey as exc:
                 raise InvalidFootage(f"file cannot stay where it is: {exc}", code="bad_name") from exc
-            verify_object(store, key, segment.size_bytes, segment.checksum, attested=True)  # its bytes were just read
-            return Kept(self._replica(segment, settings.store_name, key), ())
+            store.sync(key)  # nobody may have told the disk yet to keep it
+            _expect_unchanged(store, key, fetched, "found")  # its bytes were just read
+            return Kept(self._replica(segment, settings.store_name, key), (), sharing="found")
         raise ConfigurationError(
             f"file {str(fetched.path)!r} lies in no filesystem store: expected one, to adopt it where it is"
         )
@@ -112,7 +117,18 @@ class Keeper:
             kept = self._attempt(destination.fallback, place, fallback=True)
         except _OF_THE_FILE as exc:
             raise _as_footage_error(exc) from exc
-        return Kept(kept.replica, (*lost, *kept.attempts), fell_back=True)
+        return replace(kept, attempts=(*lost, *kept.attempts), fell_back=True)
+
+    def expect_unchanged(self, kept: Kept, fetched: Fetched) -> None:
+        """StillGrowing when the replica is the landing file itself, and was written to since it was read.
+
+        Whoever has the file open writes into the replica, too. A link that was just made is taken away.
+        """
+        if kept.sharing == "no":
+            return
+        store = self._open_store(kept.replica.store)
+        assert isinstance(store, Links)  # no other store shares files
+        _expect_unchanged(store, kept.replica.path, fetched, kept.sharing)
 
     def dropped(self) -> ReelkeeperError | None:
         """Why the local store, which everything falls back to, takes nothing more; None while it does."""
@@ -140,7 +156,7 @@ class Keeper:
         if error := breaker.error():
             raise error
         try:
-            self._retry(self._write, store, place)
+            sharing = self._retry(self._write, store, place)
         except _OF_THE_FILE:
             raise
         except ReelkeeperError as exc:
@@ -148,19 +164,22 @@ class Keeper:
             raise
         breaker.succeeded()
         record = self._record(store, place.segment, started, fallback=fallback)
-        return Kept(self._replica(place.segment, store, place.key), (record,))
+        return Kept(self._replica(place.segment, store, place.key), (record,), sharing=sharing)
 
-    def _write(self, name: StoreName, place: "_Place") -> None:
+    def _write(self, name: StoreName, place: "_Place") -> Sharing:
         store = self._open_store(name)
         path, to_prove = place.fetched.path, (place.key, place.segment.size_bytes, place.segment.checksum)
         if place.may_link and isinstance(store, Links):
             try:
                 if store.link_in(path, place.key):
                     _expect_same_file(store, place.key, path)
-                    return
+                    if place.fetched.is_temporary:  # a file of our own, nobody else writes to it
+                        return "no"
+                    _expect_unchanged(store, place.key, place.fetched, "linked")
+                    return "linked"
             except ObjectExists:
                 accept_existing(store, *to_prove, attested=False)
-                return
+                return "no" if place.fetched.is_temporary or not _is_same_file(store, place.key, path) else "found"
         attested = store.attests_writes
         body = Body(place.segment.size_bytes, place.segment.checksum, lambda: _read_landing_file(path))
         try:
@@ -172,6 +191,7 @@ class Keeper:
                 verify_object(store, *to_prove, attested=True)
             else:
                 verify_written(store, *to_prove)
+        return "no"
 
     def _record(
         self,
@@ -206,12 +226,33 @@ def _as_footage_error(error: ReelkeeperError) -> ReelkeeperError:
 
 def _expect_same_file(store: Links, key: Key, source: Path) -> None:
     """What was hashed under one name is what lies under the other."""
+    if not _is_same_file(store, key, source):
+        raise TransferCorrupted(f"{key!r} is not the landing file after it was linked: expected the same file")
+
+
+def _is_same_file(store: Links, key: Key, source: Path) -> bool:
     try:
-        is_same = store.path_of(key).samefile(source)
+        return store.path_of(key).samefile(source)
     except OSError as exc:
         raise TransferCorrupted(f"{key!r} cannot be looked at after it was linked: {exc.strerror}") from exc
-    if not is_same:
-        raise TransferCorrupted(f"{key!r} is not the landing file after it was linked: expected the same file")
+
+
+def _expect_unchanged(store: Links, key: Key, fetched: Fetched, sharing: Sharing) -> None:
+    try:
+        facts = store.path_of(key).stat()
+    except OSError as exc:
+        raise TransferCorrupted(f"{key!r} cannot be looked at before it is recorded: {exc.strerror}") from exc
+    now = (facts.st_size, moment_of(facts.st_mtime_ns))
+    if now == (fetched.size_bytes, fetched.modified_at):
+        return
+    # Never the last name of footage: another worker may have recorded the link, and taken the landing file away.
+    if sharing == "linked" and isinstance(store, Deletes) and _is_same_file(store, key, fetched.path):
+        for error in store.delete([key]).values():
+            raise error
+    raise StillGrowing(
+        f"{str(fetched.path)!r} was written to after it was read: it had {fetched.size_bytes} bytes, modified "
+        f"{fetched.modified_at.isoformat()}, it has {now[0]}, {now[1].isoformat()}"
+    )
 
 
 def _read_landing_file(path: Path) -> Iterator[bytes]:

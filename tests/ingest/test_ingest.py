@@ -15,8 +15,10 @@ import pytest
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import BucketNotFound, GateFailed, StoreFull, StoreUnavailable
 from reelkeeper.ingest import gate, summarise
+from reelkeeper.keeping import Keeper
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
+from reelkeeper.stores.filesystem import FilesystemStore
 from tests.ingest.rig import NOW, START, Rig, digest, name
 
 
@@ -65,6 +67,22 @@ def test_an_adopted_tree_stays_where_it_is(rig: Rig) -> None:
     assert rig.rows("SELECT start_time FROM segments") == [(START + timedelta(minutes=5, seconds=10),)]
     assert not rig.rows("SELECT * FROM transfers") + rig.rows("SELECT * FROM migration_requests")
     assert rig.run().files == 0
+
+
+def test_what_is_adopted_survives_a_power_cut(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.zone |= {"handling": "adopt", "path": rig.root / "local" / "old"}
+    (rig.root / "local/old/gate").mkdir(parents=True)
+    file = rig.lands("x.mp4").rename(rig.root / f"local/old/gate/{name(0)}")
+    synced, fsync = set(), os.fsync
+
+    def record_fsync(descriptor: int) -> None:
+        if not rig.rows("SELECT FROM replicas"):
+            synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    assert rig.run().ingested == 1
+    assert {file.stat().st_ino, file.parent.stat().st_ino} <= synced, "the bytes and the name, before the catalogue"
 
 
 def test_the_same_footage_comes_twice(rig: Rig) -> None:
@@ -164,15 +182,16 @@ def test_a_sidecar_wins_over_the_path_and_leaves_with_the_file(rig: Rig) -> None
     assert not rig.left()
 
 
+def grow(file: Path) -> None:
+    with file.open("ab") as half:
+        half.write(b"more")
+
+
 def test_a_growing_file_waits(rig: Rig) -> None:
     file = rig.lands(f"gate/{name(0)}")
     steady = rig.lands(f"gate/{name(1)}", number=1)
 
-    def grow(_: float) -> None:
-        with file.open("ab") as half:
-            half.write(b"more")
-
-    plan = rig.plan(sleep=grow)
+    plan = rig.plan(sleep=lambda _: grow(file))
     assert (plan.deferred, plan.files) == (1, 1)
     assert rig.batch(plan.batches[0].id).ingested == 1
     assert (steady.exists(), file.exists()) == (False, True)
@@ -185,12 +204,8 @@ def test_a_file_that_grows_after_it_was_planned_waits(rig: Rig, when: str, monke
     file = rig.lands(f"gate/{name(0)}")
     plan = rig.plan()
 
-    def grow() -> None:
-        with file.open("ab") as half:
-            half.write(b"more")
-
     if when == "before":
-        grow()
+        grow(file)
     else:
         from reelkeeper import examination
 
@@ -198,7 +213,7 @@ def test_a_file_that_grows_after_it_was_planned_waits(rig: Rig, when: str, monke
 
         def hash_and_grow(path: Path) -> Any:
             result = hash_file(path)
-            grow()
+            grow(file)
             return result
 
         monkeypatch.setattr(examination, "hash_file", hash_and_grow)
@@ -238,8 +253,7 @@ def test_a_file_that_changed_after_it_was_recorded_stays(
 
     def alter() -> None:
         if change == "append":
-            with file.open("ab") as half:
-                half.write(b"more")
+            grow(file)
         else:  # by another of the same size and time
             rig.lands("other.tmp", data=bytes(reversed(file.read_bytes()))).rename(file)
             os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
@@ -251,6 +265,39 @@ def test_a_file_that_changed_after_it_was_recorded_stays(
     assert rig.run(stale_after=timedelta(0)).quarantined == 1
     (left,) = rig.left()
     assert (left, digest(rig.landing / left)) == (f".quarantine/gate/{name(0)}", wanted)
+    assert len(rig.replica_digests()) == 1
+
+
+@pytest.mark.parametrize("when", ["linked", "recorded"])
+@pytest.mark.parametrize("handling", ["move", "adopt"])
+def test_a_file_that_is_the_replica_itself_and_grows_before_it_is_recorded_waits(
+    rig: Rig, when: str, handling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if handling == "adopt":
+        rig.zone |= {"handling": "adopt", "path": rig.root / "local" / "old"}
+    file = rig.lands(f"gate/{name(0)}")
+    if handling == "adopt":
+        (rig.root / "local/old/gate").mkdir(parents=True)
+        file = file.rename(rig.root / f"local/old/gate/{name(0)}")
+    step = {("linked", "move"): "link_in", ("linked", "adopt"): "key_of"}.get((when, handling), "expect_unchanged")
+    of = Keeper if step == "expect_unchanged" else FilesystemStore
+    call = getattr(of, step)
+
+    def grow_around(*arguments: Any) -> Any:
+        if step != "link_in":
+            grow(file)
+        result = call(*arguments)
+        if step == "link_in":
+            grow(file)
+        return result
+
+    with monkeypatch.context() as patches:
+        patches.setattr(of, step, grow_around)
+        result = rig.run()
+    assert (result.deferred, result.files) == (1, 1)
+    assert not rig.rows("SELECT * FROM segments")
+    assert file.stat().st_nlink == 1, "nothing in the store may be written to by a recorder"
+    assert rig.run().ingested == 1
     assert len(rig.replica_digests()) == 1
 
 

@@ -124,8 +124,9 @@ class LandingZone(Section):
     """Whether a camera that the catalogue does not know is registered, or its files are quarantined."""
     extensions: tuple[Extension, ...] = ("mp4", "ts", "mkv", "mov", "avi", "m4v", "webm")
     """Files with other extensions are left alone."""
-    settle_seconds: Annotated[Seconds, Field(ge=0, le=3600)] = 10
-    """How long a file must not have changed, between two looks, before it is taken."""
+    settle_seconds: Annotated[Seconds, Field(ge=0, le=3600)] = 60
+    """How long a file must not have changed, between two looks, before it is taken. Must exceed the longest pause that
+    a recorder makes within a file: one that writes on after its file was taken has it split in two."""
     queue: str | None = None
     """Worker queue whose workers can see the folder."""
 

@@ -132,6 +132,15 @@ class FilesystemStore:
             disk.sync_file(origin)
         return self._name(key, path, lambda path: disk.link(origin, path))
 
+    def sync(self, key: Key) -> None:
+        descriptor = self._open(key)
+        try:
+            with disk.disk_errors(self.name, f"sync {key!r}"):
+                os.fsync(descriptor)
+                disk.sync_directory(os.path.dirname(self._path(key)))
+        finally:
+            os.close(descriptor)
+
     def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
         """Folders that become empty go too."""
         self._marker.require()

@@ -139,6 +139,9 @@ class Links(Named, Protocol):
     def link_in(self, source: Path, key: Key) -> bool:
         """Make `key` the same file as `source`, without copying. False where the file systems differ. ObjectExists."""
 
+    def sync(self, key: Key) -> None:
+        """Make an object that somebody else wrote survive a power cut, as one that was written here does."""
+
     def path_of(self, key: Key) -> Path:
         """Where the object lies on disk."""
 
