@@ -14,7 +14,15 @@ from time import monotonic, sleep
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, TransferItem, TransferRecord, TransferResult
-from reelkeeper.errors import PermanentError, ReelkeeperError, StoreUnavailable, TransientError
+from reelkeeper.errors import (
+    AccessDenied,
+    ObjectNotFound,
+    PermanentError,
+    ReelkeeperError,
+    SourceCorrupted,
+    StoreUnavailable,
+    TransientError,
+)
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, SegmentId
 from reelkeeper.settings import Estate, StoreSettings
@@ -28,7 +36,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 """How long a claim outlives a worker that was killed. A living one renews its claims three times in that time."""
 _MOST_CLAIMS = 3
-"""How often a segment is claimed whose transfer fails transiently while its stores work, before it fails for good."""
+"""How often a segment is claimed whose transfer fails transiently while its stores work, before it fails for good.
+A refused access counts like a transient failure."""
 _CLAIM_ITEMS = 500
 _CLAIM_BYTES = 2**28
 """The most that is claimed at once: another worker finds something to share, and a killed one holds up little."""
@@ -73,7 +82,7 @@ def transfer_batch(
     `verify` overrides the estate's. With `delete_local` the source copies of a local store get their retirement date,
     `local_retention_days` after now; without, they stay for good. `current_estate` is asked again between claims,
     so that setting the mode to local stops the work. Segments that cannot be copied are recorded as failed, and the
-    rest goes on.
+    rest goes on; a source copy that is gone or has other bytes becomes `suspicious`, so that no read is sent to it.
 
     Raises, after all else is recorded: StoreUnavailable when segments are back in the queue for the task's next try;
     the store's own PermanentError (BucketNotFound, AccessDenied …) when it cannot be used at all.
@@ -120,12 +129,13 @@ class _Worker:
             raise ValueError(
                 f"batch {str(batch.id)!r} of job {batch.job!r} has no store: expected one of job 'migrate'"
             )
-        self._transfers = catalogue.transfers
+        self._transfers, self._replicas = catalogue.transfers, catalogue.replicas
         self._open_store, self._batch, self._terms, self._progress = open_store, batch, terms, progress
         self._destination = terms.current_estate().store(batch.store)
         self._retry = retrying()
         self._in_hand: dict[SegmentId, TransferItem] = {}  # claimed by us, and not settled in the catalogue
         self._results: list[TransferResult] = []  # to be recorded
+        self._suspects: list[Replica] = []  # source replicas that are not as recorded
         self._again: list[TransferResult] = []  # for the task's next try: held to the end, or this one would claim them
         self._dropped: ReelkeeperError | None = None  # a store is not asked any more
         self._first_error: ReelkeeperError | None = None  # of those to try again
@@ -166,9 +176,9 @@ class _Worker:
 
     def result(self) -> BatchResult:
         """What was done. Raises the error that keeps the batch from being complete, if there is one."""
+        if isinstance(self._dropped, PermanentError):
+            raise self._dropped
         error = self._dropped or self._first_error
-        if isinstance(error, PermanentError):
-            raise error
         if error is not None and self._left:
             raise StoreUnavailable(
                 f"{self._left} of {self._batch.item_count} segments of batch {str(self._batch.id)!r} are left for the "
@@ -254,17 +264,31 @@ class _Worker:
             self._results.append(TransferResult(item, record, replica))
             self._succeeded += 1
             self._succeeded_bytes += item.size_bytes
-        elif isinstance(error, (TransientError, *HOPELESS)):
-            if self._first_error is None or isinstance(error, PermanentError):
-                self._first_error = error
+        elif isinstance(error, (TransientError, AccessDenied, *HOPELESS)):
+            # A refused access may be about one object, or a right that somebody is about to give back.
+            if isinstance(error, HOPELESS):
+                self._dropped = self._dropped or error
+            self._first_error = self._first_error or error
             self._again.append(TransferResult(item, record, None, retry=True))
             return
         else:
             log.warning("segment %s cannot be copied to store %r: %s", item.segment_id, item.destination_store, error)
+            if isinstance(error, SourceCorrupted) or (isinstance(error, ObjectNotFound) and self._is_gone(item)):
+                self._suspects.append(_source_of(item))
             self._results.append(TransferResult(item, record, None))
             self._failed += 1
         self._items_done += 1
         self._bytes_done += item.size_bytes
+
+    def _is_gone(self, item: TransferItem) -> bool:
+        """Whether it is the source that has no such object, and not the destination that lacks something."""
+        try:
+            self._open_store(item.source_store).stat(item.source_path)
+        except ObjectNotFound:
+            return True
+        except ReelkeeperError:  # unknown
+            return False
+        return False
 
     # --- keeping the catalogue up -------------------------------------------------------------------------------------
 
@@ -289,6 +313,8 @@ class _Worker:
         if not self._results:
             return
         self._retry(self._transfers.finish, self._results, retire_source_after=self._retire_source_after())
+        self._retry(self._replicas.suspect, self._suspects)
+        self._suspects = []
         for result in self._results:
             self._in_hand.pop(result.item.segment_id, None)
         self._results = []
@@ -299,3 +325,10 @@ class _Worker:
         if not self._terms.delete_local or not estate.is_local(estate.store(source)):
             return None
         return self._terms.now() + timedelta(days=estate.migration.local_retention_days)
+
+
+def _source_of(item: TransferItem) -> Replica:
+    return Replica(
+        item.segment_id, item.start_time, item.source_store, item.source_path, item.size_bytes, item.checksum,
+        ReplicaState.SUSPICIOUS, verified_at=None,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 
 from reelkeeper import migration_batch
 from reelkeeper.errors import (
+    AccessDenied,
     BucketNotFound,
     ConfigurationError,
     GateFailed,
@@ -20,6 +21,7 @@ from reelkeeper.errors import (
 from reelkeeper.migrate import gate, summarise, transfer_batch, verify_batch, verify_segment
 from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreName, TimeRange
 from reelkeeper.policy.rollout import Percentage, wants_cloud
+from reelkeeper.reading import locate
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
@@ -278,6 +280,9 @@ def test_a_changed_source_fails_alone_and_is_never_stored(archive: "Archive", sp
     spoil(changed, b"x" * 1000)
     (batch_id,) = migrate(archive)
     assert [("cloud" in archive.replicas(s)) for s in segments] == [True, False, False]
+    states = [archive.replicas(segment)["disk"].state for segment in segments]
+    assert states == [ReplicaState.AVAILABLE, ReplicaState.SUSPICIOUS, ReplicaState.SUSPICIOUS]
+    assert archive.plan("next hour").segments == 0
     assert len(list(archive.stores["cloud"].list())) == 1
     assert archive.history() == {"succeeded": 1, "failed": 2}
     failures = summarise(archive.catalogue, [batch_id]).failures
@@ -285,6 +290,22 @@ def test_a_changed_source_fails_alone_and_is_never_stored(archive: "Archive", sp
     with pytest.raises(GateFailed, match=r"2 of 3 transfers failed, a ratio of 0.6667: expected at most 0.05"):
         gate(archive.estate, archive.catalogue, [batch_id])
     assert archive.replicas(truncated)["disk"].retire_after is None
+
+
+def test_a_source_that_is_gone_becomes_suspicious_and_a_disk_that_is_gone_does_not(archive: "Archive") -> None:
+    kept, gone = archive.record(2)
+    (archive.root / archive.replicas(gone)["disk"].path).unlink()
+    batch = archive.plan().batches[0]
+    archive.root.rename(archive.root.with_name("unmounted"))
+    with pytest.raises(StoreUnavailable):
+        transfer(archive, batch.id)
+    assert archive.replicas(gone)["disk"].state is ReplicaState.AVAILABLE
+    archive.root.with_name("unmounted").rename(archive.root)
+    assert transfer(archive, batch.id).failed == 1
+    assert archive.replicas(gone)["disk"].state is ReplicaState.SUSPICIOUS
+    assert archive.replicas(kept)["disk"].state is ReplicaState.AVAILABLE
+    with pytest.raises(ObjectNotFound, match="video not found"):
+        locate(archive.estate, archive.catalogue, gone.id)
 
 
 def test_other_bytes_in_the_way_are_never_overwritten(archive: "Archive") -> None:
@@ -332,6 +353,32 @@ def test_one_segment_that_keeps_failing_ends_the_third_time(archive: "Archive", 
     counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.done, counts.failed) == (9, 1)
     assert archive.history() == {"succeeded": 9, "failed": 3}
+
+
+def test_one_segment_that_is_refused_is_tried_again(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(10)
+    key = archive.replicas(segments[4])["disk"].path
+    cloud.errors[key] = AccessDenied("403")
+    batch = archive.plan().batches[0]
+    with pytest.raises(StoreUnavailable, match=r"1 of 10 segments .*403"):
+        transfer(archive, batch.id)
+    counts = archive.catalogue.transfers.counts([batch.id])
+    assert (counts.done, counts.pending, counts.failed) == (9, 1, 0)
+    del cloud.errors[key]
+    assert transfer(archive, batch.id).succeeded == 1
+
+
+def test_a_store_that_refuses_all_fails_no_segment(archive: "Archive", cloud: Failing) -> None:
+    segments = archive.record(50)
+    batch = archive.plan().batches[0]
+    cloud.errors[None] = AccessDenied("403")
+    with pytest.raises(AccessDenied, match="403"):
+        transfer(archive, batch.id)
+    counts = archive.catalogue.transfers.counts([batch.id])
+    assert (counts.pending, counts.failed) == (50, 0)
+    cloud.errors.clear()
+    transfer(archive, batch.id)
+    archive.assert_migrated(segments)
 
 
 @pytest.mark.parametrize("error", [BucketNotFound("bucket 'recordings' does not exist")])
