@@ -1,6 +1,7 @@
 """From connections and environment to what the core opens stores with; on real servers where a connection is made."""
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -197,6 +198,23 @@ def test_catalogue_by_psycopg2(monkeypatch: pytest.MonkeyPatch, postgres: Postgr
         assert cursor.fetchone() == ('"$user", public', "reelkeeper")
     connection.close()
     assert CatalogueHook().test_connection()[0]
+
+
+def test_catalogue_notices_a_server_that_vanished(monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer) -> None:
+    def liveness(**extra: object) -> dict[str, str | None]:
+        define(monkeypatch, "reelkeeper_catalogue", conn_type="postgres", host=postgres.host, port=postgres.port,
+               login=postgres.user, password=postgres.password, schema="postgres", extra=extra)  # fmt: skip
+        with closing(CatalogueHook().get_conn()) as connection:
+            found = connection.info.dsn_parameters
+        return {name: value for name, value in found.items() if name.startswith(("keepalives", "tcp_user"))}
+
+    assert liveness() == {
+        "keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+    }  # fmt: skip
+    assert liveness(keepalives_idle="5", tcp_user_timeout=0).items() >= {
+        "keepalives_idle": "5", "tcp_user_timeout": "0", "keepalives_count": "3",
+    }.items()  # fmt: skip
 
 
 def test_catalogue_from_environment(monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer) -> None:

@@ -1,12 +1,15 @@
 """The connection: what breaks is told as transient and heals, what is grouped is kept together, times are aware."""
 
+import secrets
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import psycopg2
 import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.errors import CatalogueUnavailable, ConfigurationError
+from reelkeeper.catalogue.records import LandingFile
+from reelkeeper.errors import CatalogueUnavailable, ConfigurationError, PermanentError
 from reelkeeper.model import Camera, Tenant, TimeRange, camera_id
 
 TENANT = Tenant("default")
@@ -76,6 +79,20 @@ def test_a_lock_that_is_not_given_is_transient(catalogue_dsn: str, sql) -> None:
     ):
         waiting.cameras.by_slug(TENANT)
     sql("COMMIT")
+
+
+def test_what_is_too_large_for_postgresql_is_permanent(catalogue: Catalogue) -> None:
+    path = secrets.token_hex(5000)  # random, so that no compression makes it fit into an index
+    file = LandingFile("zone", path, 1, datetime(2026, 3, 1, tzinfo=UTC))
+
+    def plan() -> None:
+        catalogue.landing.plan("run", "zone", [file], batch_files=1, batch_bytes=1, max_batches=1)
+
+    with pytest.raises(PermanentError, match="54000"):
+        plan()
+    with pytest.raises(CatalogueUnavailable, match="nothing of it"), catalogue.transaction(), suppress(PermanentError):
+        plan()
+    assert catalogue.landing.known("zone", [path]) == {}
 
 
 def test_a_schema_that_was_not_made_names_the_cure(catalogue_dsn: str) -> None:

@@ -15,7 +15,7 @@ from psycopg2.extras import NamedTupleCursor, register_uuid
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.partitions import ensure_partitions, month_of, partition_name
 from reelkeeper.catalogue.queries import queries
-from reelkeeper.errors import CatalogueUnavailable, ConfigurationError
+from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.model import utc
 
 Connect = Callable[[], Connection]
@@ -69,7 +69,8 @@ class Session:
         """The rows of a named query, as named tuples, in the transaction under way or in one of its own.
 
         CatalogueUnavailable when the server did not answer, broke the connection or asked to retry;
-        ConfigurationError when the schema lacks a table. ValueError for a naive datetime.
+        ConfigurationError when the schema lacks a table; PermanentError when a value is too large for PostgreSQL.
+        ValueError for a naive datetime.
         """
         with self.transaction(), self._errors_mapped():
             return list(getattr(queries(), query)(self.connection(), **_bindable(parameters)))
@@ -151,7 +152,7 @@ class Session:
         try:
             with mapped(self.schema):
                 yield
-        except (psycopg2.Error, CatalogueUnavailable, ConfigurationError):
+        except (psycopg2.Error, ReelkeeperError):
             self._failed = self._depth > 0
             if self._connection is not None and self._connection.closed:
                 self.close()

@@ -12,14 +12,23 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
 CONNECT_TIMEOUT_SECONDS = 5
-_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs")
+_LIVENESS: Mapping[str, int] = {
+    "keepalives": 1,
+    "keepalives_idle": 30,  # seconds
+    "keepalives_interval": 10,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""A server that vanished without a word is noticed after a minute, where the system's own settings would take hours."""
+_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs", *_LIVENESS)
 
 
 class CatalogueHook(FromEnvironment, PostgresHook):
     """Connects to the catalogue by psycopg2 (PostgresHook itself takes psycopg 3 where it is installed).
 
-    Extras, each by its name: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslcrl`, `target_session_attrs`; `iam` as
-    in PostgresHook.
+    Extras, each by its name: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslcrl`, `target_session_attrs`,
+    `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count`, `tcp_user_timeout`: as in libpq;
+    `iam` as in PostgresHook.
 
     :param postgres_conn_id: the connection; `reelkeeper_catalogue` may also come from `POSTGRES_HOST`, `POSTGRES_PORT`,
         `POSTGRES_DB`, `POSTGRES_USER` and `POSTGRES_PASSWORD`
@@ -59,6 +68,6 @@ class CatalogueHook(FromEnvironment, PostgresHook):
             password=password,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="reelkeeper",
-            **{name: extra[name] for name in _EXTRAS if name in extra},
+            **{**_LIVENESS, **{name: extra[name] for name in _EXTRAS if name in extra}},
         )
         return opened
