@@ -50,6 +50,7 @@ bucket = "reelkeeper-demo-footage"
 name = "recorders"
 path = "{folder}/landing"
 settle_seconds = 1
+quarantine_after_minutes = 0  # the damaged files of the demo do not get better
 
 [placement]
 mode = "hybrid"

@@ -20,7 +20,7 @@ from reelkeeper.errors import (
 from reelkeeper.landing.naming import Named, Naming
 from reelkeeper.landing.source import Fetched, Found, Source
 from reelkeeper.media.probe import probe
-from reelkeeper.model import MediaInfo, Sha256, TimeRange
+from reelkeeper.model import MAX_SEGMENT_DURATION, MediaInfo, Sha256, TimeRange
 
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=2)
@@ -28,6 +28,8 @@ _AHEAD = timedelta(days=2)
 _DURATION_TOLERANCE = (2.0, 0.1)
 """By how many seconds, or which share of it, a sidecar's duration may differ from the footage's: recorders drop frames
 and round."""
+_UNFINISHED = frozenset({"empty", "truncated", "unreadable", "no_duration"})
+"""What is wrong with a good file, too, until its recorder has closed it."""
 _EXTENSIONS = {"mpegts": "ts", "matroska": "mkv"}
 
 
@@ -46,10 +48,15 @@ class Examined:
 
 
 class Examiner:
-    """Examines the files of one zone. Safe for threads."""
+    """Examines the files of one zone. Safe for threads.
 
-    def __init__(self, source: Source, naming: Naming, *, now: Callable[[], datetime]) -> None:
-        self._source, self._naming, self._now = source, naming, now
+    A file that looks unfinished counts as still growing until nobody has written to it for `patience`.
+    """
+
+    def __init__(
+        self, source: Source, naming: Naming, *, now: Callable[[], datetime], patience: timedelta = timedelta(0)
+    ) -> None:
+        self._source, self._naming, self._now, self._patience = source, naming, now, patience
 
     def examine(self, file: LandingFile) -> Examined:
         """Read the file once, and look at it before and after.
@@ -74,6 +81,7 @@ class Examiner:
         except BaseException as error:
             if isinstance(error, InvalidFootage):  # what still grows cannot be read yet
                 self._expect_still(before)
+                self._expect_finished(before, error)
             if fetched is not None:
                 self._source.discard(fetched, finished=isinstance(error, InvalidFootage))
             raise
@@ -83,6 +91,13 @@ class Examiner:
         after = self._source.look(before.path)
         if after != before:
             raise StillGrowing(f"{before.path!r} changed while it was read: it was {before}, it is {after}")
+
+    def _expect_finished(self, seen: Found, error: InvalidFootage) -> None:
+        # The zone's clock may be ahead of ours, or wrong by years: either way the wait ends.
+        if error.code in _UNFINISHED and abs(self._now() - seen.modified_at) < self._patience:
+            raise StillGrowing(
+                f"{seen.path!r} was modified {seen.modified_at.isoformat()}, and may not be closed yet: {error}"
+            ) from error
 
     def _read(self, file: LandingFile, seen: Found, fetched: Fetched) -> Examined:
         sidecar = self._source.sidecar(file.path)
@@ -104,6 +119,12 @@ class Examiner:
         if media.duration_seconds and off > max(_DURATION_TOLERANCE[0], _DURATION_TOLERANCE[1] * seconds):
             raise InvalidFootage(
                 f"footage lasts {media.duration_seconds:.3f} s: its sidecar says {seconds:.3f} s", code="bad_sidecar"
+            )
+        if duration > MAX_SEGMENT_DURATION:
+            raise InvalidFootage(
+                f"footage lasts {seconds:.0f} s by its sidecar: expected at most "
+                f"{MAX_SEGMENT_DURATION.total_seconds():.0f} s",
+                code="too_long",
             )
         start = named.start.resolve(duration=duration, modified_at=fetched.modified_at)
         latest = self._now() + _AHEAD

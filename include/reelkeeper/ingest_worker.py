@@ -15,7 +15,7 @@ from datetime import timedelta
 from reelkeeper.camera_register import CameraRegister
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, Quarantined, RecordOutcome
-from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
+from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, RowRefused, StillGrowing
 from reelkeeper.examination import Examined, Examiner
 from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
 from reelkeeper.ingest_claims import Claims, Terms
@@ -66,7 +66,9 @@ class Worker:
         self._source: Source = open_zone(
             self._zone, open_store, downloads=estate.ingest.download_directory, ffmpeg=find_program("ffmpeg")
         )
-        self._examiner = Examiner(self._source, naming_of(self._zone, estate.tenant_name), now=terms.now)
+        self._examiner = Examiner(
+            self._source, naming_of(self._zone, estate.tenant_name), now=terms.now, patience=self._patience()
+        )
         self._keeper = Keeper(estate, open_store, retry=terms.retry, now=terms.now)
         self._cameras = CameraRegister(catalogue.cameras, estate.tenant_name, may_add=self._zone.register_cameras)
         self._moves, self._adopts = self._zone.handling == "move", self._zone.handling == "adopt"
@@ -91,6 +93,10 @@ class Worker:
         if error is not None and (self._keeper.dropped() or result.failed + result.deferred == result.files):
             raise error
         return result
+
+    def _patience(self) -> timedelta:
+        """Objects and downloads are whole when they appear; a file may wait for its recorder."""
+        return timedelta(minutes=self._zone.quarantine_after_minutes if self._zone.path else 0)
 
     def _examining_threads(self) -> int:
         return 2 * (os.cpu_count() or 1) if self._zone.path else _MOST_FETCHED
@@ -179,12 +185,15 @@ class Worker:
         items = [
             Ingested(one.file, one.segment, made.replica, made.attempts, self._request(one, made)) for one, made in kept
         ]
-        outcomes = self._retry(self._catalogue.segments.record, self._batch.id, items)
+        outcomes = self._outcomes(items)
         told = list(zip(kept, items, outcomes, strict=True))
         doubles = [item.segment for _, item, outcome in told if outcome is RecordOutcome.DUPLICATE]
         verified = self._verified(doubles)
         leaving = []
         for (one, made), item, outcome in told:
+            if isinstance(outcome, InvalidFootage):
+                self._drop(one.examined, outcome)
+                continue
             if outcome is RecordOutcome.CONFLICT:
                 self._drop(one.examined, one.conflicts_with("of its own"))
                 continue
@@ -199,6 +208,16 @@ class Worker:
             elif one.segment.id in verified:
                 leaving.append((one, verified[one.segment.id]))
         self._remove(leaving)
+
+    def _outcomes(self, items: Sequence[Ingested]) -> list[RecordOutcome | InvalidFootage]:
+        """Record together what can be: one file that the catalogue refuses must not keep the others out."""
+        try:
+            return list(self._retry(self._catalogue.segments.record, self._batch.id, items))
+        except RowRefused as exc:
+            if len(items) == 1:
+                return [InvalidFootage(str(exc), code=exc.code)]
+        half = len(items) // 2
+        return self._outcomes(items[:half]) + self._outcomes(items[half:])
 
     def _finish_duplicates(self, duplicates: Sequence[tuple[Candidate, Replica]]) -> None:
         if not duplicates:

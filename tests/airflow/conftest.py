@@ -25,6 +25,7 @@ bucket = "{bucket}"
 name = "recorders"
 path = "{folder}/landing"
 settle_seconds = 0
+quarantine_after_minutes = 0
 [placement]
 mode = "hybrid"
 local_store = "local"

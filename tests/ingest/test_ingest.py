@@ -341,6 +341,26 @@ def test_a_broken_file_that_still_grows_is_not_quarantined(rig: Rig, monkeypatch
     assert rig.run().ingested == 1
 
 
+@pytest.mark.parametrize("data", [b"", b"no video at all" * 100])
+@pytest.mark.parametrize(
+    ("age", "waits"),
+    [(timedelta(minutes=10), True), (timedelta(minutes=20), False), (timedelta(minutes=-5), True),
+     (timedelta(days=-3650), False)],
+)  # fmt: skip
+def test_a_quiet_file_is_not_condemned_until_its_recorder_is_done(
+    rig: Rig, data: bytes, age: timedelta, waits: bool
+) -> None:
+    rig.zone["quarantine_after_minutes"] = 15
+    file = rig.lands(f"gate/{name(0)}", data=data)
+    modified = (NOW - age).timestamp()
+    os.utime(file, (modified, modified))
+    result = rig.run()
+    assert (result.deferred, result.quarantined) == ((1, 0) if waits else (0, 1))
+    assert file.exists() is waits
+    rig.now += timedelta(hours=1)
+    assert rig.run().quarantined == waits, "no clock makes it wait for ever"
+
+
 @pytest.mark.parametrize("mtime", [0, NOW.timestamp() + 10 * 365 * 86400, 253402300800 * 2])
 def test_clocks_do_not_matter(rig: Rig, mtime: float) -> None:
     os.utime(rig.lands(f"gate/{name(0)}"), (mtime, mtime))

@@ -127,6 +127,9 @@ class LandingZone(Section):
     settle_seconds: Annotated[Seconds, Field(ge=0, le=3600)] = 60
     """How long a file must not have changed, between two looks, before it is taken. Must exceed the longest pause that
     a recorder makes within a file: one that writes on after its file was taken has it split in two."""
+    quarantine_after_minutes: Annotated[Whole, Field(ge=0, le=10_080)] = 15
+    """How long nobody may have written to a file of a folder before it is quarantined as empty, truncated, unreadable
+    or without duration: its recorder may have stalled and not closed it yet. Must be more than clocks differ."""
     queue: str | None = None
     """Worker queue whose workers can see the folder."""
 
