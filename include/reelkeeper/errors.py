@@ -150,6 +150,12 @@ class CatalogueUnavailable(TransientError, ConnectionError):
     code = "catalogue_unavailable"
 
 
+class RowRefused(PermanentError, ValueError):
+    """PostgreSQL refused a row: a value breaks one of its table's rules, or fits no column."""
+
+    code = "unrecordable"
+
+
 class MigrationRefused(PermanentError):
     """A schema migration was edited after it ran, or one that ran is gone."""
 

@@ -115,16 +115,16 @@ class Examiner:
     def _time_range(self, named: Named, media: MediaInfo, fetched: Fetched) -> TimeRange:
         duration = named.duration or timedelta(seconds=media.duration_seconds)
         seconds = duration.total_seconds()
+        if duration > MAX_SEGMENT_DURATION:
+            raise InvalidFootage(
+                f"footage lasts {seconds:.6f} s by its sidecar: expected at most "
+                f"{MAX_SEGMENT_DURATION.total_seconds():.0f} s",
+                code="too_long",
+            )
         off = abs(seconds - media.duration_seconds)
         if media.duration_seconds and off > max(_DURATION_TOLERANCE[0], _DURATION_TOLERANCE[1] * seconds):
             raise InvalidFootage(
                 f"footage lasts {media.duration_seconds:.3f} s: its sidecar says {seconds:.3f} s", code="bad_sidecar"
-            )
-        if duration > MAX_SEGMENT_DURATION:
-            raise InvalidFootage(
-                f"footage lasts {seconds:.0f} s by its sidecar: expected at most "
-                f"{MAX_SEGMENT_DURATION.total_seconds():.0f} s",
-                code="too_long",
             )
         start = named.start.resolve(duration=duration, modified_at=fetched.modified_at)
         latest = self._now() + _AHEAD

@@ -35,6 +35,7 @@ from reelkeeper.model import (
 )
 from reelkeeper.policy.placement import migrates_later
 from reelkeeper.settings import Estate
+from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Store
 
 log = logging.getLogger(__name__)
@@ -287,7 +288,10 @@ class Worker:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _verified(self, segments: Sequence[Segment]) -> dict[SegmentId, Replica]:
-        """A replica of each segment that the catalogue calls available and its store still shows, whole."""
+        """A replica of each segment that the catalogue calls available and its store still has.
+
+        Read back in a zone of handling `move`: on its word a landing file is deleted.
+        """
         if not segments:
             return {}
         names = [(segment.id, segment.start_time) for segment in segments]
@@ -303,9 +307,14 @@ class Worker:
         if replica.state is not ReplicaState.AVAILABLE or replica.checksum != segment.checksum:
             return False
         try:
-            return self._open_store(replica.store).stat(replica.path).size_bytes == segment.size_bytes
-        except ReelkeeperError:  # gone, or unknown: either way it proves nothing
+            verify_object(
+                self._open_store(replica.store), replica.path, segment.size_bytes, segment.checksum,
+                attested=not self._moves,
+            )  # fmt: skip
+        except ReelkeeperError as error:  # gone, other bytes, or unknown: it proves nothing
+            log.warning("zone %r: %r in store %r proves nothing: %s", self._zone.name, replica.path, replica.store, error)
             return False
+        return True
 
     def _request(self, one: Candidate, kept: Kept) -> str | None:
         """Why the next migration should take the segment although its own interval is over."""

@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from reelkeeper.catalogue.records import LandingState, RecordOutcome, Thumbnail
+from reelkeeper.errors import RowRefused
 from reelkeeper.model import Camera, Key, ReplicaState, StoreName, Tenant, TimeRange, camera_id
 
 MINUTE = timedelta(minutes=1)
@@ -87,7 +88,7 @@ def test_an_error_in_one_keeps_none(catalogue, make) -> None:
     items = make.minutes(make.camera(), 3)
     batch = planned(make, items)
     broken = replace(items[2], segment=replace(items[2].segment, end_time=items[2].segment.start_time))
-    with pytest.raises(psycopg2.errors.CheckViolation):
+    with pytest.raises(RowRefused, match="violates check constraint"):
         catalogue.segments.record(batch, [*items[:2], broken])
     assert catalogue.segments.find([(i.segment.camera_id, i.segment.start_time) for i in items]) == {}
     assert catalogue.landing.counts([batch]).claimed == 3

@@ -32,6 +32,8 @@ def test_all_fields() -> None:
         ({"start_time": None}, "'end_time' without 'start_time'"),
         ({"duration_seconds": 90}, "60.0 s apart"),
         ({"duration_seconds": -1}, "duration_seconds"),
+        ({"start_time": None, "end_time": None, "duration_seconds": 1e300}, "duration_seconds"),
+        ({"start_time": "0001-01-01T00:00:00+23:00"}, "outside the years"),
         ({"size_bytes": "many"}, "size_bytes"),
         ({"camera_id": "  "}, "camera_id"),
         ({"camera_id": "a\x00b"}, "camera_id"),

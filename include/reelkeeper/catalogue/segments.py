@@ -1,13 +1,17 @@
 """Segments in the catalogue, and how ingested footage is recorded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+
+import psycopg2
 
 from reelkeeper.catalogue.mapping import bounds, history_rows, replica_rows, segment_of
 from reelkeeper.catalogue.partitions import FOOTAGE, HISTORY
 from reelkeeper.catalogue.records import Ingested, LandingState, RecordOutcome
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import PRIORITIES
+from reelkeeper.errors import RowRefused
 from reelkeeper.model import BatchId, CameraId, Segment, SegmentId, TimeRange, utc
 
 SegmentName = tuple[CameraId, datetime]
@@ -50,6 +54,8 @@ class Segments:
         suspicious or lost, and the file is a duplicate. CONFLICT: the segment was there with other bytes; only the
         history is stored, and the file stays claimed, for `landing.finish_quarantined`.
 
+        RowRefused when a value of one of them is not allowed; nothing of any is stored then.
+
         Files are passed as they were claimed. Inside a `transaction()`, call this before writing other segments: a
         month that has no partitions yet gets them by another connection.
         """
@@ -58,7 +64,7 @@ class Segments:
         attempts = [attempt for item in ingested for attempt in item.attempts]
         self._session.ensure_partitions(FOOTAGE, (item.segment.start_time for item in ingested))
         self._session.ensure_partitions(HISTORY, (attempt.finished_at for attempt in attempts))
-        with self._session.transaction():
+        with _refusals(), self._session.transaction():
             outcomes = self._insert(ingested)
             told = list(zip(ingested, outcomes, strict=True))
             kept = [item for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
@@ -92,6 +98,17 @@ class Segments:
             return RecordOutcome.DUPLICATE if same else RecordOutcome.CONFLICT
 
         return [outcome(item) for item in ingested]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell what is wrong with a row from what is wrong around it: a camera or a partition that is not there."""
+    try:
+        yield
+    except (psycopg2.DataError, psycopg2.errors.CheckViolation, psycopg2.errors.NotNullViolation) as exc:
+        if isinstance(exc, psycopg2.errors.CheckViolation) and exc.diag.constraint_name is None:
+            raise  # no partition holds the row
+        raise RowRefused(f"the catalogue refused a row ({exc.pgcode}): {exc.diag.message_primary}") from exc
 
 
 def _name(segment: Segment) -> SegmentName:

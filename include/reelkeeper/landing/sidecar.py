@@ -1,15 +1,37 @@
 """A sidecar: what a recorder says about its file, as JSON in `<file>.json`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from reelkeeper.errors import InvalidFootage
+from reelkeeper.model import utc
 
 MAX_BYTES = 2**20
 _CLOCK_TOLERANCE_SECONDS = 1.0
+_LONGEST_SECONDS = 10**9
+"""What is longer than any segment may be is refused later; this is what can be reckoned with."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return utc(moment)
+    except OverflowError as exc:
+        raise ValueError("in UTC outside the years 1 to 9999") from exc
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Sidecar(BaseModel):
@@ -19,12 +41,12 @@ class Sidecar(BaseModel):
 
     camera_id: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f]{1,255}$")] | None = None
     """The camera's id, or its name."""
-    start_time: AwareDatetime | None = None
-    end_time: AwareDatetime | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
     file_path: str | None = None
     """Any path of the file; only its last part must agree."""
     size_bytes: Annotated[int, Field(ge=0)] | None = None
-    duration_seconds: Annotated[float, Field(gt=0)] | None = None
+    duration_seconds: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS)] | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
