@@ -312,7 +312,7 @@ class Worker:
                 attested=not self._moves,
             )  # fmt: skip
         except ReelkeeperError as error:  # gone, other bytes, or unknown: it proves nothing
-            log.warning("zone %r: %r in store %r proves nothing: %s", self._zone.name, replica.path, replica.store, error)
+            log.warning("replica %r in store %r proves nothing: %s", replica.path, replica.store, error)
             return False
         return True
 

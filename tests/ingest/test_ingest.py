@@ -105,6 +105,17 @@ def test_a_duplicate_stays_until_its_segment_is_known_to_be_safe(rig: Rig) -> No
     assert not rig.left()
 
 
+def test_a_duplicate_is_not_deleted_for_the_sake_of_a_rotten_replica(rig: Rig) -> None:
+    wanted = digest(rig.lands(f"gate/{name(0)}"))
+    rig.run()
+    (path,) = (rig.root / "local" / key.removeprefix("local:") for key in rig.replica_digests())
+    path.write_bytes(bytes(reversed(path.read_bytes())))
+    rig.lands(f"gate/{name(0)}")
+    assert dict(rig.run().reasons) == {"conflict": 1}
+    (left,) = rig.left()
+    assert digest(rig.landing / left) == wanted
+
+
 def test_other_bytes_at_the_same_time_are_a_conflict(rig: Rig) -> None:
     rig.lands(f"gate/{name(0)}")
     rig.run()
