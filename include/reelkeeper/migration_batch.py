@@ -44,6 +44,7 @@ _CLAIM_BYTES = 2**28
 _RECORD_ITEMS = 1000
 _RECORD_SECONDS = 2.0
 _POLL_SECONDS = 1.0
+_MODE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ def transfer_batch(
     """Copy what is open in a batch, and return when nothing of it is.
 
     `verify` overrides the estate's. With `delete_local` the source copies of a local store get their retirement date,
-    `local_retention_days` after now; without, they stay for good. `current_estate` is asked again between claims,
-    so that setting the mode to local stops the work. Segments that cannot be copied are recorded as failed, and the
-    rest goes on; a source copy that is gone or has other bytes becomes `suspicious`, so that no read is sent to it.
+    `local_retention_days` after now; without, they stay for good. `current_estate` is asked again about once
+    a second, so that setting the mode to local stops the work. Segments that cannot be copied are recorded as failed,
+    and the rest goes on; a source copy that is gone or has other bytes becomes `suspicious`: no read is sent to it.
 
     Raises, after all else is recorded: StoreUnavailable when segments are back in the queue for the task's next try;
     the store's own PermanentError (BucketNotFound, AccessDenied …) when it cannot be used at all.
@@ -143,7 +144,7 @@ class _Worker:
         self._barred: str | None = None
         self._succeeded = self._failed = self._succeeded_bytes = 0
         self._items_done = self._bytes_done = 0
-        self._recorded_at = self._extended_at = monotonic()
+        self._recorded_at = self._extended_at = self._ask_mode_at = monotonic()
 
     def run(self) -> None:
         """Work until nothing of the batch is open, or nothing more may be done."""
@@ -190,11 +191,16 @@ class _Worker:
 
     def _stops(self) -> bool:
         """Whether nothing more may be begun: the mode forbids it, or a store was dropped."""
-        if self._barred is None:
+        return self._is_barred() or self._dropped is not None
+
+    def _is_barred(self) -> bool:
+        """Whether the mode forbids to go on; it is asked about once a second."""
+        if self._barred is None and monotonic() >= self._ask_mode_at:
+            self._ask_mode_at = monotonic() + _MODE_SECONDS
             self._barred = barred(self._terms.current_estate(), self._destination)
             if self._barred:
                 log.warning("batch %s stops: %s", self._batch.id, self._barred)
-        return self._barred is not None or self._dropped is not None
+        return self._barred is not None
 
     def _claim(self) -> list[TransferItem]:
         usual_bytes = self._batch.size_bytes // self._batch.item_count
@@ -228,6 +234,8 @@ class _Worker:
                 self._take(outcome)
                 if len(self._results) >= _RECORD_ITEMS or monotonic() - self._recorded_at >= _RECORD_SECONDS:
                     self._record()
+                if self._is_barred():  # what is under way is given up, and stays in the queue
+                    break
         self._record()
 
     def _claimed(self, items: list[TransferItem]) -> Iterator[Transfer[TransferItem]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import TYPE_CHECKING
 
 import pytest
@@ -250,23 +251,30 @@ def test_mode_local_stops_a_planned_batch_and_loses_nothing(archive: "Archive", 
     archive.assert_migrated(segments)
 
 
-def test_mode_local_stops_between_claims(archive: "Archive", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_batch, "_CLAIM_ITEMS", 100)
-    segments = archive.record(450, step=timedelta(seconds=1))
-    asked: list[None] = []
+@pytest.mark.parametrize("claim_items", [8, 500])
+def test_mode_local_stops_between_segments(
+    archive: "Archive", monkeypatch: pytest.MonkeyPatch, claim_items: int
+) -> None:
+    monkeypatch.setattr(migration_batch, "_CLAIM_ITEMS", claim_items)
+    monkeypatch.setattr(migration_batch, "_MODE_SECONDS", 0.0)
+    segments = archive.record(200, step=timedelta(seconds=1))
+    cloud = archive.stores["cloud"]
 
-    def current_estate():  # type: ignore[no-untyped-def]
-        asked.append(None)
-        archive.mode = "hybrid" if len(asked) < 4 else "local"
-        return archive.estate
+    class Slow(MemoryStore):
+        def write(self, key: Key, body: Body, options: WriteOptions = WriteOptions()) -> None:
+            sleep(0.005)
+            cloud.write(key, body, options)
+            if sum(1 for _ in cloud.list()) >= 20:
+                archive.mode = "local"
 
+    archive.stores["cloud"] = Slow(StoreName("cloud"))
     batch = archive.plan().batches[0]
-    result = transfer(archive, batch.id, current_estate=current_estate)
+    result = transfer(archive, batch.id, current_estate=lambda: archive.estate)
     assert result.barred
-    assert 0 < result.succeeded < 450
+    assert 0 < result.succeeded < 100
     counts = archive.catalogue.transfers.counts([batch.id])
-    assert (counts.done, counts.claimed, counts.pending) == (result.succeeded, 0, 450 - result.succeeded)
-    archive.mode = "hybrid"
+    assert (counts.done, counts.claimed, counts.pending) == (result.succeeded, 0, 200 - result.succeeded)
+    archive.stores["cloud"], archive.mode = cloud, "hybrid"
     transfer(archive, batch.id)
     archive.assert_migrated(segments)
 
