@@ -33,7 +33,7 @@ from reelkeeper.model import (
     SegmentId,
     media_key,
 )
-from reelkeeper.policy.placement import migrates_later
+from reelkeeper.policy.placement import belongs_in_cloud, migrates_later
 from reelkeeper.settings import Estate
 from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Store
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _MOST_FETCHED = 16
 """Files claimed at once where each takes room in a temporary folder."""
+_LATE_MARGIN = timedelta(minutes=15)
+"""How far clocks may differ, and recording take. A request too many costs nothing, one too few a cloud replica."""
 
 
 class Worker:
@@ -322,9 +324,11 @@ class Worker:
         if kept.fell_back:
             return "fallback"
         older_than = timedelta(minutes=self._estate.migration.older_than_minutes)
-        is_late = one.segment.start_time < self._terms.now() - older_than  # its interval may have been planned
+        # Its interval may have been planned, or will be before it is recorded.
+        is_late = one.segment.start_time < self._terms.now() - older_than + _LATE_MARGIN
         waits = not self._adopts and migrates_later(placement.mode, placement.at_ingest)
-        return "late" if is_late and waits else None
+        is_wanted = belongs_in_cloud(placement.mode, one.segment.rollout_bucket, self._estate.rollout.percentage)
+        return "late" if is_late and waits and is_wanted else None
 
     def _tell_progress(self) -> None:
         if self._progress:

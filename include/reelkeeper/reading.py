@@ -1,6 +1,7 @@
 """Where to read a segment: from the cloud first, then from the local store.
 
-A segment that only a local store has is asked for at the next migration, at low priority: what is read is wanted.
+A segment that only a local store has, though policy wants it in the cloud, is asked for at the next migration, at low
+priority: what is read is wanted soon.
 """
 
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.transfers import PRIORITY_READ
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import CameraId, Replica, ReplicaState, Segment, SegmentId, TimeRange
+from reelkeeper.policy.placement import belongs_in_cloud
 from reelkeeper.settings import Estate
 
 _INSTANT = timedelta(microseconds=1)
@@ -36,6 +38,7 @@ def locate_at(estate: Estate, catalogue: Catalogue, camera_id: CameraId, moment:
 
 def _choose(estate: Estate, catalogue: Catalogue, segment: Segment) -> Replica:
     uses_cloud = estate.placement.mode in ("cloud", "hybrid")
+    is_wanted = belongs_in_cloud(estate.placement.mode, segment.rollout_bucket, estate.rollout.percentage)
     name = (segment.id, segment.start_time)
     available = {
         str(replica.store): replica
@@ -47,7 +50,7 @@ def _choose(estate: Estate, catalogue: Catalogue, segment: Segment) -> Replica:
     read = [store for store in in_order if uses_cloud or estate.is_local(store)]
     for store in read:
         if store.name in available:
-            if estate.is_local(store) and uses_cloud and estate.placement.cloud_store:
+            if estate.is_local(store) and is_wanted:
                 catalogue.transfers.request([name], PRIORITY_READ, "read")
             return available[store.name]
     raise ObjectNotFound(

@@ -510,6 +510,7 @@ def test_two_workers_share_a_batch(rig: Rig) -> None:
 
 
 def test_late_footage_asks_for_its_migration(rig: Rig) -> None:
+    rig.settings["rollout"] = {"percentage": 100}
     rig.lands(f"gate/{name(0)}")
     rig.now = START + timedelta(minutes=61)
     rig.lands("gate/20260301T010000Z.mp4", number=1)
@@ -520,9 +521,30 @@ def test_late_footage_asks_for_its_migration(rig: Rig) -> None:
 
 def test_footage_across_the_hour_is_late_once_its_hour_was_planned(rig: Rig) -> None:
     """The hour from 00:00 is planned at 02:00, before this footage ended an hour ago."""
+    rig.settings["rollout"] = {"percentage": 100}
     rig.lands("gate/20260301T005955Z.mp4")
     rig.now = START + timedelta(hours=2, seconds=3)
     assert rig.run().late == 1
+
+
+def test_footage_that_is_nearly_late_asks_for_its_migration(rig: Rig) -> None:
+    """The hour is planned while the footage is on its way, or by a clock that is ahead."""
+    rig.settings["rollout"] = {"percentage": 100}
+    rig.lands("gate/20260301T010000Z.mp4")
+    rig.now = START + timedelta(hours=1, minutes=59)
+    assert rig.run().late == 1
+
+
+@pytest.mark.parametrize(("mode", "percentage", "late"), [("hybrid", 0, 0), ("cloud", 0, 1), ("hybrid", 100, 1)])
+def test_late_footage_that_the_rollout_does_not_want_asks_for_nothing(
+    rig: Rig, mode: str, percentage: int, late: int
+) -> None:
+    rig.placement["mode"] = mode
+    rig.settings["rollout"] = {"percentage": percentage}
+    rig.lands(f"gate/{name(0)}")
+    rig.now = START + timedelta(days=1)
+    assert rig.run().late == late
+    assert len(rig.rows("SELECT * FROM migration_requests")) == late
 
 
 def test_a_zone_over_the_store_itself_never_removes_a_replica(rig: Rig) -> None:

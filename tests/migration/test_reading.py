@@ -45,6 +45,15 @@ def test_a_local_hit_is_queued_once_at_low_priority(archive: "Archive", segment:
     assert requests(archive) == []
 
 
+@pytest.mark.parametrize(("mode", "wanted"), [("hybrid", 0), ("cloud", 1)])
+def test_what_the_rollout_does_not_want_is_not_queued(
+    archive: "Archive", segment: Segment, mode: str, wanted: int
+) -> None:
+    archive.mode, archive.percentage = mode, 0
+    assert locate(archive.estate, archive.catalogue, segment.id).store == "disk"
+    assert len(requests(archive)) == wanted
+
+
 def test_a_more_urgent_request_stays(archive: "Archive", segment: Segment) -> None:
     archive.catalogue.transfers.request([(segment.id, segment.start_time)], 10, "fallback")
     locate(archive.estate, archive.catalogue, segment.id)
