@@ -103,7 +103,7 @@ def build(connection: Connection, segments: int, cameras: int) -> None:
             values = {"start": first, "end": month.end, "step": step, "buckets": CLOUD_BUCKETS}
             cursor.execute(SEGMENTS, values)
             cursor.execute(REPLICAS, values | {"start": month.start})
-        print(f"\rbuilt to {month.end:%Y-%m} in {time.monotonic() - began:.0f} s", end="", flush=True)
+        print(f"\rbuilt to {month.end:%Y-%m} in {time.monotonic() - began:.0f} s", end="", file=sys.stderr)
         month = month_of(month.end)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -113,7 +113,7 @@ def build(connection: Connection, segments: int, cameras: int) -> None:
         cursor.execute("SELECT (SELECT count(*) FROM segments), (SELECT count(*) FROM replicas),"
                        " pg_size_pretty(pg_database_size(current_database()))")  # fmt: skip
         print("\n{:,} segments, {:,} replicas, {}; ready after {:.0f} s".format(
-            *(cursor.fetchone() or ()), time.monotonic() - began))  # fmt: skip
+            *(cursor.fetchone() or ()), time.monotonic() - began), file=sys.stderr)  # fmt: skip
 
 
 def ingested(camera: Camera, start: datetime) -> Ingested:

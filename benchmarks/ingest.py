@@ -152,7 +152,7 @@ def measure(what: str, files: int, rounds: Iterator[Callable[[], object]], *, kn
         seconds.append(time.perf_counter() - began)
         cpu.append(_cpu() - cpu_before)
     measured = Measured(what, files, seconds, cpu if knows_cpu else None)
-    print(f"{what}: {measured.rate:.0f} files/s", flush=True)
+    print(f"{what}: {measured.rate:.0f} files/s", file=sys.stderr)
     return measured
 
 

@@ -61,6 +61,7 @@ PROGRAMS = Path(sys.executable).parent
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 10.0, has_audio=False)
 CAMERAS = 20
+DISK = StoreName("disk")
 MIB = 2**20
 
 
@@ -97,7 +98,7 @@ def make_footage(
     with closing(psycopg2.connect(server.dsn(database))) as connection:
         upgrade(connection, "reelkeeper")
         connection.commit()
-    list(FilesystemStore(StoreName("disk"), folder).set_up())
+    list(FilesystemStore(DISK, folder).set_up())
     tenant = Tenant("bench")
     cameras = [Camera(camera_id(tenant, slug), tenant, slug, slug) for slug in (f"c{n:02}" for n in range(CAMERAS))]
     sizes = [small_bytes] * small_files + [large_bytes] * large_files
@@ -107,7 +108,7 @@ def make_footage(
         made: list[Ingested] = []
         for index, size in enumerate(sizes):
             start = START + timedelta(seconds=10 * (index // CAMERAS))
-            made.append(_segment(folder, cameras[index % CAMERAS], start, size))
+            made.append(make_segment(folder, DISK, cameras[index % CAMERAS], start, size))
             if len(made) == 1000 or index == len(sizes) - 1:
                 catalogue.segments.record(BatchId(uuid4()), made)
                 made.clear()
@@ -117,7 +118,8 @@ def make_footage(
     return Footage(folder, database, len(sizes), sum(sizes))
 
 
-def _segment(folder: Path, camera: Camera, start: datetime, size: int) -> Ingested:
+def make_segment(folder: Path, store: StoreName, camera: Camera, start: datetime, size: int) -> Ingested:
+    """Random bytes under their key in `folder`, the root of a store, and the rows that describe them."""
     identity = segment_id(camera.id, start)
     key = media_key(camera.tenant, camera.slug, start, identity, "mp4")
     path = folder / key
@@ -131,7 +133,7 @@ def _segment(folder: Path, camera: Camera, start: datetime, size: int) -> Ingest
     checksum = Sha256(digest.hexdigest())
     end = start + timedelta(seconds=10)
     segment = Segment(identity, camera.id, start, end, size, checksum, "mp4", MEDIA, rollout_bucket(identity))
-    replica = Replica(identity, start, StoreName("disk"), key, size, checksum, ReplicaState.AVAILABLE, end)
+    replica = Replica(identity, start, store, key, size, checksum, ReplicaState.AVAILABLE, end)
     return Ingested(LandingFile("bench", key, size, end), segment, replica, ())
 
 
