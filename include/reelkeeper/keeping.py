@@ -73,7 +73,8 @@ class Keeper:
     def adopt(self, segment: Segment, fetched: Fetched) -> Kept:
         """Take the landing file itself for the replica, in the filesystem store that holds it. No byte moves.
 
-        InvalidFootage `bad_name` when its path cannot be a key. ConfigurationError when no store holds it.
+        InvalidFootage `bad_name` when its path cannot be a key, StillGrowing when it was written to since it was read.
+        ConfigurationError when no store holds it.
         """
         for settings in self._estate.stores:
             if settings.root is None or not fetched.path.is_relative_to(settings.root.resolve()):
