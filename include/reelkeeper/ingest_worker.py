@@ -40,6 +40,8 @@ from reelkeeper.stores.protocols import Store
 
 log = logging.getLogger(__name__)
 
+_MOST_ATTEMPTS = 5
+"""Claims of one version of a file, the last of them for itself alone, before it goes to quarantine."""
 _MOST_FETCHED = 16
 """Files claimed at once where each takes room in a temporary folder."""
 _LATE_MARGIN = timedelta(minutes=15)
@@ -113,7 +115,7 @@ class Worker:
 
     def _take_in(self, files: Sequence[LandingFile]) -> None:
         examined: list[Examined] = []
-        for file, seen in self._claims.each(self._examiners, self._examiner.examine, files):
+        for file, seen in self._claims.each(self._examiners, self._examiner.examine, self._without_killers(files)):
             if isinstance(seen, Examined):
                 examined.append(seen)
             else:
@@ -121,6 +123,14 @@ class Worker:
         for candidates in without_twins(self._candidates(examined)):
             self._settle_unless_new(candidates)
         self._tell_progress()
+
+    def _without_killers(self, files: Sequence[LandingFile]) -> list[LandingFile]:
+        """Leave out files that worker after worker took up and did not live to settle."""
+        for file in files:
+            if file.attempts > _MOST_ATTEMPTS:
+                text = f"{file.attempts - 1} workers took the file up and none could tell what became of it"
+                self._put_off(file, InvalidFootage(f"{text}: expected one to", code="worker_died"))
+        return [file for file in files if file.attempts <= _MOST_ATTEMPTS]
 
     def _candidates(self, examined: Sequence[Examined]) -> list[Candidate]:
         cameras = self._retry(self._cameras.find, {one.camera: None for one in examined})

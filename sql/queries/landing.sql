@@ -1,12 +1,13 @@
 -- name: known_landing_files
 -- What is known of these paths of a zone.
-SELECT f.zone, f.path, f.size_bytes, f.modified_at, f.state
+SELECT f.zone, f.path, f.size_bytes, f.modified_at, f.state, f.attempts
 FROM unnest(:paths::text[]) AS asked (path)
 JOIN landing_files f ON f.zone = :zone AND f.path = asked.path;
 
 -- name: plan_landing_batches!
 -- Put files into new batches, the oldest first: files that are unknown, known in another version and done with, left
 -- open by another run (untouched for a time, under no lease), or, on demand, done with and untouched for that time.
+-- How often an open version was claimed stays known, whoever takes it over.
 WITH seen AS (
     SELECT DISTINCT ON (path) path, size_bytes, modified_at
     FROM json_to_recordset(:rows::json) AS n (path text, size_bytes bigint, modified_at timestamptz)
@@ -40,7 +41,10 @@ ORDER BY numbered.path
 ON CONFLICT (zone, path) DO UPDATE SET
     size_bytes = excluded.size_bytes, modified_at = excluded.modified_at, state = 'pending',
     batch_id = excluded.batch_id, claimed_until = NULL, segment_id = NULL, start_time = NULL, reason_code = NULL,
-    reason = NULL, moved_to = NULL, attempts = 0, updated_at = statement_timestamp()
+    reason = NULL, moved_to = NULL, updated_at = statement_timestamp(),
+    attempts = CASE WHEN f.state IN ('pending', 'claimed')
+                         AND (f.size_bytes, f.modified_at) = (excluded.size_bytes, excluded.modified_at)
+                    THEN f.attempts ELSE 0 END
     WHERE CASE WHEN f.state IN ('pending', 'claimed')
                THEN f.claimed_until IS NULL OR f.claimed_until < statement_timestamp()
                ELSE (f.size_bytes, f.modified_at) IS DISTINCT FROM (excluded.size_bytes, excluded.modified_at)
@@ -55,12 +59,14 @@ WHERE job = 'ingest' AND run_id = :run_id AND zone = :zone
 ORDER BY created_at, number;
 
 -- name: claim_landing_files
--- Claim open files of a batch for one worker, passing over those that others claim at this moment.
+-- Claim open files of a batch for one worker, passing over those that others claim at this moment. Either such as were
+-- claimed at least :attempts_from times before, or such as were not yet claimed :attempts_below times.
 WITH taken AS (
     SELECT zone, path
     FROM landing_files
     WHERE batch_id = :batch_id
       AND (state = 'pending' OR state = 'claimed' AND claimed_until < statement_timestamp())
+      AND attempts >= :attempts_from AND attempts < :attempts_below
     ORDER BY modified_at, path
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -70,7 +76,7 @@ SET state = 'claimed', attempts = f.attempts + 1, claimed_until = statement_time
     updated_at = statement_timestamp()
 FROM taken
 WHERE f.zone = taken.zone AND f.path = taken.path
-RETURNING f.zone, f.path, f.size_bytes, f.modified_at, f.state;
+RETURNING f.zone, f.path, f.size_bytes, f.modified_at, f.state, f.attempts;
 
 -- name: extend_landing_claims!
 -- Renew the lease of claimed files.

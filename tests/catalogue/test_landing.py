@@ -154,3 +154,21 @@ def test_a_zone_of_a_hundred_thousand_files_is_scanned_in_seconds(catalogue, pla
     assert plan("next", files) == []
     assert planned - began < 30
     assert time.monotonic() - planned < 15
+
+
+def test_what_was_claimed_in_vain_is_claimed_last_and_alone(catalogue, plan, files) -> None:
+    [batch] = plan("run", files[:4])
+    for attempt in (1, 2, 3):
+        assert [f.attempts for f in catalogue.landing.claim(batch.id, 2, EXPIRED)] == [attempt] * 2
+    assert [f.path for f in catalogue.landing.claim(batch.id, 4, MINUTE)] == [files[2].path, files[3].path]
+    for file in files[:2]:
+        assert [(f.path, f.attempts) for f in catalogue.landing.claim(batch.id, 4, MINUTE)] == [(file.path, 4)]
+    assert catalogue.landing.claim(batch.id, 4, MINUTE) == []
+
+
+def test_who_takes_a_file_over_knows_how_often_it_was_claimed(catalogue, plan, files) -> None:
+    [old] = plan("dead", files[:2])
+    catalogue.landing.claim(old.id, 2, EXPIRED)
+    changed = replace(files[1], size_bytes=101)
+    [new] = plan("next", [files[0], changed], stale_after=NOW)
+    assert [f.attempts for f in catalogue.landing.claim(new.id, 2, MINUTE)] == [2, 1]

@@ -16,7 +16,8 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 UUID = "00000000-0000-0000-0000-000000000000"
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 VALUES = {
-    "again": False, "batch_bytes": 1, "batch_files": 1, "batch_id": UUID, "batch_ids": [UUID], "batch_size": 1,
+    "again": False, "attempts_below": 3, "attempts_from": 0,
+    "batch_bytes": 1, "batch_files": 1, "batch_id": UUID, "batch_ids": [UUID], "batch_size": 1,
     "bucket_below": 1, "camera_id": UUID, "destination_store": "cloud", "dry_run": False, "ended_before": LATER,
     "first_start": LATER, "include_requests": True, "interval_end": LATER, "interval_priority": 0,
     "interval_start": LATER, "job": "ingest", "last_start": LATER, "lease": timedelta(minutes=1), "limit": 1,

@@ -1,12 +1,16 @@
 """One bad file, or one bad hour, does not keep the rest out."""
 
 import json
+from datetime import timedelta
+from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psycopg2
 import pytest
 
 from reelkeeper.catalogue.segments import Segments
+from tests.ingest.mortal import Death
 from tests.ingest.rig import START, Rig, digest, name
 
 
@@ -55,3 +59,44 @@ def test_a_month_that_is_dropped_meanwhile_condemns_no_file(rig: Rig, monkeypatc
         with pytest.raises(psycopg2.errors.CheckViolation):
             rig.batch(plan.batches[0].id)
     assert file.exists()
+
+
+@pytest.mark.parametrize("runs", [1, 10])
+def test_a_file_that_kills_its_workers_blocks_nothing(rig: Rig, runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reelkeeper import examination
+
+    probe, killer = examination.probe, name(0)
+
+    def probe_or_die(path: Path, **more: Any) -> Any:
+        if path.name == killer:
+            raise Death
+        return probe(path, **more)
+
+    monkeypatch.setattr(examination, "probe", probe_or_die)
+    rig.lease = timedelta(milliseconds=50)
+    for number in range(4):
+        rig.lands(f"gate/{name(number)}", number=number)
+    batch, deaths = None, 0
+    while rig.rows("SELECT 1 FROM landing_files WHERE state IN ('pending', 'claimed')") or not batch:
+        if batch is None or runs > 1:  # a task's tries, or a run after another one that died
+            (batch,) = rig.plan(stale_after=timedelta(0)).batches
+        try:
+            rig.batch(batch.id)
+        except Death:
+            deaths += 1
+            sleep(0.06)
+    assert deaths == 5
+    assert rig.rows("SELECT path, reason_code FROM landing_files WHERE state <> 'ingested'") == [
+        (f"gate/{killer}", "worker_died")
+    ]
+    assert rig.left() == [f".quarantine/gate/{killer}"]
+    assert len(rig.replica_digests()) == 3
+
+
+def test_a_file_that_was_put_back_is_not_held_against_its_workers(rig: Rig) -> None:
+    file = rig.lands(f"gate/{name(0)}")
+    (batch,) = rig.plan().batches
+    rig.rows("UPDATE landing_files SET attempts = 5; COMMIT; SELECT 1")
+    assert dict(rig.batch(batch.id).reasons) == {"worker_died": 1}
+    (rig.landing / f".quarantine/gate/{name(0)}").rename(file)
+    assert rig.run(stale_after=timedelta(0)).ingested == 1

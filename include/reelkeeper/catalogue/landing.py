@@ -24,6 +24,11 @@ STALE_AFTER = timedelta(hours=1)
 """How long an item of another run must have lain untouched, and without a lease, before a new plan takes it over."""
 
 
+CLAIMED_ALONE_AFTER = 3
+"""A file that was claimed as often and never settled may be what its workers died of: it is claimed last, and alone."""
+_NEVER = 2**31 - 1
+
+
 class Landing:
     """Files in landing zones, and the batches that ingest them."""
 
@@ -76,9 +81,21 @@ class Landing:
     def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[LandingFile]:
         """Up to `limit` open files of a batch, for this worker alone until the lease ends. Empty: none is left.
 
-        Files whose lease has ended are claimed anew.
+        Files whose lease has ended are claimed anew; after `CLAIMED_ALONE_AFTER` times each for itself, once nothing
+        else is left.
         """
-        rows = self._session.rows("claim_landing_files", batch_id=batch_id, limit=limit, lease=lease)
+
+        def claimed(at_most: int, attempts_from: int, attempts_below: int) -> list[Any]:
+            return self._session.rows(
+                "claim_landing_files",
+                batch_id=batch_id,
+                limit=at_most,
+                lease=lease,
+                attempts_from=attempts_from,
+                attempts_below=attempts_below,
+            )
+
+        rows = claimed(limit, 0, CLAIMED_ALONE_AFTER) or claimed(1, CLAIMED_ALONE_AFTER, _NEVER)
         return sorted((_file_of(row) for row in rows), key=lambda file: (file.modified_at, file.path))
 
     def extend(self, batch_id: BatchId, files: Sequence[LandingFile], lease: timedelta) -> int:
@@ -145,7 +162,7 @@ def stored_segments(session: Session, batch_id: BatchId, *, without_thumbnail: b
 
 
 def _file_of(row: Any) -> LandingFile:
-    return LandingFile(row.zone, row.path, row.size_bytes, row.modified_at, LandingState(row.state))
+    return LandingFile(row.zone, row.path, row.size_bytes, row.modified_at, LandingState(row.state), row.attempts)
 
 
 def _row(file: LandingFile) -> dict[str, object]:

@@ -26,6 +26,7 @@ class LandingFile:
     size_bytes: int
     modified_at: datetime  # by the zone's clock
     state: LandingState = LandingState.PENDING
+    attempts: int = 0  # how often a worker has claimed it; more than once: one died, or took longer than its lease
 
 
 @dataclass(frozen=True, slots=True)
