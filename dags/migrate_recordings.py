@@ -1,22 +1,23 @@
 """Copy to the cloud the segments that the rollout wants there, verified, an hour of history at a time.
 
-Runs hourly; the run of an hour waits until the hour is `migration.older_than_minutes` past, then takes exactly the
-segments that started in it, and those that were requested since (read locally, come late, fallen back at ingest). Each
-copy's bytes are proved before it counts. The local copy gets its retirement date, `migration.local_retention_days`
-later, and is not touched here.
+Runs hourly; the run of an hour waits until the hour is `migration.older_than_minutes` past, then takes the segments
+that started in it, what earlier runs left of the `migration.catch_up_days` before it, and what was requested since
+(read locally, come late, fallen back at ingest). Each copy's bytes are proved before it counts. The local copy gets its
+retirement date, `migration.local_retention_days` later, and is not touched here.
 
 **Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
 
-**By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage:
+**By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage (of
+itself that reaches back `migration.catch_up_days`):
 `{"percentage": 25}`, or, for one month, a look first:
 `{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z", "dry_run": true}`.
 
 **Over a year**: `airflow backfill create --dag-id migrate_recordings --from-date 2025-01-01 --to-date 2026-01-01
---max-active-runs 8`. Each run takes its own hour, once, in any order. After an outage of the scheduler, or a pause, do
-the same for the hours that were missed.
+--max-active-runs 8`. Each run takes exactly its own hour, once, in any order. After an outage, a pause or a time in
+mode local the next scheduled run catches up on `migration.catch_up_days`; do the same for older hours that were missed.
 
-**Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops between two
-segments; the tasks are skipped and say why. Nothing is lost, and reads come from local.
+**Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops about a
+second later; the tasks are skipped and say why. Nothing is lost, and reads come from local.
 
 **Recover**: a failed run is safe to clear and run again; it finds what it has copied. The gate's message says what was
 measured and what was allowed; `service unavailable` needs a person (`reelkeeper doctor` tells the cure).
@@ -48,7 +49,7 @@ PARAMS = {
     "percentage": Param(None, "Share of segments that go to the cloud: 25 means 25 %. Empty: the rollout's.",
                         type=["null", "number"], minimum=0, maximum=100),
     "start_time": Param(None, "Only segments that start at this time or later. Empty: all history. A scheduled run and "
-                        "one of a backfill take their own hour.", **TIME),
+                        "one of a backfill go by their own hour.", **TIME),
     "end_time": Param(None, "Only segments that start before this time. Empty: until now.", **TIME),
     "source": Param(None, "Store to copy from. Empty: the local store.", **NAME),
     "destination": Param(None, "Store to copy to. Empty: the cloud store.", **NAME),

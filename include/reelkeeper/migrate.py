@@ -94,15 +94,19 @@ def plan_migration(
     percentage: Percentage | None = None,
     batch_size: int | None = None,
     older_than: timedelta | None = None,
+    rest_older_than: timedelta | None = None,
+    catch_up: timedelta = timedelta(0),
     include_requests: bool = True,
     dry_run: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> MigrationPlan:
     """Put what the rollout wants at the destination into batches: the segments that start in `interval` (None: ever).
 
-    What is None is taken from the estate. Only segments that ended `older_than` before now are taken, and with
-    `include_requests` those of other intervals that were asked for (fell back, came late, were read locally), after the
-    interval's own. Planning the same run again finds the same batches. ConfigurationError for stores that do not fit.
+    What is None is taken from the estate. Only segments that ended `older_than` before now are taken. After them come,
+    when they ended `rest_older_than` before now (None: `older_than`), the segments that start up to `catch_up` before
+    the interval and were not taken, and with `include_requests` those of other intervals that were asked for (fell
+    back, came late, were read locally); these ask for a copy in the cloud store, and no other destination takes them.
+    Planning the same run again finds the same batches. ConfigurationError for stores that do not fit.
     """
     settings = estate.migration
     origin, target = _stores(estate, source, destination)
@@ -115,6 +119,7 @@ def plan_migration(
         raise ConfigurationError(f"batch_size is {batch_size!r}: expected at least 1")
     if older_than is None:
         older_than = timedelta(minutes=settings.older_than_minutes)
+    moment = now()
     plan = retrying()(
         catalogue.transfers.plan,
         run_id,
@@ -122,10 +127,13 @@ def plan_migration(
         destination_store=target.store_name,
         interval=interval,
         bucket_below=share.buckets,
-        ended_before=now() - older_than,
+        ended_before=moment - older_than,
+        rest_ended_before=moment - (older_than if rest_older_than is None else rest_older_than),
+        catch_up_from=interval.start - catch_up if interval else None,
         batch_size=batch_size or settings.batch_size,
         batch_bytes=settings.batch_bytes,
         include_requests=include_requests,
+        serves_requests=target.name == estate.placement.cloud_store,
         dry_run=dry_run,
     )
     return MigrationPlan(

@@ -166,7 +166,7 @@ class _Worker:
             # One bad sector must not keep a run from ever ending; a store that was dropped is not the segment's fault.
             for_good = self._dropped is None and again.item.attempts >= _MOST_CLAIMS
             self._failed += for_good
-            self._results.append(replace(again, retry=not for_good))
+            self._results.append(replace(again, retry=not for_good, may_pass=for_good))
         self._again = []
         known = {result.item.segment_id for result in self._results}
         untried = [item for name, item in self._in_hand.items() if name not in known]
@@ -320,7 +320,12 @@ class _Worker:
         self._recorded_at = monotonic()
         if not self._results:
             return
-        self._retry(self._transfers.finish, self._results, retire_source_after=self._retire_source_after())
+        self._retry(
+            self._transfers.finish,
+            self._results,
+            retire_source_after=self._retire_source_after(),
+            serves_requests=self._terms.current_estate().placement.cloud_store == self._destination.name,
+        )
         self._retry(self._replicas.suspect, self._suspects)
         self._suspects = []
         for result in self._results:

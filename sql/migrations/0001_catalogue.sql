@@ -124,6 +124,8 @@ CREATE TABLE transfer_items (
 -- A segment is on its way to a store once, however many runs plan at a time. Holds open items only, so it stays small.
 CREATE UNIQUE INDEX transfer_items_under_way ON transfer_items (segment_id, destination_store)
     WHERE state IN ('pending', 'claimed');
+-- What failed lately is not planned again at once.
+CREATE INDEX transfer_items_failed ON transfer_items (segment_id, destination_store) WHERE state = 'failed';
 
 -- A transfer: one attempt to make a replica. Append-only history, the source of every transfer metric.
 CREATE TABLE transfers (
@@ -147,13 +149,14 @@ CREATE TABLE transfers (
 CREATE INDEX transfers_finished_at ON transfers (finished_at);          -- rates over a time
 CREATE INDEX transfers_segment ON transfers (segment_id, finished_at);  -- what happened to a segment
 
--- A migration request: a segment that the next migration should take although its own interval is over: it was read
--- from the local store, came late, fell back to it, or the run that was to take it died.
+-- A migration request: a segment that the next migration to the cloud store should take although its own interval is
+-- over: it was read from the local store, came late, fell back to it, the run that was to take it died, or failed to
+-- copy it for a reason that may pass.
 CREATE TABLE migration_requests (
     segment_id   uuid NOT NULL,
     start_time   timestamptz NOT NULL,
     priority     smallint NOT NULL,   -- lower goes first; catalogue/transfers.py names the values
-    reason       text NOT NULL CHECK (reason IN ('fallback', 'late', 'read', 'abandoned')),
+    reason       text NOT NULL CHECK (reason IN ('fallback', 'late', 'read', 'abandoned', 'failed')),
     requested_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (segment_id)
 );

@@ -1,5 +1,6 @@
 -- name: abandon_stale_items!
--- Give up the items that another run left open (untouched for a time, under no lease), and request their segments anew.
+-- Give up the items that another run left open (untouched for a time, under no lease), and, where the destination is the
+-- one that requests are for, request their segments anew.
 WITH abandoned AS (
     UPDATE transfer_items i SET state = 'abandoned', claimed_until = NULL, updated_at = statement_timestamp()
     FROM batches b
@@ -11,7 +12,7 @@ WITH abandoned AS (
     RETURNING i.segment_id, i.start_time
 )
 INSERT INTO migration_requests (segment_id, start_time, priority, reason)
-SELECT segment_id, start_time, :priority, 'abandoned' FROM abandoned
+SELECT segment_id, start_time, :priority, 'abandoned' FROM abandoned WHERE :serves_requests
 ORDER BY segment_id
 ON CONFLICT (segment_id) DO NOTHING;
 
@@ -33,29 +34,36 @@ SELECT set_config('enable_partitionwise_join', 'on', true) AS partitionwise,
 
 -- name: plan_transfer_batches
 -- Put the segments that are to be copied into new batches. One row for each batch; those beyond max_batches and those of
--- a dry run are counted only. The interval bounds segments and replicas alike, so that other months are not looked at;
--- with OFFSET 0 each request looks into its own month.
+-- a dry run are counted only. Before the run's own interval lies a time that it catches up on; both bound segments and
+-- replicas alike, so that other months are not looked at; with OFFSET 0 each request looks into its own month. What is
+-- not of the interval and has failed lately rests, so that it does not fail every run.
 WITH wanted AS (
-    SELECT s.id AS segment_id, s.start_time, s.size_bytes, :interval_priority::smallint AS priority
+    SELECT s.id AS segment_id, s.start_time, s.size_bytes, s.start_time >= :interval_start::timestamptz AS is_own,
+           CASE WHEN s.start_time >= :interval_start::timestamptz THEN :interval_priority ELSE :catch_up_priority
+           END::smallint AS priority
     FROM segments s
-    WHERE s.start_time >= :interval_start::timestamptz AND s.start_time < :interval_end::timestamptz
-      AND s.rollout_bucket < :bucket_below AND s.end_time <= :ended_before
+    WHERE s.start_time >= :catch_up_start::timestamptz AND s.start_time < :interval_end::timestamptz
+      AND s.rollout_bucket < :bucket_below
+      AND s.end_time <= CASE WHEN s.start_time >= :interval_start::timestamptz THEN :ended_before::timestamptz
+                        ELSE :rest_ended_before::timestamptz END
+      AND (s.start_time >= :interval_start::timestamptz
+           OR NOT EXISTS (SELECT FROM migration_requests q WHERE q.segment_id = s.id))
       AND EXISTS (SELECT FROM replicas r
                   WHERE r.segment_id = s.id AND r.start_time = s.start_time
-                    AND r.start_time >= :interval_start::timestamptz AND r.start_time < :interval_end::timestamptz
+                    AND r.start_time >= :catch_up_start::timestamptz AND r.start_time < :interval_end::timestamptz
                     AND r.store = :source_store AND r.state = 'available')
       AND NOT EXISTS (SELECT FROM replicas r
                       WHERE r.segment_id = s.id AND r.start_time = s.start_time
-                        AND r.start_time >= :interval_start::timestamptz AND r.start_time < :interval_end::timestamptz
+                        AND r.start_time >= :catch_up_start::timestamptz AND r.start_time < :interval_end::timestamptz
                         AND r.store = :destination_store AND r.state IN ('available', 'condemned'))
     UNION ALL
-    SELECT s.id, s.start_time, s.size_bytes, q.priority
+    SELECT s.id, s.start_time, s.size_bytes, false, q.priority
     FROM migration_requests q
     CROSS JOIN LATERAL (
         SELECT id, start_time, size_bytes
         FROM segments
         WHERE id = q.segment_id AND start_time = q.start_time
-          AND rollout_bucket < :bucket_below AND end_time <= :ended_before
+          AND rollout_bucket < :bucket_below AND end_time <= :rest_ended_before
           AND EXISTS (SELECT FROM replicas r
                       WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
                         AND r.store = :source_store AND r.state = 'available')
@@ -72,6 +80,9 @@ WITH wanted AS (
     WHERE NOT EXISTS (SELECT FROM transfer_items i
                       WHERE i.segment_id = w.segment_id AND i.destination_store = :destination_store
                         AND i.state IN ('pending', 'claimed'))
+      AND (w.is_own OR NOT EXISTS (SELECT FROM transfer_items i
+                                   WHERE i.segment_id = w.segment_id AND i.destination_store = :destination_store
+                                     AND i.state = 'failed' AND i.updated_at > statement_timestamp() - :failed_rest))
 ), new_batches AS MATERIALIZED (
     SELECT number, gen_random_uuid() AS id, count(*) AS item_count, sum(size_bytes)::bigint AS size_bytes,
            number < :max_batches AS fits

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed
 from reelkeeper_airflow.assets import REPLICAS, SEGMENTS
-from reelkeeper_airflow.estate import open_catalogue, open_store
+from reelkeeper_airflow.estate import connect_to_catalogue, open_catalogue, open_store
 from reelkeeper_airflow.operators.filesystem import FilesystemSetUpStoreOperator
 from reelkeeper_airflow.operators.ingest import (
     IngestBatchOperator,
@@ -223,6 +224,14 @@ def test_a_backfill_takes_exactly_its_interval(ingested: Path) -> None:
     assert plan(Run("a", "backfill", (DAY - hour, DAY))) == []
     assert plan(Run("b", "backfill", (DAY + hour, DAY + 2 * hour))) == []
     assert len(plan(Run("c", "backfill", (DAY, DAY + hour)))) == 1
+
+
+def test_a_scheduled_run_catches_up_on_the_hours_that_no_run_planned(ingested: Path) -> None:
+    hour, week = timedelta(hours=1), timedelta(days=7)
+    with closing(connect_to_catalogue()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM reelkeeper.migration_requests")  # they came late: that is not what is tested
+    assert plan(Run("too late", "scheduled", (DAY + week + hour, DAY + week + 2 * hour))) == []
+    assert len(plan(Run("in time", "scheduled", (DAY + week, DAY + week + hour)))) == 1
 
 
 def test_a_scheduled_run_takes_what_came_late_as_well(ingested: Path) -> None:

@@ -126,9 +126,11 @@ def test_queries_look_only_into_the_months_they_must(years: None, make, sql) -> 
     assert partitions_of("point_segments", **names) == {"segments_2020_06", "replicas_2020_06"}
 
     plan = {
-        "interval_start": hour.start, "interval_end": hour.end, "interval_priority": 0, "bucket_below": 10_000,
-        "ended_before": hour.end, "source_store": "local", "destination_store": "cloud", "include_requests": False,
-        "batch_size": 10, "batch_bytes": 10, "max_batches": 10, "run_id": "run", "dry_run": True,
+        "catch_up_start": hour.start - timedelta(days=7), "catch_up_priority": 20, "failed_rest": timedelta(days=1),
+        "rest_ended_before": hour.end, "interval_start": hour.start, "interval_end": hour.end, "interval_priority": 0,
+        "bucket_below": 10_000, "ended_before": hour.end, "source_store": "local", "destination_store": "cloud",
+        "include_requests": False, "batch_size": 10, "batch_bytes": 10, "max_batches": 10, "run_id": "run", "dry_run":
+        True,
     }  # fmt: skip
     assert partitions_of("plan_transfer_batches", **plan) == {"segments_2020_06", "replicas_2020_06"}
 
@@ -138,10 +140,11 @@ def test_a_request_looks_into_its_own_month_only(years: None, make, sql) -> None
     sql("ANALYZE")
     plan = sql(
         "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + queries().plan_transfer_batches.sql,
-        {"interval_start": "2022-01-01Z", "interval_end": "2022-01-01T01:00Z", "interval_priority": 0,
-         "bucket_below": 10_000, "ended_before": "2030-01-01Z", "source_store": "local", "destination_store": "cloud",
-         "include_requests": True, "batch_size": 10, "batch_bytes": 10**9, "max_batches": 10, "run_id": "run",
-         "dry_run": True},
+        {"catch_up_start": "2022-01-01Z", "catch_up_priority": 20, "failed_rest": timedelta(days=1),
+         "rest_ended_before": "2030-01-01Z", "interval_start": "2022-01-01Z", "interval_end": "2022-01-01T01:00Z",
+         "interval_priority": 0, "bucket_below": 10_000, "ended_before": "2030-01-01Z", "source_store": "local",
+         "destination_store": "cloud", "include_requests": True, "batch_size": 10, "batch_bytes": 10**9,
+         "max_batches": 10, "run_id": "run", "dry_run": True},
     )  # fmt: skip
     looked = [row for row in plan if "never executed" not in row[0]]
     assert scanned(looked) <= {"segments_2020_06", "replicas_2020_06", "segments_2022_01", "replicas_2022_01"}

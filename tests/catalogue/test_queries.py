@@ -17,13 +17,15 @@ UUID = "00000000-0000-0000-0000-000000000000"
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 VALUES = {
     "again": False, "attempts_below": 3, "attempts_from": 0,
-    "batch_bytes": 1, "batch_files": 1, "batch_id": UUID, "batch_ids": [UUID], "batch_size": 1,
-    "bucket_below": 1, "camera_id": UUID, "destination_store": "cloud", "dry_run": False, "ended_before": LATER,
-    "first_start": LATER, "include_requests": True, "interval_end": LATER, "interval_priority": 0,
-    "interval_start": LATER, "job": "ingest", "last_start": LATER, "lease": timedelta(minutes=1), "limit": 1,
-    "max_batches": 1, "names": ["segments"], "paths": ["a"], "priority": 1, "range_end": LATER, "range_start": LATER,
-    "retire_after": LATER, "rows": "[]", "run_id": "run", "segment_id": UUID, "segment_ids": [UUID],
-    "source_store": "local", "stale_after": timedelta(hours=1), "store": "local", "tenant": "default", "what": "zone",
+    "batch_bytes": 1, "batch_files": 1, "batch_id": UUID,
+    "batch_ids": [UUID], "batch_size": 1, "bucket_below": 1, "camera_id": UUID, "catch_up_priority": 20,
+    "catch_up_start": LATER, "destination_store": "cloud", "dry_run": False, "ended_before": LATER,
+    "failed_rest": timedelta(days=1), "first_start": LATER, "include_requests": True, "interval_end": LATER,
+    "interval_priority": 0, "interval_start": LATER, "job": "ingest", "last_start": LATER,
+    "lease": timedelta(minutes=1), "limit": 1, "max_batches": 1, "names": ["segments"], "paths": ["a"], "priority": 1,
+    "range_end": LATER, "range_start": LATER, "rest_ended_before": LATER, "retire_after": LATER, "rows": "[]",
+    "run_id": "run", "segment_id": UUID, "segment_ids": [UUID], "serves_requests": True, "source_store": "local",
+    "stale_after": timedelta(hours=1), "store": "local", "tenant": "default", "what": "zone",
     "without_thumbnail": True, "zone": "zone",
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""

@@ -198,6 +198,72 @@ def test_overlapping_plans_at_the_same_time_take_each_segment_once(make, another
     assert sql("SELECT count(*), count(DISTINCT segment_id) FROM transfer_items") == [(120, 120)]
 
 
+def test_no_more_batches_of_a_run_are_open_at_a_time_however_often_it_is_planned(catalogue, make) -> None:
+    make.recorded(make.minutes(make.camera(), 9))
+    first = make.plan_transfers("run", batch_size=2, max_batches=2)
+    again = make.plan_transfers("run", batch_size=2, max_batches=2)
+    assert (again.batches, again.left_segments) == (first.batches, 5)
+    for item in catalogue.transfers.claim(first.batches[0].id, 2, MINUTE):
+        catalogue.transfers.finish([make.copied(item)], retire_source_after=None)
+    assert len(make.plan_transfers("run", batch_size=2, max_batches=2).batches) == 2
+
+
+def test_a_run_catches_up_on_what_was_never_planned_after_its_own(catalogue, make, hour) -> None:
+    camera = make.camera()
+    missed = make.recorded(make.minutes(camera, 2, make.start - timedelta(days=2)))
+    make.recorded(make.minutes(camera, 1, make.start - timedelta(days=9)))
+    make.recorded(make.minutes(camera, 1))
+    catalogue.transfers.request([(missed[1].segment.id, missed[1].segment.start_time)], PRIORITY_FALLBACK, "fallback")
+    terms = {"interval": hour, "catch_up_from": make.start - timedelta(days=7)}
+    done = drain(catalogue, make, make.plan_transfers("run", **terms))
+    assert [item.start_time for item in done] == [make.start, *(item.segment.start_time for item in missed[::-1])]
+    assert make.plan_transfers("next", **terms).segments == 0
+
+
+def test_what_failed_rests_before_runs_of_other_hours_try_it_again(catalogue, make, hour, sql) -> None:
+    [item] = make.recorded([make.ingested(make.camera())])
+    later = TimeRange(hour.end, hour.end + timedelta(hours=1))
+    plan = make.plan_transfers("run", interval=hour)
+    catalogue.transfers.finish(
+        [make.not_copied(*catalogue.transfers.claim(plan.batches[0].id, 1, MINUTE))], retire_source_after=None
+    )
+    catalogue.transfers.request([(item.segment.id, item.segment.start_time)], PRIORITY_READ, "read")
+    for catch_up_from in (later.start, hour.start):  # by request, by catching up
+        assert make.plan_transfers("later", interval=later, catch_up_from=catch_up_from).segments == 0
+    assert make.plan_transfers("by hand", dry_run=True).segments == 1
+    assert make.plan_transfers("run", interval=hour, dry_run=True).segments == 1
+    sql("UPDATE transfer_items SET updated_at = now() - interval '1 day'")
+    assert make.plan_transfers("next day", interval=later, catch_up_from=hour.start).segments == 1
+
+
+def test_what_failed_for_a_reason_that_may_pass_is_requested_anew(catalogue, make, hour, sql) -> None:
+    items = make.recorded(make.minutes(make.camera(), 2))
+    batch = make.plan_transfers("run", interval=hour).batches[0].id
+    may_pass, final = catalogue.transfers.claim(batch, 2, MINUTE)
+    results = [replace(make.not_copied(may_pass), may_pass=True), make.not_copied(final)]
+    catalogue.transfers.finish(results, retire_source_after=None)
+    assert sql("SELECT start_time, reason FROM migration_requests") == [(items[0].segment.start_time, "failed")]
+    assert catalogue.transfers.counts([batch]).failed == 2
+
+
+def test_requests_are_for_the_cloud_and_other_destinations_leave_them_alone(catalogue, make, hour, sql) -> None:
+    [item, _] = make.recorded(make.minutes(make.camera(), 2))
+    catalogue.transfers.request([(item.segment.id, item.segment.start_time)], PRIORITY_READ, "read")
+    other = {"destination_store": StoreName("archive"), "serves_requests": False}
+    later = TimeRange(hour.end, hour.end + timedelta(hours=1))
+    assert make.plan_transfers("aside", interval=later, **other).segments == 0
+    plan = make.plan_transfers("archive", interval=hour, **other)
+    copied, failed = catalogue.transfers.claim(plan.batches[0].id, 2, MINUTE)
+    catalogue.transfers.finish(
+        [make.copied(copied), replace(make.not_copied(failed), may_pass=True)],
+        retire_source_after=RETIRE, serves_requests=False,
+    )  # fmt: skip
+    make.plan_transfers("dead", interval=hour, **other)
+    make.plan_transfers("takes over", interval=later, stale_after=NOW, **other)
+    assert sql("SELECT start_time, reason FROM migration_requests") == [(item.segment.start_time, "read")]
+    assert make.plan_transfers("cloud", interval=later).segments == 1
+
+
 def test_requests_come_after_the_interval_by_their_urgency(catalogue, make, hour, sql) -> None:
     camera = make.camera()
     early = make.recorded(make.minutes(camera, 3, make.start - timedelta(days=40)))

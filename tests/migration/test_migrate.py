@@ -19,10 +19,11 @@ from reelkeeper.errors import (
     SourceCorrupted,
     StoreUnavailable,
 )
-from reelkeeper.migrate import gate, summarise, transfer_batch, verify_batch, verify_segment
-from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreName, TimeRange
+from reelkeeper.migrate import gate, plan_migration, summarise, transfer_batch, verify_batch, verify_segment
+from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.rollout import Percentage, wants_cloud
 from reelkeeper.reading import locate
+from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
@@ -195,6 +196,32 @@ def test_the_interval_goes_first_then_requests_by_priority(archive: "Archive") -
     assert archive.sql("SELECT count(*) FROM migration_requests") == [(0,)]
 
 
+def test_what_is_not_of_the_interval_must_be_old_enough_as_well(archive: "Archive") -> None:
+    (own,) = archive.record(1)
+    (fresh,) = archive.record(1, start=START + timedelta(hours=1))
+    (missed,) = archive.record(1, start=START - timedelta(hours=1))
+    archive.catalogue.transfers.request([(fresh.id, fresh.start_time)], 10, "fallback")
+    options = {"older_than": timedelta(0), "rest_older_than": timedelta(hours=1), "catch_up": timedelta(days=7)}
+    batch = archive.plan(now=lambda: START + timedelta(hours=1, minutes=5), **options).batches[0]
+    assert [item.segment_id for item in archive.catalogue.transfers.claim(batch.id, 9, timedelta(minutes=1))] == [
+        own.id, missed.id
+    ]  # fmt: skip
+    assert archive.plan("later", now=lambda: START + timedelta(hours=3), **options).segments == 1
+
+
+def test_a_run_to_another_store_leaves_the_requests_alone(archive: "Archive") -> None:
+    (segment,) = archive.record(1)
+    archive.catalogue.transfers.request([(segment.id, segment.start_time)], 30, "read")
+    archive.stores["vault"] = MemoryStore(StoreName("vault"))
+    vault = StoreSettings(name="vault", kind=StoreKind.MINIO, bucket="vault")
+    estate = archive.estate.model_copy(update={"stores": (*archive.estate.stores, vault)})
+    plan = plan_migration(estate, archive.catalogue, run_id="aside", interval=None, destination="vault")
+    assert transfer_batch(estate, archive.open_catalogue, archive.open_store, plan.batches[0].id).succeeded == 1
+    assert archive.sql("SELECT reason FROM migration_requests") == [("read",)]
+    migrate(archive, interval=None)
+    assert archive.sql("SELECT reason FROM migration_requests") == []
+
+
 def test_requests_are_taken_only_as_far_as_the_rollout_wants(archive: "Archive") -> None:
     segments = archive.record(100, start=START - timedelta(days=2))
     archive.catalogue.transfers.request([(s.id, s.start_time) for s in segments], 30, "read")
@@ -361,6 +388,7 @@ def test_one_segment_that_keeps_failing_ends_the_third_time(archive: "Archive", 
     counts = archive.catalogue.transfers.counts([batch.id])
     assert (counts.done, counts.failed) == (9, 1)
     assert archive.history() == {"succeeded": 9, "failed": 3}
+    assert archive.sql("SELECT segment_id, reason FROM migration_requests") == [(str(segments[4].id), "failed")]
 
 
 def test_one_segment_that_is_refused_is_tried_again(archive: "Archive", cloud: Failing) -> None:

@@ -116,6 +116,7 @@ class TransferResult:
     record: TransferRecord | None
     replica: Replica | None
     retry: bool = False  # True: back to pending, for the task's next try
+    may_pass: bool = False  # True: failed for this run, for a reason that may pass: the segment is requested anew
 
 
 @dataclass(frozen=True, slots=True)

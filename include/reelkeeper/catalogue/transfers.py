@@ -24,12 +24,14 @@ from reelkeeper.model import BatchId, Replica, SegmentId, Sha256, StoreName, Tim
 
 STALE_AFTER = timedelta(hours=6)
 """How long an item of another run must have lain untouched, and without a lease, before a plan takes it over."""
+FAILED_REST = timedelta(days=1)
+"""How long a segment that failed for good is left alone by runs that it does not belong to."""
 PRIORITY_INTERVAL = 0
 PRIORITY_FALLBACK = 10
 PRIORITY_LATE = 20
 PRIORITY_READ = 30
 """Lower goes first: the run's own interval, then what fell back to the local store at ingest, then what came after its
-interval or was left by a run that died, then what was read from the local store."""
+interval, was never planned or was left by a run that failed, then what was read from the local store."""
 PRIORITIES = {"fallback": PRIORITY_FALLBACK, "late": PRIORITY_LATE, "read": PRIORITY_READ}
 """The usual priority of a request, by its reason."""
 
@@ -53,18 +55,25 @@ class Transfers:
         batch_bytes: int,
         include_requests: bool,
         dry_run: bool,
+        catch_up_from: datetime | None = None,
+        rest_ended_before: datetime | None = None,
+        serves_requests: bool = True,
         max_batches: int = 1000,
         stale_after: timedelta = STALE_AFTER,
     ) -> TransferPlan:
         """Put the segments that are to be copied into batches for `run_id`.
 
-        Wanted is a segment that starts in the interval (None: ever) or, with `include_requests`, was requested; whose
-        rollout bucket is below `bucket_below`; which ended by `ended_before`; with an available replica in the
-        source, none in the destination (a suspicious or lost one does not count: it is made again, or found to be as
-        it should) and no transfer to it under way. The interval's go first, then requests by priority, and the older
-        first. Plans for one destination take turns, so that no segment is on its way to it twice. Planning again
-        returns the run's batches that have open items, and new ones only for what has become wanted since, failed
-        items included. Items that another run left (untouched for `stale_after` and under no lease) are taken over.
+        Wanted is a segment that starts in the interval (None: ever), or from `catch_up_from` up to it, or, with
+        `include_requests`, was requested; whose rollout bucket is below `bucket_below`; which ended by `ended_before`
+        (what is not the interval's by `rest_ended_before`, when given); with an available replica in the source, none
+        in the destination (a suspicious or lost one does not count: it is made again, or found to be as it should) and
+        no transfer to it under way. What is not the interval's and failed for good within `FAILED_REST` is left alone.
+        The interval's go first, then the rest by priority, and the older first. Plans for one destination take turns,
+        so that no segment is on its way to it twice. Planning again returns the run's batches that have open items,
+        and new ones only for what has become wanted since, failed items of the interval included. Items that another
+        run left (untouched for `stale_after` and under no lease) are taken over. Requests ask for a copy in the cloud
+        store: a plan for another destination does not touch them (`serves_requests` False). At most `max_batches` of a
+        run are open at a time.
 
         A batch has at most `batch_size` segments and, unless a single one is larger, `batch_bytes` bytes. A dry run
         changes nothing and counts what would be planned anew.
@@ -78,23 +87,32 @@ class Transfers:
                     destination_store=destination_store,
                     stale_after=stale_after,
                     priority=PRIORITY_LATE,
+                    serves_requests=serves_requests,
                 )
-                self._session.execute("drop_answered_requests", destination_store=destination_store)
+                if serves_requests:
+                    self._session.execute("drop_answered_requests", destination_store=destination_store)
+            open_before = self._session.rows(
+                "open_transfer_batches", run_id=run_id, destination_store=destination_store
+            )
             self._session.rows("prepare_planning")
             made = self._session.rows(
                 "plan_transfer_batches",
                 run_id=run_id,
                 source_store=source_store,
                 destination_store=destination_store,
+                catch_up_start=min(interval.start, catch_up_from or interval.start) if interval else "-infinity",
+                catch_up_priority=PRIORITY_LATE,
                 interval_start=interval.start if interval else "-infinity",
                 interval_end=interval.end if interval else "infinity",
                 interval_priority=PRIORITY_INTERVAL,
                 bucket_below=bucket_below,
                 ended_before=ended_before,
+                rest_ended_before=rest_ended_before or ended_before,
+                failed_rest=FAILED_REST,
                 batch_size=batch_size,
                 batch_bytes=batch_bytes,
-                include_requests=include_requests,
-                max_batches=max_batches,
+                include_requests=include_requests and serves_requests,
+                max_batches=max(max_batches - len(open_before), 0),
                 dry_run=dry_run,
             )
             left = sum(row.item_count for row in made if not row.fits)
@@ -128,13 +146,21 @@ class Transfers:
         rows = Rows([{"segment_id": item.segment_id, "attempts": item.attempts} for item in items])
         return self._session.execute("extend_transfer_claims", batch_id=batch_id, rows=rows, lease=lease)
 
-    def finish(self, results: Sequence[TransferResult], *, retire_source_after: datetime | None) -> None:
+    def finish(
+        self,
+        results: Sequence[TransferResult],
+        *,
+        retire_source_after: datetime | None,
+        serves_requests: bool = True,
+    ) -> None:
         """Record what became of claimed items, all or nothing.
 
         Success stores the replica, points the segment's reads at it, drops the segment's migration request and sets the
         source replica's retirement date, unless that has one or `retire_source_after` is None. A failure counts only
         for the claim that made it; a success counts always. Every failure is added to the history, and of successes
         those whose replica was not there: a repeated call, or two workers that copied the same segment, add one row.
+        Migration requests are touched with `serves_requests` only, that is when the destination is the cloud store: one
+        is made for each failure that may pass.
         """
         if not results:
             return
@@ -143,6 +169,10 @@ class Transfers:
         with self._session.transaction():
             made = [(result.item, result.replica) for result in results if result.replica is not None]
             new = self._store(made, retire_source_after) if made else set()
+            if serves_requests:
+                self._session.execute("answer_requests", segment_ids=[item.segment_id for item, _ in made])
+                asked = [(result.item.segment_id, result.item.start_time) for result in results if result.may_pass]
+                self.request(asked, PRIORITY_LATE, "failed")
             told = [result for result in results if result.replica is None or result.item.segment_id in new]
             for batch_id in sorted({result.item.batch_id for result in told}):
                 attempts = [result.record for result in told if result.item.batch_id == batch_id and result.record]
@@ -157,7 +187,8 @@ class Transfers:
         return BatchCounts(row.pending, row.claimed, row.done, row.failed, row.bytes_done, row.abandoned)
 
     def request(self, segments: Sequence[tuple[SegmentId, datetime]], priority: int, reason: str) -> None:
-        """Ask the next migration to take segments (id, start time); `reason` is 'fallback', 'late' or 'read'.
+        """Ask the next migration to take segments (id, start time); `reason` is 'fallback', 'late', 'read'
+        or 'failed'.
 
         Asking again keeps the more urgent request.
         """
@@ -233,7 +264,6 @@ class Transfers:
             ]
             self._session.execute("retire_replicas", rows=Rows(sources), retire_after=retire_source_after, **span)
         self._session.execute("complete_transfer_items", rows=Rows([_place(item) for item, _ in made]))
-        self._session.execute("answer_requests", segment_ids=[item.segment_id for item, _ in made])
         return {row.segment_id for row in new}
 
 

@@ -200,6 +200,9 @@ class Migration(Section):
 
     older_than_minutes: Annotated[Whole, Field(ge=0)] = 60
     """Only segments that ended at least this long ago are migrated."""
+    catch_up_days: Annotated[Whole, Field(ge=0, le=366)] = 7
+    """How far before its own hour a scheduled run takes what earlier runs left or never planned (a pause, an outage, a
+    time in mode local, a lower percentage). 0: its hour alone."""
     batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
     """Most segments of one task."""
     batch_bytes: Size = 8 * 2**30

@@ -58,10 +58,11 @@ class RouteMigrationOperator(BaseBranchOperator):
 class PlanMigrationOperator(BaseOperator):
     """Puts the segments that the rollout wants at the destination into batches, and returns the batches' ids.
 
-    A scheduled run takes the segments that start in its data interval, and those that were requested; one of a backfill
-    takes exactly its interval; any other takes the range that it is given, or all history and the requests. When the
-    interval is not `older_than` past, the task waits in the triggerer, without a slot. Skipped, with an empty list of
-    ids, when the estate's mode forbids the cloud. XCom `counts` has segments, bytes, and what is left for later runs.
+    A scheduled run takes the segments that start in its data interval, what earlier runs left of the
+    `migration.catch_up_days` before it, and what was requested; one of a backfill takes exactly its interval; any other
+    takes the range that it is given, or all history and the requests. When the interval is not `older_than` past, the
+    task waits in the triggerer, without a slot. Skipped, with an empty list of ids, when the estate's mode forbids the
+    cloud. XCom `counts` has segments, bytes, and what is left for later runs.
 
     :param destination: where the copies go; None: the estate's cloud store
     :param source: where the copies come from; None: the estate's local store
@@ -128,6 +129,8 @@ class PlanMigrationOperator(BaseOperator):
                 batch_size=None if self.batch_size is None else int(self.batch_size),
                 # The interval is old enough by now. Its last segment may have ended after it, and belongs here as well.
                 older_than=timedelta(0) if run_type in _ITS_INTERVAL else self._older_than(),
+                rest_older_than=self._older_than(),
+                catch_up=timedelta(days=estate.migration.catch_up_days if run_type == "scheduled" else 0),
                 include_requests=run_type == "scheduled" or interval is None,
                 dry_run=truth(self.is_dry_run, name="dry_run"),
             )
