@@ -1,5 +1,6 @@
 """Zones that are no folders: a prefix of a store, a list of URLs."""
 
+import errno
 import json
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reelkeeper.errors import StoreUnavailable
+from reelkeeper.errors import StoreFull, StoreUnavailable
 from reelkeeper.landing.prefix import PrefixSource
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
@@ -76,6 +77,19 @@ class Handler(SimpleHTTPRequestHandler):
     def send_head(self) -> Any:
         if "busy" in self.path:
             self.send_error(503)
+            return None
+        if "short" in self.path:  # the connection ends before the video does
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4")
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(b"begun")
+            return None
+        if "page" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html>no video</html>")
             return None
         return super().send_head()
 
@@ -150,3 +164,29 @@ def test_a_line_that_is_being_written_waits(rig: Rig, server: str) -> None:
     plan = rig.plan(sleep=write_on)
     assert (plan.files, plan.deferred) == (0, 1)
     assert rig.run().ingested == 1
+
+
+def test_a_url_is_not_blamed_for_the_network(rig: Rig, server: str) -> None:
+    url_zone(rig, f"{server}/short.mp4", f"{server}/clip0.mp4", f"{server}/page", "http://127.0.0.1:1/x.mp4")
+    result = rig.run()
+    assert (result.ingested, dict(result.reasons)) == (1, {"store_unavailable": 2, "bad_url": 1})
+
+
+def test_a_url_is_not_blamed_for_a_full_disk(rig: Rig, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from yt_dlp.downloader.common import FileDownloader
+
+    def is_full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    url_zone(rig, f"{server}/clip0.mp4")
+    with monkeypatch.context() as patches:
+        patches.setattr(FileDownloader, "sanitize_open", is_full)
+        with pytest.raises(StoreFull, match=r"downloads' cannot hold 'http.*clip0.mp4': No space left"):
+            rig.run()
+    (rig.root / "downloads").rename(rig.root / "gone")
+    (rig.root / "downloads").write_text("no folder")
+    with pytest.raises(StoreUnavailable, match=r"downloads' cannot hold 'http.*clip0.mp4'"):
+        rig.run(stale_after=timedelta(0))
+    assert not rig.rows("SELECT * FROM landing_files WHERE state = 'quarantined'")
+    (rig.root / "downloads").unlink()
+    assert rig.run(stale_after=timedelta(0)).ingested == 1

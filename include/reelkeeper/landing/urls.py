@@ -4,6 +4,7 @@ The list has one URL a line, or one JSON object with `url` and a sidecar's field
 carry secrets. Rows and messages know a URL without them; the list alone has it whole.
 """
 
+import errno
 import logging
 import re
 import tempfile
@@ -17,7 +18,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import ValidationError
 
-from reelkeeper.errors import BucketNotFound, InvalidFootage, ObjectNotFound, ReelkeeperError, StoreUnavailable
+from reelkeeper.errors import (
+    BucketNotFound,
+    InvalidFootage,
+    ObjectNotFound,
+    ReelkeeperError,
+    StoreFull,
+    StoreUnavailable,
+)
 from reelkeeper.landing.sidecar import Sidecar
 from reelkeeper.landing.source import Fetched, Found, moment_of
 
@@ -34,6 +42,7 @@ _SILENT.setLevel(logging.CRITICAL + 1)
 _SOCKET_TIMEOUT_SECONDS = 30
 _GONE = range(400, 500)
 _TRY_LATER = {408, 425, 429}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class UrlLine(Sidecar):
@@ -82,10 +91,15 @@ class UrlSource:
         scheme = urlsplit(line.url).scheme.lower()
         if scheme not in ("http", "https"):
             raise InvalidFootage(f"URL {path!r} has scheme {scheme!r}: expected http or https", code="bad_url")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        info = self._download(line.url, path)
-        file = Path(info["requested_downloads"][0]["filepath"])
-        facts = file.stat()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            info = self._download(line.url, path)
+            file = Path(info["requested_downloads"][0]["filepath"])
+            facts = file.stat()
+        except ReelkeeperError:  # some are OSErrors too
+            raise
+        except OSError as exc:
+            raise self._folder_error(path, exc) from exc
         return Fetched(
             file, file.name, facts.st_size, moment_of(facts.st_mtime_ns), None, is_temporary=True,
             start=_start(info) or moment_of(facts.st_mtime_ns),
@@ -126,7 +140,7 @@ class UrlSource:
 
     def _download(self, url: str, path: str) -> Mapping[str, Any]:
         from yt_dlp import YoutubeDL
-        from yt_dlp.utils import DownloadError
+        from yt_dlp.utils import YoutubeDLError
 
         name = new_sha256(path.encode()).hexdigest()[:32]
         options: dict[str, Any] = {
@@ -143,25 +157,42 @@ class UrlSource:
                     raise InvalidFootage(f"URL {path!r} leads to a list: expected one video", code="bad_url")
                 done: Mapping[str, Any] = downloader.process_ie_result(info, download=True)
                 return done
-        except DownloadError as exc:
+        except YoutubeDLError as exc:
             raise self._error(path, exc) from None  # its text, and that of its causes, may hold the URL whole
 
     def _error(self, path: str, error: Exception) -> ReelkeeperError:
-        """By the HTTP status or the network error that lies at the bottom; else yt-dlp does not know the page."""
+        """By what lies at the bottom. Only what the URL itself is to blame for ends in quarantine."""
         from yt_dlp.networking.exceptions import HTTPError, RequestError
+        from yt_dlp.utils import UnsupportedError
 
-        cause: object = (getattr(error, "exc_info", None) or (None, error))[1]
-        while cause is not None and not isinstance(cause, RequestError):
-            cause = getattr(cause, "cause", None)
+        causes = list(_causes(error))
+        cause = next((one for one in causes if isinstance(one, (RequestError, UnsupportedError, OSError))), causes[-1])
         if isinstance(cause, HTTPError):
             cause.close()
             what = f"URL {path!r} answered HTTP status {cause.status}"
             if cause.status in _GONE and cause.status not in _TRY_LATER:
                 return InvalidFootage(f"{what}: expected a video", code="unavailable")
             return StoreUnavailable(what)
-        if cause is not None:
-            return StoreUnavailable(f"URL {path!r} did not answer ({type(cause).__name__})")
-        return InvalidFootage(f"URL {path!r} leads to no video that yt-dlp can fetch: expected one", code="bad_url")
+        if isinstance(cause, UnsupportedError):
+            return InvalidFootage(f"URL {path!r} leads to no video that yt-dlp can fetch: expected one", code="bad_url")
+        if isinstance(cause, OSError) and not isinstance(cause, RequestError):
+            return self._folder_error(path, cause)
+        return StoreUnavailable(f"URL {path!r} gave no whole video ({type(cause).__name__})")
+
+    def _folder_error(self, path: str, error: OSError) -> ReelkeeperError:
+        text = f"download folder {str(self._folder)!r} cannot hold {path!r}: {error.strerror or type(error).__name__}"
+        return StoreFull(text) if error.errno in _NO_ROOM else StoreUnavailable(text)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, as yt-dlp tells: it wraps errors in `exc_info` and `cause`."""
+    seen: set[int] = set()
+    left: BaseException | None = error
+    while left is not None and id(left) not in seen:
+        seen.add(id(left))
+        yield left
+        wrapped = (getattr(left, "exc_info", None) or (None, None))[1] or getattr(left, "cause", None)
+        left = wrapped if isinstance(wrapped, BaseException) else left.__cause__ or left.__context__
 
 
 def without_secrets(url: str) -> str:
