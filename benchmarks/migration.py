@@ -160,6 +160,15 @@ class Arena:
                 seconds += sum(process.info["cpu_times"][:4])
         return seconds
 
+    def settle(self) -> None:
+        """Wait until the servers have nothing left to do: SeaweedFS deletes and compacts for a while after each run."""
+        os.sync()
+        for _ in range(60):
+            before = self.server_seconds()
+            time.sleep(1)
+            if self.server_seconds() - before < 0.05:
+                return
+
     def fresh_bucket(self) -> str:
         bucket = f"bench-{secrets.token_hex(6)}"
         self.client().create_bucket(Bucket=bucket)
@@ -283,12 +292,16 @@ CONTESTANTS = {"reelkeeper": reelkeeper, "rclone copy + check": rclone, "s5cmd c
 
 
 def compare(arena: Arena, footage: Footage, runs: int, names: Sequence[str]) -> dict[str, list[Measured]]:
-    """All contestants in turn, `runs` times, so that a slow minute of the machine meets them all."""
+    """All contestants in turn, `runs` times, so that a slow minute of the machine meets them all.
+
+    Each run begins with another one: who comes first finds the disk busy with what was made before.
+    """
     results: dict[str, list[Measured]] = {name: [] for name in names}
     for number in range(runs):
-        for name in names:
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
             bucket = arena.fresh_bucket()
-            os.sync()
+            arena.settle()
             measured = CONTESTANTS[name](arena, footage, bucket)
             results[name].append(measured)
             phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in measured.phases.items())
