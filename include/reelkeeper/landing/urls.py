@@ -1,7 +1,8 @@
 """A landing zone that is a list of URLs, each of one video, fetched by yt-dlp.
 
 The list has one URL a line, or one JSON object with `url` and a sidecar's fields; `#` starts a comment. URLs often
-carry secrets. Rows and messages know a URL without them; the list alone has it whole.
+carry secrets, by any name. Rows and messages know a URL without user, password and fragment, and of a parameter that is
+not known to be harmless a hash of its value alone, which still tells two videos apart. The list alone has it whole.
 """
 
 import errno
@@ -31,11 +32,16 @@ from reelkeeper.landing.source import Fetched, Found, moment_of
 
 log = logging.getLogger(__name__)
 
-_SECRET = re.compile(
-    r"x-(amz|goog)-.*|sig|signature|.*token|auth|authorization|pass(word|wd)?|pwd|.*secret|api_?key|expires|policy|"
-    r"key-pair-id|googleaccessid|awsaccesskeyid",
+_HARMLESS = re.compile(
+    r"(video|clip|cam|camera|channel|episode|list|playlist|recording|segment|stream|track)(_?id)?|id|v|index|part|page|"
+    r"start|end|begin|stop|from|to|t|time|date|day|hour|duration|format|quality|lang",
     re.IGNORECASE,
 )
+"""Parameters that say which video is meant; all others may be a key to it."""
+_SIGNATURE = re.compile(
+    r"x-(amz|goog)-.*|sig|signature|expires|policy|key-pair-id|googleaccessid|awsaccesskeyid", re.IGNORECASE
+)
+"""Parameters of the clouds' signed URLs: anew each time that the same video is signed."""
 _SILENT = logging.getLogger(f"{__name__}.yt_dlp")
 """yt-dlp's messages hold URLs whole, so none reaches a log: what matters is in the error."""
 _SILENT.setLevel(logging.CRITICAL + 1)
@@ -196,12 +202,24 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without user, password, fragment and the usual parameters of signed URLs."""
+    """The URL as rows and logs may know it: see the module."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     parameters = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode([(key, value) for key, value in parameters if not _SECRET.fullmatch(key)])
+    query = urlencode([_without_secret(*one) for one in parameters if not _SIGNATURE.fullmatch(one[0])])
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def _without_secret(key: str, value: str) -> tuple[str, str]:
+    if _HARMLESS.fullmatch(key):
+        return key, value
+    if not value:  # `?s3cr3t`: the name is the value
+        return _short_hash(key), ""
+    return key, _short_hash(value)
+
+
+def _short_hash(text: str) -> str:
+    return new_sha256(text.encode()).hexdigest()[:12]
 
 
 def _parse(text: str, number: int) -> tuple[str, UrlLine | InvalidFootage]:
