@@ -6,7 +6,7 @@ went well enough.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -33,6 +33,13 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 """How long a claim outlives a worker that was killed. A living one renews its claims in time."""
 _KNOWN_AT_ONCE = 10_000
+_LEAVES: dict[LandingState | None, type] = {
+    LandingState.QUARANTINED: SetsAside,
+    LandingState.INGESTED: Removes,
+    LandingState.DUPLICATE: Removes,
+}
+"""What a zone of handling `move` must be for a file in this state to leave it. One that is still there shows that a
+kill came before it left, that it could not leave, or that somebody put it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,8 @@ def plan_ingest(
 
     A scan looks twice, `settle_seconds` apart. At most as many files are taken as `max_batches` hold; the rest waits
     for the next run. Files that another run left open, or that were done with and should have left the zone, are taken
-    once nothing has happened to them for `stale_after`. Planning again with the same `run_id` adds what is new and
+    once nothing has happened to them for `stale_after`; the latter in what room new files leave, since what cannot
+    leave would come again and again. Planning again with the same `run_id` adds what is new and
     gives the batches that have open files.
 
     In mode milestone there is nothing to ingest. Errors of the zone's store, or its folder, pass through.
@@ -77,7 +85,7 @@ def plan_ingest(
         return IngestPlan(zone)
     source = open_zone(settings, open_store)
     room = estate.ingest.batch_files * estate.ingest.max_batches
-    found = list(islice(_unfinished(source, settings, catalogue), room))
+    found = _unfinished(source, settings, catalogue, room)
     if found and source.settles:
         sleep(settings.settle_seconds)
     still = [seen for seen, again in zip(found, source.look_again(found), strict=True) if again == seen]
@@ -121,22 +129,24 @@ def ingest_batch(
         return Worker(estate, catalogue, open_store, batch, Terms(lease, now, sleep, retry), progress).run()
 
 
-def _unfinished(source: Source, zone: LandingZone, catalogue: Catalogue) -> Iterator[Found]:
-    """The zone's files, without those that are done with."""
+def _unfinished(source: Source, zone: LandingZone, catalogue: Catalogue, room: int) -> list[Found]:
+    """Up to `room` of the zone's files that are not done with; after them, those that are and should have left."""
     files = source.scan()
-    while chunk := list(islice(files, _KNOWN_AT_ONCE)):
+    open_files: list[Found] = []
+    left_behind: list[Found] = []
+    while len(open_files) < room and (chunk := list(islice(files, _KNOWN_AT_ONCE))):
         known = retrying()(catalogue.landing.known, zone.name, [seen.path for seen in chunk])
-        yield from (seen for seen in chunk if not _is_done(seen, known.get(seen.path), zone, source))
+        for seen in chunk:
+            state = _state_of(seen, known.get(seen.path))
+            if state not in _LEAVES:
+                open_files.append(seen)
+            elif len(left_behind) < room and zone.handling == "move" and isinstance(source, _LEAVES[state]):
+                left_behind.append(seen)
+    return (open_files + left_behind)[:room]
 
 
-def _is_done(seen: Found, known: LandingFile | None, zone: LandingZone, source: Source) -> bool:
-    """Whether this version of a file needs nothing more.
-
-    In a zone that files leave, a file that is still there does: a kill came before it left, or somebody put it back.
-    """
+def _state_of(seen: Found, known: LandingFile | None) -> LandingState | None:
+    """What became of this version of a file; None when nothing is known of it."""
     if known is None or (known.size_bytes, known.modified_at) != (seen.size_bytes, seen.modified_at):
-        return False
-    leaves = {LandingState.QUARANTINED: SetsAside, LandingState.INGESTED: Removes, LandingState.DUPLICATE: Removes}
-    if known.state not in leaves:
-        return False
-    return zone.handling != "move" or not isinstance(source, leaves[known.state])
+        return None
+    return known.state

@@ -5,7 +5,7 @@ FROM unnest(:paths::text[]) AS asked (path)
 JOIN landing_files f ON f.zone = :zone AND f.path = asked.path;
 
 -- name: plan_landing_batches!
--- Put files into new batches, the oldest first: files that are unknown, known in another version and done with, left
+-- Put files into new batches, the oldest first and what was done with before after all others: files that are unknown, known in another version and done with, left
 -- open by another run (untouched for a time, under no lease), or, on demand, done with and untouched for that time.
 -- How often an open version was claimed stays known, whoever takes it over.
 WITH seen AS (
@@ -13,7 +13,8 @@ WITH seen AS (
     FROM json_to_recordset(:rows::json) AS n (path text, size_bytes bigint, modified_at timestamptz)
     ORDER BY path, modified_at DESC
 ), wanted AS (
-    SELECT seen.*
+    SELECT seen.*, coalesce((f.size_bytes, f.modified_at) = (seen.size_bytes, seen.modified_at)
+                            AND f.state NOT IN ('pending', 'claimed'), false) AS was_done
     FROM seen LEFT JOIN landing_files f ON f.zone = :zone AND f.path = seen.path
     WHERE f.path IS NULL
        OR f.state NOT IN ('pending', 'claimed')
@@ -25,7 +26,7 @@ WITH seen AS (
           AND f.batch_id NOT IN (SELECT id FROM batches WHERE job = 'ingest' AND run_id = :run_id)
 ), numbered AS (
     SELECT *, batch_number(size_bytes, :batch_files, :batch_bytes)
-              OVER (ORDER BY modified_at, path ROWS UNBOUNDED PRECEDING) AS number
+              OVER (ORDER BY was_done, modified_at, path ROWS UNBOUNDED PRECEDING) AS number
     FROM wanted
 ), new_batches AS MATERIALIZED (
     SELECT number, gen_random_uuid() AS id, count(*) AS item_count, sum(size_bytes) AS size_bytes

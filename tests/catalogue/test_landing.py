@@ -172,3 +172,12 @@ def test_who_takes_a_file_over_knows_how_often_it_was_claimed(catalogue, plan, f
     changed = replace(files[1], size_bytes=101)
     [new] = plan("next", [files[0], changed], stale_after=NOW)
     assert [f.attempts for f in catalogue.landing.claim(new.id, 2, MINUTE)] == [2, 1]
+
+
+def test_what_was_done_with_waits_for_what_is_new(catalogue, plan, files) -> None:
+    [batch] = plan("run", files[:4])
+    old = catalogue.landing.claim(batch.id, 4, MINUTE)
+    catalogue.landing.finish_quarantined(batch.id, [Quarantined(file, "gone", "it moved", None) for file in old])
+    batches = plan("next", files, max_batches=2, batch_files=3, stale_after=NOW, again=True)
+    taken = [file.path for batch in batches for file in catalogue.landing.claim(batch.id, 10, MINUTE)]
+    assert taken == [file.path for file in files[4:]]

@@ -10,6 +10,8 @@ import psycopg2
 import pytest
 
 from reelkeeper.catalogue.segments import Segments
+from reelkeeper.errors import AccessDenied
+from reelkeeper.landing.folder import FolderSource
 from tests.ingest.mortal import Death
 from tests.ingest.rig import START, Rig, digest, name
 
@@ -100,3 +102,23 @@ def test_a_file_that_was_put_back_is_not_held_against_its_workers(rig: Rig) -> N
     assert dict(rig.batch(batch.id).reasons) == {"worker_died": 1}
     (rig.landing / f".quarantine/gate/{name(0)}").rename(file)
     assert rig.run(stale_after=timedelta(0)).ingested == 1
+
+
+def test_files_that_cannot_leave_keep_no_new_ones_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.settings["ingest"] = {"batch_files": 1, "max_batches": 2}
+    with monkeypatch.context() as patches:
+        patches.setattr(FolderSource, "remove", refuse)
+        for number in range(2):
+            rig.lands(f"gate/{name(number)}", number=number)
+        assert rig.run().ingested == 2
+        for number in range(2, 5):
+            rig.lands(f"gate/{name(number)}", number=number)
+        runs = [rig.run(stale_after=timedelta(0)) for _ in range(3)]
+    assert [(run.ingested, run.duplicates) for run in runs] == [(2, 0), (1, 1), (0, 2)]
+    while rig.run(stale_after=timedelta(0)).files:
+        pass
+    assert (rig.left(), len(rig.replica_digests())) == ([], 5)
+
+
+def refuse(_: Any, path: str) -> None:
+    raise AccessDenied(f"{path!r} cannot be removed")
