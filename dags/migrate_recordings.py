@@ -7,8 +7,8 @@ retirement date, `migration.local_retention_days` later, and is not touched here
 
 **Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
 
-**By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage (of
-itself that reaches back `migration.catch_up_days`):
+**By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage, as
+scheduled runs reach back no further than `migration.catch_up_days`:
 `{"percentage": 25}`, or, for one month, a look first:
 `{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z", "dry_run": true}`.
 
@@ -38,7 +38,7 @@ from reelkeeper_airflow.operators.migrate import (
     VerifyBatchOperator,
     VerifySegmentOperator,
 )
-from reelkeeper_airflow.operators.store import backend_of, placed_at
+from reelkeeper_airflow.operators.store import backend_of, placed_at, seen_from
 
 ESTATE = current_estate()
 LOCAL = ESTATE.store(ESTATE.placement.local_store)
@@ -51,7 +51,8 @@ PARAMS = {
     "start_time": Param(None, "Only segments that start at this time or later. Empty: all history. A scheduled run and "
                         "one of a backfill go by their own hour.", **TIME),
     "end_time": Param(None, "Only segments that start before this time. Empty: until now.", **TIME),
-    "source": Param(None, "Store to copy from. Empty: the local store.", **NAME),
+    "source": Param(None, "Store to copy from. Empty: the local store. The tasks run on workers of the local store's "
+                    "queue, which must see it.", **NAME),
     "destination": Param(None, "Store to copy to. Empty: the cloud store.", **NAME),
     "dry_run": Param(False, "Only count what would be copied.", type="boolean"),
     "batch_size": Param(None, "Most segments of one task. Empty: as in estate.toml.",
@@ -98,7 +99,9 @@ def migrate_recordings() -> None:
         verify_task_id="verify_segment",
         only_verify="{{ params.verify }}",
     )
-    verify_segment = VerifySegmentOperator(task_id="verify_segment", segment_id="{{ params.verify }}")
+    verify_segment = VerifySegmentOperator(
+        task_id="verify_segment", segment_id="{{ params.verify }}", **seen_from(LOCAL)
+    )
     transferred, verified = [], []
     for store in ESTATE.stores:
         backend = backend_of(store)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, BatchCounts, TransferFailure
-from reelkeeper.errors import ConfigurationError, GateFailed, ObjectNotFound, ReelkeeperError
+from reelkeeper.errors import ConfigurationError, GateFailed, ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.migration_batch import BatchResult, barred, transfer_batch
 from reelkeeper.model import BatchId, Replica, ReplicaState, SegmentId, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
@@ -81,6 +81,11 @@ class ReplicaFinding:
 
     replica: Replica
     error: ReelkeeperError | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it was seen that the bytes are gone or others. Any other error tells nothing about them."""
+        return isinstance(self.error, (ObjectNotFound, TransferCorrupted))
 
 
 def plan_migration(

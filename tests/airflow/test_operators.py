@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
-from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed
+from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreUnavailable
 from reelkeeper_airflow.assets import REPLICAS, SEGMENTS
 from reelkeeper_airflow.estate import connect_to_catalogue, open_catalogue, open_store
 from reelkeeper_airflow.operators.filesystem import FilesystemSetUpStoreOperator
@@ -301,6 +301,10 @@ def test_one_segment_is_verified_to_the_last_byte(ingested: Path) -> None:
         segment = catalogue.replicas.by_path("local", [key])[key].segment_id
     operator = VerifySegmentOperator(task_id="t", segment_id=str(segment))
     assert Run("a").do(operator) == {"verified": 1}
+    (ingested / "footage").rename(ingested / "unmounted")
+    with pytest.raises(StoreUnavailable, match=r"1 of 1 replicas .* could not be looked at: local"):
+        Run("a").do(operator)
+    (ingested / "unmounted").rename(ingested / "footage")
     path = ingested / "footage" / key
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"!")

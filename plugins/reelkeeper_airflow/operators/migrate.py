@@ -8,7 +8,7 @@ from uuid import UUID
 from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from reelkeeper.errors import ConfigurationError, GateFailed
+from reelkeeper.errors import ConfigurationError, GateFailed, StoreUnavailable
 from reelkeeper.model import BatchId, SegmentId, TimeRange
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper_airflow.assets import REPLICAS
@@ -286,7 +286,8 @@ class SummariseMigrationOperator(BaseOperator):
 class VerifySegmentOperator(BaseOperator):
     """Reads every replica of one segment whole and compares it with the catalogue.
 
-    Returns how many replicas are right. GateFailed when one is not.
+    Returns how many replicas are right. GateFailed when one is not, StoreUnavailable when one could not be looked at,
+    as on a worker that does not see the disk.
 
     :param segment_id: which one
     """
@@ -304,9 +305,14 @@ class VerifySegmentOperator(BaseOperator):
             findings = verify_segment(catalogue, open_store, SegmentId(UUID(str(self.segment_id))))
         for finding in findings:
             self.log.info("store %r, %s: %s", finding.replica.store, finding.replica.path, finding.error or "verified")
-        if wrong := [finding for finding in findings if finding.error]:
+        if wrong := [finding for finding in findings if finding.is_wrong]:
             raise GateFailed(f"{len(wrong)} of {len(findings)} replicas of segment {self.segment_id!r} are not right: "
                              f"{'; '.join(f'{each.replica.store}: {each.error}' for each in wrong)}")  # fmt: skip
+        if unseen := [finding for finding in findings if finding.error]:
+            raise StoreUnavailable(
+                f"{len(unseen)} of {len(findings)} replicas of segment {self.segment_id!r} could not be looked at: "
+                f"{'; '.join(f'{each.replica.store}: {each.error}' for each in unseen)}"
+            ) from unseen[0].error
         return {"verified": len(findings)}
 
 
