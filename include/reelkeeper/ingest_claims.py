@@ -42,6 +42,8 @@ class Claims:
         """`most`: files to claim at once, where each takes room until it is settled."""
         self._landing, self._batch, self._terms, self._most = landing, batch, terms, most
         self._in_hand: dict[str, LandingFile] = {}  # claimed by us, and not settled in the catalogue
+        self.put_back: list[LandingFile] = []
+        """Files that could not be taken in for now, pending again. This worker does not claim them a second time."""
         self._extended_at = monotonic()
         self.items_done = self.bytes_done = 0
         self.lost = False
@@ -52,7 +54,9 @@ class Claims:
         size = min(_FIRST_CLAIM, self._most)
         while True:
             started = monotonic()
-            files = self._terms.retry(self._landing.claim, self._batch.id, size, self._terms.lease)
+            files = self._terms.retry(
+                self._landing.claim, self._batch.id, size, self._terms.lease, passing_over=self._passing_over()
+            )
             self._in_hand = {file.path: file for file in files}
             self._extended_at = monotonic()
             self.lost = False
@@ -90,6 +94,15 @@ class Claims:
         self.items_done += 1
         self.bytes_done += file.size_bytes
 
+    def let_go(self, file: LandingFile) -> None:
+        """The file cannot be taken in for now; whether somebody tries again is decided when the batch is through."""
+        self._terms.retry(self._landing.put_back, self._batch.id, [file])
+        self.put_back.append(file)
+        self.settled(file)
+
+    def _passing_over(self) -> list[str]:
+        return [file.path for file in self.put_back]
+
     def _renew(self) -> None:
         if self._in_hand and monotonic() - self._extended_at >= self._terms.lease.total_seconds() / 4:
             self._extended_at = monotonic()
@@ -98,5 +111,4 @@ class Claims:
             self.lost = self.lost or extended < len(files)
 
     def _others_are_at_work(self) -> bool:
-        counts = self._terms.retry(self._landing.counts, [self._batch.id])
-        return counts.pending + counts.claimed > 0
+        return self._terms.retry(self._landing.open_files, self._batch.id, passing_over=self._passing_over()) > 0

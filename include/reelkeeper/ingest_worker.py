@@ -96,7 +96,9 @@ class Worker:
     def _result(self) -> IngestResult:
         result, error = self._tally.result(), self._keeper.dropped() or self._tally.first_error
         if error is not None and (self._keeper.dropped() or result.failed + result.deferred == result.files):
-            raise error
+            raise error  # what could not be taken in is pending: the task's next try has work to do
+        if self._claims.put_back:
+            self._retry(self._catalogue.landing.release, self._batch.id, self._claims.put_back)
         return result
 
     def _patience(self) -> timedelta:
@@ -273,15 +275,18 @@ class Worker:
         self._put_off(examined.file, error)
 
     def _put_off(self, file: LandingFile, error: ReelkeeperError) -> None:
-        """Quarantine what can never be taken in; leave the rest to the next scan."""
+        """Quarantine what can never be taken in; leave the rest to the next scan, or the task's next try."""
+        self._tally.put_off(error)
         if isinstance(error, InvalidFootage):
             self._quarantine(file, error)
-        else:
-            level = logging.INFO if isinstance(error, (StillGrowing, ObjectNotFound)) else logging.WARNING
-            log.log(level, "zone %r: %r is left for the next scan: %s", self._zone.name, file.path, error)
+        elif isinstance(error, (StillGrowing, ObjectNotFound)):
+            log.info("zone %r: %r is left for the next scan: %s", self._zone.name, file.path, error)
             self._retry(self._catalogue.landing.release, self._batch.id, [file])
+        else:
+            log.warning("zone %r: %r cannot be taken in now: %s", self._zone.name, file.path, error)
+            self._claims.let_go(file)
+            return
         self._claims.settled(file)
-        self._tally.put_off(error)
 
     def _quarantine(self, file: LandingFile, error: InvalidFootage) -> None:
         log.warning("zone %r: %r is quarantined (%s): %s", self._zone.name, file.path, error.code, error)

@@ -68,6 +68,7 @@ WITH taken AS (
     WHERE batch_id = :batch_id
       AND (state = 'pending' OR state = 'claimed' AND claimed_until < statement_timestamp())
       AND attempts >= :attempts_from AND attempts < :attempts_below
+      AND path <> ALL (:passing_over::text[])
     ORDER BY modified_at, path
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -78,6 +79,19 @@ SET state = 'claimed', attempts = f.attempts + 1, claimed_until = statement_time
 FROM taken
 WHERE f.zone = taken.zone AND f.path = taken.path
 RETURNING f.zone, f.path, f.size_bytes, f.modified_at, f.state, f.attempts;
+
+-- name: open_landing_files
+-- How many files of a batch are open, without some.
+SELECT count(*) AS open
+FROM landing_files
+WHERE batch_id = :batch_id AND state IN ('pending', 'claimed') AND path <> ALL (:passing_over::text[]);
+
+-- name: put_back_landing_files!
+-- End claims whose worker lives and could not do its work now.
+UPDATE landing_files f
+SET state = 'pending', claimed_until = NULL, attempts = 0, updated_at = statement_timestamp()
+FROM json_to_recordset(:rows::json) AS n (zone text, path text)
+WHERE f.zone = n.zone AND f.path = n.path AND f.batch_id = :batch_id AND f.state = 'claimed';
 
 -- name: extend_landing_claims!
 -- Renew the lease of claimed files.

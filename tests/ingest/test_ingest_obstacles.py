@@ -1,6 +1,7 @@
 """One bad file, or one bad hour, does not keep the rest out."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from time import sleep
@@ -122,3 +123,44 @@ def test_files_that_cannot_leave_keep_no_new_ones_out(rig: Rig, monkeypatch: pyt
 
 def refuse(_: Any, path: str) -> None:
     raise AccessDenied(f"{path!r} cannot be removed")
+
+
+def test_during_an_outage_a_task_fails_at_each_try_and_takes_all_in_after_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        rig.lands(f"gate/{name(number)}", number=number)
+    (batch,) = rig.plan().batches
+    with monkeypatch.context() as patches:
+        patches.setattr(FolderSource, "fetch", refuse)
+        for _ in range(7):
+            with pytest.raises(AccessDenied):
+                rig.batch(batch.id)
+    assert (rig.batch(batch.id).ingested, rig.left()) == (3, [])
+
+
+def test_what_alone_failed_is_for_the_next_scan(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        rig.lands(f"gate/{name(number)}", number=number)
+    fetch = FolderSource.fetch
+
+    def fetch_or_refuse(source: FolderSource, path: str) -> Any:
+        return refuse(source, path) if path.endswith(name(1)) else fetch(source, path)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(FolderSource, "fetch", fetch_or_refuse)
+        result = rig.run()
+    assert (result.ingested, result.failed) == (2, 1)
+    assert rig.run().ingested == 1
+
+
+def test_two_workers_that_both_fail_wait_for_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        rig.lands(f"gate/{name(number)}", number=number)
+    (batch,) = rig.plan().batches
+    monkeypatch.setattr(FolderSource, "fetch", refuse)
+    with ThreadPoolExecutor(2) as pool:
+        tries = [pool.submit(rig.batch, batch.id) for _ in range(2)]
+        errors = [one.exception(timeout=30) for one in tries]
+    assert AccessDenied in map(type, errors)
+    assert rig.rows("SELECT state, count(*) FROM landing_files GROUP BY 1") == [("pending", 3)]

@@ -78,11 +78,13 @@ class Landing:
                 )
             return self._open_batches(run_id, zone)
 
-    def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[LandingFile]:
+    def claim(
+        self, batch_id: BatchId, limit: int, lease: timedelta, *, passing_over: Sequence[str] = ()
+    ) -> list[LandingFile]:
         """Up to `limit` open files of a batch, for this worker alone until the lease ends. Empty: none is left.
 
         Files whose lease has ended are claimed anew; after `CLAIMED_ALONE_AFTER` times each for itself, once nothing
-        else is left.
+        else is left. Paths in `passing_over` are left to others.
         """
 
         def claimed(at_most: int, attempts_from: int, attempts_below: int) -> list[Any]:
@@ -93,10 +95,20 @@ class Landing:
                 lease=lease,
                 attempts_from=attempts_from,
                 attempts_below=attempts_below,
+                passing_over=list(passing_over),
             )
 
         rows = claimed(limit, 0, CLAIMED_ALONE_AFTER) or claimed(1, CLAIMED_ALONE_AFTER, _NEVER)
         return sorted((_file_of(row) for row in rows), key=lambda file: (file.modified_at, file.path))
+
+    def open_files(self, batch_id: BatchId, *, passing_over: Sequence[str] = ()) -> int:
+        """How many files of a batch are pending or claimed by anybody, without those of these paths."""
+        count: int = self._session.row("open_landing_files", batch_id=batch_id, passing_over=list(passing_over)).open
+        return count
+
+    def put_back(self, batch_id: BatchId, files: Sequence[LandingFile]) -> None:
+        """End claims on files that could not be taken in for now: another worker, or another try, may claim them."""
+        self._session.execute("put_back_landing_files", batch_id=batch_id, rows=_rows(files))
 
     def extend(self, batch_id: BatchId, files: Sequence[LandingFile], lease: timedelta) -> int:
         """Renew the lease of claimed files, from now. How many of them are still this batch's and claimed."""
