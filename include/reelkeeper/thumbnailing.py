@@ -94,6 +94,9 @@ class _Maker:
         except ReelkeeperError as exc:
             log.warning("segment %s has no thumbnail (%s): %s", segment.id, exc.code, exc)
             return None
+        except Exception:  # decoders and PIL meet pictures that nobody thought of: the others go on
+            log.exception("segment %s has no thumbnail", segment.id)
+            return None
         return Thumbnail(
             segment.id, segment.start_time, StoreName(self._store.name), key, picture.width, picture.height
         )

@@ -1,11 +1,13 @@
 """Thumbnails are made after registration, and what cannot be made fails nothing."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from reelkeeper import thumbnailing
 from reelkeeper.model import BatchId
 from reelkeeper.thumbnailing import ThumbnailResult, thumbnail_batch
 from tests.ingest.rig import Rig, name
@@ -53,3 +55,23 @@ def test_a_killed_try_is_finished(rig: Rig) -> None:
     thumbnails(rig, batch)
     rig.rows("DELETE FROM thumbnails; COMMIT; SELECT 1")
     assert thumbnails(rig, batch) == ThumbnailResult(made=1, failed=0), "the picture that is there counts"
+
+
+def test_a_picture_that_nobody_thought_of_fails_no_other(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        rig.lands(f"gate/{name(number)}", number=number)
+    batch = batch_of(rig)
+    first = min((rig.root / "local/media").rglob("*.mp4"))
+    make = thumbnailing.make_thumbnail
+
+    def make_or_break(path: Path, **more: Any) -> Any:
+        if path == first:
+            raise ValueError("image has wrong mode")
+        return make(path, **more)
+
+    monkeypatch.setattr(thumbnailing, "make_thumbnail", make_or_break)
+    assert thumbnails(rig, batch) == ThumbnailResult(made=1, failed=1)
+    assert "has no thumbnail" in caplog.text
+    assert "ValueError: image has wrong mode" in caplog.text
