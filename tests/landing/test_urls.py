@@ -1,8 +1,10 @@
 """What rows and logs may know of a URL."""
 
+from pathlib import Path
+
 import pytest
 
-from reelkeeper.landing.urls import without_secrets
+from reelkeeper.landing.urls import UrlSource, without_secrets
 
 SECRET = "s3cr3t"
 
@@ -20,7 +22,18 @@ def test_users_passwords_and_fragments_go() -> None:
     assert without_secrets(f"https://me:{SECRET}@cams.example:8443/x.mp4#{SECRET}") == "https://cams.example:8443/x.mp4"
 
 
-@pytest.mark.parametrize("query", ["v=dQw4w9WgXcQ&list=PL1&index=2", "camera_id=3&start=2026-03-01T00%3A00%3A00Z"])
+def test_what_long_urls_are_known_as_fits_a_row(tmp_path: Path) -> None:
+    urls = tmp_path / "urls.txt"
+    urls.write_text("".join(f"https://cams.example/{'x' * 3000}{number}.mp4\n" for number in range(2)))
+    source = UrlSource("zone", urls)
+    paths = [seen.path for seen in source.scan()]
+    assert len(set(paths)) == 2
+    assert all(len(path) < 300 and source.look(path) for path in paths)
+
+
+@pytest.mark.parametrize(
+    "query", ["v=dQw4w9WgXcQ&list=PL1&index=2", "versionId=3", "camera_id=3&start=2026-03-01T00%3A00%3A00Z"]
+)
 def test_what_says_which_video_is_meant_stays(query: str) -> None:
     assert without_secrets(f"https://cams.example/watch?{query}") == f"https://cams.example/watch?{query}"
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 QUARANTINE = ".quarantine"
 SIDECAR = ".json"
+LONGEST_PATH = 2000
+"""Bytes of UTF-8. What is longer does not fit the index of the catalogue's rows, and would keep all others out."""
 _TEMPORARY = re.compile(
     r"^\.|^~|~$|\.(?:tmp|temp|part|partial|filepart|crdownload|download|ytdl|swp|lock|writing|inprogress)(?:\.|$)",
     re.IGNORECASE,
@@ -50,7 +52,12 @@ class FolderSource:
             files, folders = self._entries(parent)
             pending.extend(parent + name + "/" for name in sorted(folders, reverse=True))
             for name in sorted(files):
-                if is_footage_name(name, self._extensions):
+                if not is_footage_name(name, self._extensions):
+                    continue
+                if len((parent + name).encode()) > LONGEST_PATH:
+                    log.warning("zone %r: path %r is longer than %d bytes, left alone", self._zone, parent + name,
+                                LONGEST_PATH)  # fmt: skip
+                else:
                     sidecar = files.get(name + SIDECAR)
                     yield _found(parent + name, files[name], sidecar)
 

@@ -27,6 +27,7 @@ from reelkeeper.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from reelkeeper.landing.folder import LONGEST_PATH
 from reelkeeper.landing.sidecar import Sidecar
 from reelkeeper.landing.source import Fetched, Found, moment_of
 
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _HARMLESS = re.compile(
     r"(video|clip|cam|camera|channel|episode|list|playlist|recording|segment|stream|track)(_?id)?|id|v|index|part|page|"
-    r"start|end|begin|stop|from|to|t|time|date|day|hour|duration|format|quality|lang",
+    r"start|end|begin|stop|from|to|t|time|date|day|hour|duration|format|quality|lang|version(_?id)?",
     re.IGNORECASE,
 )
 """Parameters that say which video is meant; all others may be a key to it."""
@@ -218,6 +219,11 @@ def _without_secret(key: str, value: str) -> tuple[str, str]:
     return key, _short_hash(value)
 
 
+def _shortened(url: str) -> str:
+    """The URL as a row's path, which its index holds only up to some length."""
+    return url if len(url.encode()) <= LONGEST_PATH else f"{url[:200]}...{_short_hash(url)}"
+
+
 def _short_hash(text: str) -> str:
     return new_sha256(text.encode()).hexdigest()[:12]
 
@@ -227,7 +233,7 @@ def _parse(text: str, number: int) -> tuple[str, UrlLine | InvalidFootage]:
         if not text.isprintable():
             raise ValueError("control characters")
         line = UrlLine.model_validate_json(text) if text.startswith("{") else UrlLine(url=text)
-        return without_secrets(line.url), line
+        return _shortened(without_secrets(line.url)), line
     except (ValidationError, ValueError) as exc:
         keys = sorted({str(part) for error in exc.errors() for part in error["loc"]}) if hasattr(exc, "errors") else []
         name = f"line-{new_sha256(text.encode()).hexdigest()[:16]}"  # the text itself may hold a secret
