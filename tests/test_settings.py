@@ -109,6 +109,7 @@ def test_sizes_have_binary_units(load: Load, written: str, size: int) -> None:
     assert load(WHOLE + f"[ingest]\nbatch_bytes = {written}\n").ingest.batch_bytes == size
 
 
+ZONE = '[[landing_zones]]\nname = "in"\n'
 BAD = [
     # changed text, what the one problem begins with, what it must say
     (DISK.replace("/srv", "srv") + LAKE + PLACEMENT, "stores[0] (store 'disk')", "absolute 'root'"),
@@ -118,6 +119,8 @@ BAD = [
     (WHOLE.replace('"minio"', '"swift"'), "stores[1].kind (store 'lake') is 'swift'", "'minio', 's3'"),
     (WHOLE.replace('"minio"', '"memory"').replace('bucket = "footage"', ""), "stores[1].kind", "forgets"),
     (WHOLE.replace('name = "lake"', 'name = "Lake"'), "stores[1].name", "expected a text that matches"),
+    (WHOLE.replace('name = "lake"', 'name = "2024"'), "stores[1].name", "expected a text that matches ^[a-z]["),
+    (WHOLE + ZONE.replace('"in"', '"007"') + "path = '/landing'\n", "landing_zones[0].name", "matches ^[a-z]["),
     (WHOLE + LAKE.replace("lake", "lake2"), "stores[2].bucket (store 'lake2') is 'footage'", "that of store 'lake'"),
     (WHOLE + DISK.replace('"disk"', '"in"').replace("/footage", ""), "stores[2].root (store 'in')", "apart from"),
     (WHOLE + AWS.replace('"aws"', '"disk"'), "stores[2].name", "stores[0] has it"),
@@ -143,7 +146,6 @@ def test_an_error_names_key_value_and_what_was_expected(problems: Problems, text
     assert found[0].endswith("estate.toml)")
 
 
-ZONE = '[[landing_zones]]\nname = "in"\n'
 BAD_ZONES = [
     ('path = "/srv/in"\nurls = "/srv/u"\n', "landing_zones[0] (landing zone 'in')", "exactly one of"),
     ('path = "in"\n', "landing_zones[0]", "absolute 'path'"),

@@ -129,7 +129,8 @@ Ratio = Annotated[float, BeforeValidator(_ratio), Field(ge=0, le=1)]
 Whole = Annotated[int, BeforeValidator(_number)]
 """A whole number."""
 Seconds = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
+"""A letter first: where names pass through Airflow's native templates, '2024' would become a number."""
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 TimeZoneName = Annotated[str, AfterValidator(_timezone)]
