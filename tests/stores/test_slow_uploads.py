@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from demo.servers import S3Server
+from demo.servers import GcsServer, S3Server
 from reelkeeper.errors import TransientError
 from reelkeeper.model import Key, StoreKind
-from reelkeeper.stores import s3_plane
+from reelkeeper.stores import gcs, s3_plane
 from reelkeeper.stores.body import Body
 from tests.stores import rigs
 
@@ -51,9 +51,13 @@ class _Requests(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_PUT(self) -> None:
-        size = int(self.headers["Content-Length"])
-        for _ in range(0, size, MIB // 4):
-            got = len(self.rfile.read(min(MIB // 4, size)))
+        self._receive()
+        self._answer(b"")
+
+    def _receive(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        for offset in range(0, size, MIB // 4):
+            got = len(self.rfile.read(min(MIB // 4, size - offset)))
             if size > MIB:
                 self.server.received += got
                 time.sleep(self.server.seconds * got / size)
@@ -61,10 +65,12 @@ class _Requests(BaseHTTPRequestHandler):
                     self.server.released.wait()
         if size > MIB and self.server.stops:
             self.server.released.wait()
-        self._answer(b"")
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._receive()
+        if "uploadType=multipart" in self.path:  # Google's
+            self._answer(b"{}", "application/json")
+            return
         name = "InitiateMultipartUploadResult" if "uploads" in self.path else "CompleteMultipartUploadResult"
         self._answer(f"<{name}><Bucket>bucket</Bucket><Key>{KEY}</Key><UploadId>1</UploadId><ETag>e</ETag></{name}>"
                      .encode())  # fmt: skip
@@ -72,8 +78,9 @@ class _Requests(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self._answer(b"")
 
-    def _answer(self, document: bytes) -> None:
+    def _answer(self, document: bytes, media_type: str = "application/xml") -> None:
         self.send_response(200)
+        self.send_header("Content-Type", media_type)
         self.send_header("ETag", '"e"')
         self.send_header("Content-Length", str(len(document)))
         self.end_headers()
@@ -131,6 +138,19 @@ def test_a_server_that_stops_in_the_middle_is_given_up(
         store.write(KEY, body_of(WAYS[way]))
     assert time.monotonic() - began < 5
     assert server.received
+
+
+def test_a_slow_line_to_google(server: SlowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What bounds a connection there bounds the sending of each request as well."""
+    monkeypatch.setattr(gcs, "TIMEOUT", (READ_TIMEOUT, 30))
+    monkeypatch.setattr(gcs, "_NO_RETRY", {"timeout": (READ_TIMEOUT, 30), "retry": None})
+    store = rigs.bucket_store(
+        StoreKind.GCS, "bucket", rigs.gcs_access(GcsServer(f"http://127.0.0.1:{server.server_port}", "project"))
+    )
+    store._refuses_existing = True  # tried out before
+    server.seconds = 3 * READ_TIMEOUT
+    store.write(KEY, body_of(8 * MIB))
+    assert server.received >= 8 * MIB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

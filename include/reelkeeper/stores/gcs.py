@@ -33,12 +33,20 @@ TIMEOUT = (5, 120)
 """Seconds to connect, and between two reads."""
 _NO_RETRY: Mapping[str, Any] = {"timeout": TIMEOUT, "retry": None}
 """One policy (`retry.py`) retries, or tries would multiply."""
+_SLOWEST_BYTES_PER_SECOND = 16 * 2**10
+"""Of a request that sends: all transfers share the uplink."""
 _SINGLE_REQUEST_BYTES = 8 * 2**20
 _CHUNK_BYTES = 16 * 2**20
 """Of a resumable upload; it is what a write holds in memory."""
 _READ_BYTES = 8 * 2**20
 _DELETED_AT_ONCE = 8
 _PAGE_SIZE = 1000
+
+
+def _upload_timeout(size_bytes: int) -> tuple[float, float]:
+    """As TIMEOUT. What bounds a connection here bounds the sending of a whole request as well, which takes longer."""
+    connect, read = TIMEOUT
+    return connect + min(size_bytes, _CHUNK_BYTES) / _SLOWEST_BYTES_PER_SECOND, read
 
 
 class GcsStore:
@@ -146,7 +154,8 @@ class GcsStore:
                     content_type=options.content_type or "application/octet-stream",
                     if_generation_match=0,
                     checksum="crc32c",
-                    **_NO_RETRY,
+                    timeout=_upload_timeout(body.size_bytes),
+                    retry=None,
                 )
         except Exception:
             if source.error:  # the body's error is the caller's, not the store's
