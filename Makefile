@@ -29,7 +29,7 @@ test: .venv/.ready  ## Run all tests, on real servers and the real stack
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/.ready  ## Run the tests that need no server
-	$(RUN)/python -m pytest -m "not servers and not stack"
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not servers and not stack"
 
 lint: .venv/.ready  ## Check style, types and the direction of imports
 	$(RUN)/ruff check

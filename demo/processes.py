@@ -1,5 +1,6 @@
 """Child processes that never outlive us, and loopback ports that two copies of us never share."""
 
+import atexit
 import os
 import random
 import shutil
@@ -52,6 +53,9 @@ def free_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
+_REAPER_SECONDS = 12  # more than it gives our children to end
+
+
 class _Reaper:
     """Our side of `reaper.py`: one for this process, started with the first child."""
 
@@ -69,9 +73,18 @@ class _Reaper:
                     text=True, start_new_session=True, cwd="/",
                 )  # fmt: skip
                 self._owner = os.getpid()
+                atexit.register(self._end)
             assert self._process.stdin is not None
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
+
+    def _end(self) -> None:
+        """Let it finish before we end, but not for ever: a fork of ours that lives on keeps its input open."""
+        if self._process is not None and self._owner == os.getpid():
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_REAPER_SECONDS)
 
 
 _reaper = _Reaper()

@@ -77,6 +77,7 @@ def test_postgres_wants_its_password(postgres: PostgresServer) -> None:
     assert postgres.password not in repr(postgres)
 
 
+@pytest.mark.servers
 def test_durable_postgres_keeps_its_data(tmp_path: Path) -> None:
     directory = tmp_path / "estate" / "postgres"
     with postgres(directory, durable=True) as server:
@@ -97,6 +98,7 @@ def test_two_s3_servers_keep_apart(seaweedfs: S3Server, tmp_path: Path) -> None:
         assert other.endpoint_url != seaweedfs.endpoint_url
 
 
+@pytest.mark.servers
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
 def test_postgres_runs_from_a_copy_where_its_user_cannot_reach_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
