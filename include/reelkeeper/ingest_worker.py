@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 
 from reelkeeper.camera_register import CameraRegister
@@ -84,6 +85,7 @@ class Worker:
     def run(self) -> IngestResult:
         """Work until nothing of the batch is open. Raises the first error when nothing could be taken in."""
         with (
+            closing(self._source),
             ThreadPoolExecutor(self._examining_threads(), "examine") as self._examiners,
             ThreadPoolExecutor(self._keeping_threads(), "keep") as self._keepers,
         ):

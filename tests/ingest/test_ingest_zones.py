@@ -2,6 +2,7 @@
 
 import errno
 import json
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from reelkeeper.errors import StoreFull, StoreUnavailable
+from reelkeeper.keeping import Keeper
 from reelkeeper.landing.prefix import PrefixSource
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
@@ -190,3 +192,21 @@ def test_a_url_is_not_blamed_for_a_full_disk(rig: Rig, server: str, monkeypatch:
     assert not rig.rows("SELECT * FROM landing_files WHERE state = 'quarantined'")
     (rig.root / "downloads").unlink()
     assert rig.run(stale_after=timedelta(0)).ingested == 1
+
+
+def test_no_temporary_file_outlives_its_worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rig.root / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(rig.root / "tmp"))
+    rig.zone = {"path": None, "store": "cloud", "prefix": "incoming/"}
+    upload(rig, f"incoming/gate/{name(0)}")
+
+    def break_off(*_: Any, **__: Any) -> None:
+        assert list((rig.root / "tmp").rglob("*.mp4"))
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Keeper, "keep", break_off)
+        patches.setattr(Keeper, "adopt", break_off)
+        with pytest.raises(RuntimeError, match="on purpose"):
+            rig.run()
+    assert not list((rig.root / "tmp").iterdir())

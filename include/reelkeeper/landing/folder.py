@@ -90,6 +90,9 @@ class FolderSource:
     def discard(self, fetched: Fetched, *, finished: bool) -> None:
         """Nothing was made."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def is_replica(self, path: str, store: Stats, key: Key) -> bool:
         return isinstance(store, Links) and store.path_of(key).resolve() == self._path(path).resolve()
 

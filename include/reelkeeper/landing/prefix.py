@@ -9,6 +9,7 @@ from typing import Protocol
 
 from reelkeeper.errors import InvalidKey, ObjectNotFound, ReelkeeperError, StoreFull
 from reelkeeper.landing.folder import SIDECAR, is_footage_name
+from reelkeeper.landing.scratch import Scratch
 from reelkeeper.landing.sidecar import Sidecar, parse_sidecar
 from reelkeeper.landing.source import Fetched, Found
 from reelkeeper.model import Key, Sha256, canonical_key
@@ -31,6 +32,7 @@ class PrefixSource:
         self._store = store
         self._prefix = prefix
         self._extensions = frozenset(extensions)
+        self._scratch = Scratch()
 
     def scan(self) -> Iterator[Found]:
         footage: list[ObjectStat] = []
@@ -63,7 +65,7 @@ class PrefixSource:
         stat = self._store.stat(self._key(path))
         name = path.rpartition("/")[2]
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix="reelkeeper-", suffix=f".{name.rpartition('.')[2]}")
+            descriptor, temporary = tempfile.mkstemp(dir=self._scratch.folder(), suffix=f".{name.rpartition('.')[2]}")
             digest = new_sha256()
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -84,6 +86,9 @@ class PrefixSource:
 
     def discard(self, fetched: Fetched, *, finished: bool) -> None:
         fetched.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._scratch.close()
 
     def is_replica(self, path: str, store: Stats, key: Key) -> bool:
         return store.name == self._store.name and key == self._prefix + path

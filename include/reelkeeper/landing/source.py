@@ -66,6 +66,9 @@ class Source(Protocol):
     def discard(self, fetched: Fetched, *, finished: bool) -> None:
         """Let go of what `fetch` made. `finished`: nobody will need it again."""
 
+    def close(self) -> None:
+        """Let go of what is left of all that `fetch` made. The source may be used again."""
+
 
 @runtime_checkable
 class Removes(Protocol):

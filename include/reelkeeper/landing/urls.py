@@ -117,6 +117,9 @@ class UrlSource:
         if finished:
             fetched.path.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """What is left of downloads is for the next try."""
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     @cached_property
