@@ -53,9 +53,6 @@ def free_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
-_REAPER_SECONDS = 12  # more than it gives our children to end
-
-
 class _Reaper:
     """Our side of `reaper.py`: one for this process, started with the first child."""
 
@@ -68,7 +65,7 @@ class _Reaper:
         with self._lock:
             if self._process is None or self._owner != os.getpid():  # a fork needs its own
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))],
+                    [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     text=True, start_new_session=True, cwd="/",
                 )  # fmt: skip
@@ -79,12 +76,10 @@ class _Reaper:
             self._process.stdin.flush()
 
     def _end(self) -> None:
-        """Let it finish before we end, but not for ever: a fork of ours that lives on keeps its input open."""
+        """Let it finish before we end: by now all children have ended, or should."""
         if self._process is not None and self._owner == os.getpid():
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_REAPER_SECONDS)
+            self.tell(".")  # closing our end is not enough where someone holds a copy of it
+            self._process.communicate()
 
 
 _reaper = _Reaper()

@@ -1,21 +1,24 @@
 """Ends what a process started when that process dies, even by SIGKILL.
 
-Run as a script, without imports of ours: it reads lines from standard input, `+<pid> <signal>` when a child started,
-`-<pid>` when it was ended properly, and `d<folder>` for a folder that must not stay. When the pipe closes its owner is
-gone: what is left is stopped, and removed. Each child leads a session: its descendants may found groups of their own,
-as Airflow's tasks do, but stay in the session.
+Run as a script with its owner's process id, without imports of ours: it reads lines from standard input,
+`+<pid> <signal>` when a child started, `-<pid>` when it was ended properly, and `d<folder>` for a folder that must not
+stay. When its owner says `.` or is gone, what is left is stopped, and removed. Each child leads a session: its
+descendants may found groups of their own, as Airflow's tasks do, but stay in the session.
 """
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 GRACE_SECONDS = 8.0
+OWNER_POLL_SECONDS = 1.0
 
 
 def session_members(leader: int) -> list[int]:
@@ -57,19 +60,37 @@ def kill_session(leader: int) -> None:
         time.sleep(0.02)
 
 
+def _lines_of(owner: int) -> Iterator[str]:
+    """What the owner says, until it says `.`, closes the pipe, or is gone while a fork of it holds the pipe open."""
+    rest = b""
+    while True:
+        gone = os.getppid() != owner  # asked first, so that its last words are heard
+        if select.select([sys.stdin], [], [], 0 if gone else OWNER_POLL_SECONDS)[0]:
+            heard = os.read(sys.stdin.fileno(), 65536)
+            *lines, rest = (rest + heard).split(b"\n")
+            for line in lines:
+                if line == b".":
+                    return
+                yield os.fsdecode(line)
+            if not heard:
+                return
+        elif gone:
+            return
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # our owner decides: we end when it does
     children: dict[int, int] = {}
     folders: list[str] = []
-    for line in sys.stdin:
+    for line in _lines_of(int(sys.argv[1])):
         kind, words = line[0], line[1:].split()
         if kind == "+":
             children[int(words[0])] = int(words[1])
         elif kind == "-":
             children.pop(int(words[0]), None)
         else:
-            folders.append(line[1:].rstrip("\n"))
+            folders.append(line[1:])
     for leader, stop_signal in children.items():
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, stop_signal)

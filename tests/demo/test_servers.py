@@ -17,14 +17,16 @@ from demo.processes import StartFailed, free_ports, running
 from demo.servers import PostgresServer, S3Server
 
 _OWNER = """
-import sys, time
+import os, time
 from pathlib import Path
 from demo.processes import running, scratch
 command = ["/bin/sh", "-c", "sleep 600 & echo $! > child; sleep 600"]
 with running("sleeper", command, log=Path("log"), directory=Path("."),
              ready=lambda: Path("child").exists() and Path("child").read_text().strip() != "") as process:
     with scratch("test") as folder:
-        print(process.pid, folder, flush=True)
+        fork = os.fork()  # it lives on, and has a copy of all that we have open
+        if fork:
+            print(process.pid, folder, fork, flush=True)
         time.sleep(600)
 """
 
@@ -59,13 +61,15 @@ def test_nothing_stays_of_an_owner_killed_outright(tmp_path: Path) -> None:
                              env=os.environ | {"PYTHONPATH": root})  # fmt: skip
     with owner:
         assert owner.stdout is not None
-        pid, folder = owner.stdout.readline().split()
+        pid, folder, fork = owner.stdout.readline().split()
         pids = [int(pid), int((tmp_path / "child").read_text())]
         assert all(map(_alive, pids))
         owner.send_signal(signal.SIGKILL)
+        owner.wait()
     deadline = time.monotonic() + 10
     while (any(map(_alive, pids)) or Path(folder).exists()) and time.monotonic() < deadline:
         time.sleep(0.05)
+    os.kill(int(fork), signal.SIGKILL)
     assert not any(map(_alive, pids))
     assert not Path(folder).exists()
 

@@ -168,6 +168,9 @@ def test_the_system_watches_over_connections(server: SlowServer, monkeypatch: py
 def connections_to(port: int) -> Iterator[tuple[int, int, int, int]]:
     """The keepalive of each connection of this process: whether it is on, idle seconds, interval, probes."""
     for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # closed meanwhile
+            if not str(descriptor.readlink()).startswith("socket:"):
+                continue
         with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as found:
             if found.getpeername()[1] == port:
                 tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
