@@ -1,7 +1,6 @@
 """The migration into a real S3 server: kills, company, servers that fail, buckets that are gone."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -38,17 +37,18 @@ def in_cloud(archive: "Archive", seaweedfs: S3Server, bucket_name: str) -> "Arch
 @pytest.fixture
 def start(
     in_cloud: "Archive", seaweedfs: S3Server, bucket_name: str
-) -> Iterator[Callable[[BatchId], "subprocess.Popen[str]"]]:
+) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts workers in processes of their own; none outlives the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def worker(batch_id: BatchId) -> "subprocess.Popen[str]":
+    def worker(batch_id: BatchId, *, dies_after: int = 0) -> "subprocess.Popen[str]":
         task = {
             "root": str(in_cloud.root),
             "dsn": in_cloud.dsn,
             "bucket": bucket_name,
             "batch_id": str(batch_id),
             "server": asdict(seaweedfs),
+            "dies_after": dies_after,
         }
         command = [sys.executable, "-m", "tests.migration.worker", json.dumps(task)]
         started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
@@ -68,22 +68,14 @@ def objects(archive: "Archive") -> int:
     return sum(1 for _ in archive.stores["cloud"].list("media/"))
 
 
-def kill_after(worker: "subprocess.Popen[str]", some: int, archive: "Archive") -> None:
-    """Kill a worker as soon as it has written so many objects."""
-    until = objects(archive) + some
-    deadline = time.monotonic() + 60
-    while worker.poll() is None and objects(archive) < until:
-        assert time.monotonic() < deadline, f"the worker wrote fewer than {some} objects in a minute"
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.wait()
-
-
 def test_killed_again_and_again_and_nothing_is_lost_or_doubled(in_cloud: "Archive", start) -> None:  # type: ignore[no-untyped-def]
     segments = in_cloud.record(300, size_bytes=30_000)
     (batch,) = in_cloud.plan(interval=None).batches
     for _ in range(2):
-        kill_after(start(batch.id), random.randrange(20, 100), in_cloud)
-    assert objects(in_cloud) < 300, "the kills came too late to show anything"
+        before = objects(in_cloud)
+        dying = start(batch.id, dies_after=random.randrange(5, 100))
+        assert dying.wait(timeout=60) == -signal.SIGKILL
+        assert before < objects(in_cloud) < 300
     transfer(in_cloud, batch.id)
     in_cloud.assert_migrated(segments)
     assert verify_batch(in_cloud.estate, in_cloud.open_catalogue, in_cloud.open_store, batch.id).unverified == 0
