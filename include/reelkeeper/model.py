@@ -47,6 +47,11 @@ class Tier(StrEnum):
     COLD = "COLD"
     ARCHIVE = "ARCHIVE"
 
+    @property
+    def rank(self) -> int:
+        """0 for HOT to 3 for ARCHIVE: the colder, the cheaper to keep and the dearer to read."""
+        return list(Tier).index(self)
+
 
 class ReplicaState(StrEnum):
     """What we believe about a replica.
@@ -143,6 +148,9 @@ class Replica:
     verified_at: datetime | None
     storage_class: str | None = None
     retire_after: datetime | None = None  # when a local copy may leave, once the cloud copy is verified
+    tier: Tier = Tier.HOT
+    tier_since: datetime | None = None  # None: since it was made
+    readable_until: datetime | None = None  # of an archived one that was restored
 
 
 def camera_id(tenant: Tenant, slug: str) -> CameraId:
@@ -197,6 +205,11 @@ def media_key(tenant: Tenant, camera_slug: str, start_time: datetime, segment: S
     return canonical_key(
         f"media/{tenant}/{camera_slug}/{start:%Y/%m/%d}/{start:%Y%m%dT%H%M%SZ}_{segment}.{extension.lower()}"
     )
+
+
+def quarantine_key(key: Key) -> Key:
+    """Where an orphan found at `key` is put: the same key below `quarantine/`. InvalidKey when it becomes too long."""
+    return canonical_key(f"quarantine/{key}")
 
 
 def thumbnail_key(media: Key) -> Key:

@@ -140,7 +140,7 @@ WHERE batch_id = :batch_id AND state = 'ingested';
 -- The segments that a batch ingested and that can be read, each with its camera and the replica to ask first.
 -- first_start and last_start bound them, so that other months are not looked at.
 SELECT s.*, c.tenant, c.slug, c.name, c.retention_days,
-       r.store, r.path, r.storage_class, r.state, r.verified_at, r.retire_after
+       r.store, r.path, r.storage_class, r.state, r.verified_at, r.retire_after, r.tier, r.tier_since, r.readable_until
 FROM landing_files f
 JOIN segments s ON s.id = f.segment_id AND s.start_time = f.start_time
 JOIN cameras c ON c.id = s.camera_id

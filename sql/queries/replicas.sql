@@ -18,16 +18,17 @@ SELECT r.* FROM unnest(:paths::text[]) AS asked (path) JOIN replicas r ON r.stor
 -- Store verified replicas. One that stood as suspicious or lost is good again; one that is available stays as it is, and
 -- one that is condemned stays so, for its deletion may be under way. One row for each that is new or good again.
 INSERT INTO replicas AS r (segment_id, start_time, store, path, storage_class, size_bytes, checksum, state, verified_at,
-                           retire_after)
-SELECT segment_id, start_time, store, path, storage_class, size_bytes, checksum, state, verified_at, retire_after
+                           retire_after, tier)
+SELECT segment_id, start_time, store, path, storage_class, size_bytes, checksum, state, verified_at, retire_after, tier
 FROM json_to_recordset(:rows::json) AS n (
     segment_id uuid, start_time timestamptz, store text, path text, storage_class text, size_bytes bigint,
-    checksum text, state text, verified_at timestamptz, retire_after timestamptz)
+    checksum text, state text, verified_at timestamptz, retire_after timestamptz, tier text)
 ORDER BY start_time, segment_id, store
 ON CONFLICT (segment_id, store, start_time) DO UPDATE SET
     path = excluded.path, storage_class = excluded.storage_class, size_bytes = excluded.size_bytes,
     checksum = excluded.checksum, state = excluded.state, verified_at = excluded.verified_at,
-    retire_after = excluded.retire_after
+    retire_after = excluded.retire_after, tier = excluded.tier, tier_since = NULL, seen_at = NULL, suspected_at = NULL,
+    readable_until = NULL
     WHERE r.state IN ('suspicious', 'lost')
 RETURNING r.segment_id, r.store;
 
@@ -44,7 +45,7 @@ WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = 
 -- name: suspect_replicas!
 -- These replicas were not found as recorded. Other copies of their segments are not to leave on the strength of them.
 WITH suspects AS (
-    UPDATE replicas r SET state = 'suspicious'
+    UPDATE replicas r SET state = 'suspicious', suspected_at = statement_timestamp()
     FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text)
     WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store
       AND r.state = 'available'

@@ -35,7 +35,7 @@ def connect(catalogue_dsn: str) -> Iterator[Callable[[], Connection]]:
 def test_the_months_that_a_range_touches_are_made_once(connect: Callable[[], Connection]) -> None:
     connection = connect()
     made = ensure_partitions(connection, "reelkeeper", SPRING)
-    tables = ("segments", "replicas", "thumbnails", "transfers")
+    tables = ("segments", "replicas", "thumbnails", "transfers", "deletions")
     assert sorted(made) == sorted(f"{table}_2025_{month}" for table in tables for month in ("03", "04"))
     assert ensure_partitions(connection, "reelkeeper", SPRING) == []
     assert ensure_partitions(connection, "reelkeeper", SPRING, ["segments"]) == []
@@ -54,7 +54,7 @@ def test_half_a_year_made_by_four_at_a_time_is_made_once(connect: Callable[[], C
     connections = [connect() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda connection: ensure_partitions(connection, "reelkeeper", half), connections))
-    assert len([name for names in made for name in names]) == len({name for names in made for name in names}) == 24
+    assert len([name for names in made for name in names]) == len({name for names in made for name in names}) == 30
 
 
 def test_a_partition_waits_for_a_writer_and_lets_readers_pass(
@@ -68,7 +68,7 @@ def test_a_partition_waits_for_a_writer_and_lets_readers_pass(
     reader.cursor().execute("SELECT FROM segments, replicas")  # and stays in its transaction
     release = Timer(0.5, writer.commit)
     release.start()
-    assert len(ensure_partitions(connect(), "reelkeeper", SPRING)) == 8
+    assert len(ensure_partitions(connect(), "reelkeeper", SPRING)) == 10
     release.join()
 
 

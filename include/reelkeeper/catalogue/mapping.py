@@ -6,7 +6,7 @@ from typing import Any
 
 from reelkeeper.catalogue.records import Batch, TransferRecord
 from reelkeeper.catalogue.session import Rows
-from reelkeeper.model import BatchId, Camera, MediaInfo, Replica, ReplicaState, Segment, SegmentId, Sha256
+from reelkeeper.model import BatchId, Camera, MediaInfo, Replica, ReplicaState, Segment, SegmentId, Sha256, Tier
 
 
 def segment_of(row: Any) -> Segment:
@@ -45,6 +45,9 @@ def replica_of(row: Any, segment_id: SegmentId) -> Replica:
         verified_at=row.verified_at,
         storage_class=row.storage_class,
         retire_after=row.retire_after,
+        tier=Tier(row.tier),
+        tier_since=row.tier_since,
+        readable_until=row.readable_until,
     )
 
 
@@ -62,7 +65,7 @@ def replica_rows(replicas: Iterable[Replica]) -> Rows:
     """For `upsert_replicas`; the first of several for one place counts."""
     columns = (
         "segment_id", "start_time", "store", "path", "storage_class", "size_bytes", "checksum", "state", "verified_at",
-        "retire_after",
+        "retire_after", "tier",
     )  # fmt: skip
     places: dict[tuple[SegmentId, str], Replica] = {}
     for replica in replicas:

@@ -14,7 +14,7 @@ from reelkeeper.model import TimeRange, utc
 
 FOOTAGE = ("segments", "replicas", "thumbnails")
 """The tables that are partitioned by the start of the segment."""
-HISTORY = ("transfers",)
+HISTORY = ("transfers", "deletions")
 """The tables that are partitioned by the end of an attempt."""
 _LOCK_TIMEOUT = "1s"
 """How long writers may queue behind us while we wait for those before us."""

@@ -12,7 +12,7 @@ from reelkeeper.settings.models import LandingZone, Placement, StoreSettings
 from reelkeeper.settings.problems import Location
 from reelkeeper.settings.values import pattern_problem
 
-OWN_PREFIXES = ("media/", "thumbnails/", "exports/", "temp/")
+OWN_PREFIXES = ("media/", "thumbnails/", "exports/", "reports/", "quarantine/", "temp/")
 """Where our own objects are in a store: a landing zone may not look there."""
 _Finding = tuple[Location, object, str]
 
@@ -35,6 +35,7 @@ def contradictions(parts: Parts) -> Iterator[_Finding]:
     yield from _names(parts)
     yield from _stores_apart(parts)
     yield from _placement(parts)
+    yield from _tiers(parts)
     for index, zone in parts.zones.items():
         yield from _patterns(index, zone)
         if zone.path is not None:
@@ -83,8 +84,8 @@ def _placement(parts: Parts) -> Iterator[_Finding]:
     placement = parts.placement
     if placement is None:
         return
-    roles: tuple[Literal["local_store", "cloud_store", "thumbnail_store"], ...]
-    roles = ("local_store", "cloud_store", "thumbnail_store")
+    roles: tuple[Literal["local_store", "cloud_store", "thumbnail_store", "export_store"], ...]
+    roles = ("local_store", "cloud_store", "thumbnail_store", "export_store")
     for role in roles:
         name = getattr(placement, role)
         if name is not None and name not in parts.store_names:
@@ -100,6 +101,24 @@ def _placement(parts: Parts) -> Iterator[_Finding]:
         yield ("placement", "cloud_store"), None, f"missing: mode {placement.mode!r} needs it"
     if placement.cloud_store is not None and placement.cloud_store == placement.local_store:
         yield ("placement", "cloud_store"), placement.cloud_store, "expected another store than local_store"
+
+
+def _tiers(parts: Parts) -> Iterator[_Finding]:
+    for index, store in parts.stores.items():
+        others = [name for name in parts.store_names if name != store.name]
+        for tier, place in store.tiers.items():
+            if place.store is not None and place.store not in others:
+                yield (
+                    ("stores", index, "tiers", str(tier), "store"),
+                    place.store,
+                    f"expected one of the stores {others}",
+                )
+            if place.prefix in OWN_PREFIXES:
+                yield (
+                    ("stores", index, "tiers", str(tier), "prefix"),
+                    place.prefix,
+                    f"expected a prefix apart from {list(OWN_PREFIXES)}, such as 'cool/'",
+                )
 
 
 def _patterns(index: int, zone: LandingZone) -> Iterator[_Finding]:

@@ -1,12 +1,15 @@
 """The sections of `estate.toml`. The text under each field is what docs/configuration.md says about it."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelkeeper.errors import ConfigurationError
-from reelkeeper.model import StoreKind, StoreName, Tenant
+from reelkeeper.model import StoreKind, StoreName, Tenant, Tier
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings.values import (
     BUILT_IN_PATTERNS,
@@ -14,6 +17,7 @@ from reelkeeper.settings.values import (
     Endpoint,
     Extension,
     LogLevel,
+    Money,
     Name,
     Percent,
     Ratio,
@@ -31,6 +35,11 @@ _USUAL_CONNECTION = {
     StoreKind.MEMORY: "memory_default",
 }
 _USUAL_REGION = {StoreKind.GCS: "us"}
+_USUAL_PRICES = {StoreKind.S3: "aws:us-east-1", StoreKind.GCS: "gcs:us-central1"}
+_USUAL_TIERS = {
+    StoreKind.S3: {Tier.HOT: "STANDARD", Tier.COOL: "STANDARD_IA", Tier.COLD: "GLACIER_IR", Tier.ARCHIVE: "GLACIER"},
+    StoreKind.GCS: {Tier.HOT: "STANDARD", Tier.COOL: "NEARLINE", Tier.COLD: "COLDLINE", Tier.ARCHIVE: "ARCHIVE"},
+}
 _ON_THIS_MACHINE = (StoreKind.FILESYSTEM, StoreKind.MEMORY)
 
 
@@ -38,6 +47,26 @@ class Section(BaseModel):
     """A table of the file: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
+
+
+class TierPlace(Section):
+    """Where a store keeps a tier: in a storage class, under a prefix, or in another store of the estate."""
+
+    storage_class: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,31}$")] | None = None
+    """The provider's name of the class, for stores of kind s3 and gcs."""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}/$")] | None = None
+    """What stands before the key, `cool/` say, for a server or disk that maps folders to slower media."""
+    store: str | None = None
+    """Another store, of the same or another kind: a second bucket or disk."""
+    usd_per_gb_month: Annotated[Money, Field(ge=0)] | None = None
+    """What a gigabyte (10^9 bytes) costs there in a month; needed where there is no price list, on own hardware."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("storage_class", "prefix", "store") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"expected at most one of 'storage_class', 'prefix', 'store'; got {given}")
+        return self
 
 
 class StoreSettings(Section):
@@ -70,6 +99,20 @@ class StoreSettings(Section):
     """The Cache-Control header of objects."""
     temp_days: Annotated[Whole, Field(gt=0)] = 7
     """Days after which a lifecycle rule deletes what is under temp/."""
+    deletion: Literal["allowed", "forbidden"] = "allowed"
+    """forbidden: nothing is deleted from this store, by no DAG and for no reason. The switch for an emergency: it holds
+    from the next chunk of deletions on."""
+    quota: Size | None = None
+    """Most bytes of footage. Above it leaves the oldest that has another verified copy or is past its retention."""
+    tiers: Mapping[Tier, TierPlace] = Field(default_factory=dict)
+    """Where the tiers are: `tiers.COOL = { storage_class = "STANDARD_IA" }`. By default those of AWS or Google for
+    kinds s3 and gcs, and none for the others: there nothing moves until it is told where to."""
+    price_list: str = ""
+    """What the store costs, by the name of a price list; by default aws:us-east-1 for kind s3 and gcs:us-central1 for
+    gcs, none for the others."""
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.kind, self.root, self.bucket))
 
     @property
     def store_name(self) -> StoreName:
@@ -94,7 +137,28 @@ class StoreSettings(Section):
             object.__setattr__(self, "connection", _USUAL_CONNECTION[self.kind])
         if not self.region:
             object.__setattr__(self, "region", _USUAL_REGION.get(self.kind, "us-east-1"))
+        if not self.price_list:
+            object.__setattr__(self, "price_list", _USUAL_PRICES.get(self.kind, ""))
+        self._check_tiers()
         return self
+
+    def _check_tiers(self) -> None:
+        has_classes = self.kind in _USUAL_TIERS
+        for tier, place in self.tiers.items():
+            if place.storage_class and not has_classes:
+                raise ValueError(f"tiers.{tier}: a store of kind {str(self.kind)!r} has no storage classes: expected "
+                                 "'prefix' or 'store'")  # fmt: skip
+            if tier is Tier.HOT and (place.prefix or place.store):
+                raise ValueError("tiers.HOT: expected neither 'prefix' nor 'store': it is the store itself")
+            if tier is not Tier.HOT and not (place.storage_class or place.prefix or place.store):
+                raise ValueError(f"tiers.{tier}: expected one of 'storage_class', 'prefix', 'store'")
+            if place.usd_per_gb_month is None and not place.storage_class and not self.price_list:
+                raise ValueError(f"tiers.{tier}: expected 'usd_per_gb_month', as no price list knows what it costs")
+        if self.tiers and not has_classes and Tier.HOT not in self.tiers:
+            raise ValueError("expected tiers.HOT with 'usd_per_gb_month' beside the other tiers: what moves away saves "
+                             "its price")  # fmt: skip
+        usual = {tier: TierPlace(storage_class=name) for tier, name in _USUAL_TIERS.get(self.kind, {}).items()}
+        object.__setattr__(self, "tiers", {**usual, **self.tiers})
 
 
 class LandingZone(Section):
@@ -164,6 +228,13 @@ class Placement(Section):
     wants in the cloud is written there at once, and to the local store only when the cloud fails."""
     thumbnail_store: str | None = None
     """By default the local store."""
+    export_store: str | None = None
+    """Where exports and reports are kept; by default the cloud store, else the local store."""
+
+    @property
+    def exports_in(self) -> str:
+        """The name of the store that keeps exports and reports."""
+        return self.export_store or self.cloud_store or self.local_store
 
 
 class Rollout(Section):
@@ -171,7 +242,28 @@ class Rollout(Section):
 
     percentage: Percent = Percentage(0)
     """Share of segments that mode hybrid wants in the cloud, 0 to 100: 10 means 10 %, 0.1 means 0.1 %. Raising it only
-    adds segments."""
+    adds segments. `advance_rollout` goes on from here; a change of this value starts the ramp anew from it."""
+    steps: tuple[Percent, ...] = tuple(Percentage(percent * 100) for percent in (10, 25, 50, 75, 100))
+    """The percentages that the ramp goes through, rising."""
+    advance: Literal["automatic", "ask", "hold"] = "hold"
+    """What `advance_rollout` does when all is well: takes the next step, asks a person, or stays. It steps back by
+    itself in each case but hold, in which it only tells."""
+    dwell_hours: Annotated[Whole, Field(gt=0)] = 168
+    """How long a step is watched before the next."""
+    window_minutes: Annotated[Whole, Field(gt=0, le=1440)] = 5
+    """Over how long a failure rate is measured."""
+    max_failure_ratio: Ratio = 0.05
+    """Share of a window's transfers to the cloud that may fail: above it the ramp steps back."""
+    max_upload_seconds: Annotated[Seconds, Field(gt=0)] = 30
+    """Mean time of an upload above which the ramp does not go on."""
+    min_transfers: Annotated[Whole, Field(gt=0)] = 100
+    """Fewer transfers than this in a dwell time (or a tenth of it in a window) say nothing."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if not self.steps or any(one >= other for one, other in pairwise(self.steps)):
+            raise ValueError(f"expected rising 'steps', such as [10, 25, 50, 75, 100]; got {[*map(str, self.steps)]}")
+        return self
 
 
 class Ingest(Section):
@@ -216,11 +308,156 @@ class Migration(Section):
     read_back: always read back (a cloud provider charges for it)."""
 
 
+class InitialTier(Section):
+    """The tier in which footage that is kept so long is written to a store."""
+
+    up_to_days: Annotated[Whole, Field(gt=0)] | None = None
+    """Retention in days up to which it holds; left out in the last one: all that is kept longer."""
+    tier: Tier
+    """HOT, COOL, COLD or ARCHIVE."""
+
+
+class TierStep(Section):
+    """The tier that footage of an age belongs in."""
+
+    after_days: Annotated[Whole, Field(gt=0)]
+    """Days after the end of the segment."""
+    tier: Tier
+    """COOL, COLD or ARCHIVE."""
+
+
+class Tiering(Section):
+    """How footage moves to cheaper tiers, where that saves money."""
+
+    stores: tuple[str, ...] | None = None
+    """The stores in which it moves; by default every one that has tiers."""
+    initial: tuple[InitialTier, ...] = (
+        InitialTier(up_to_days=7, tier=Tier.HOT),
+        InitialTier(up_to_days=30, tier=Tier.COOL),
+        InitialTier(up_to_days=90, tier=Tier.COLD),
+        InitialTier(tier=Tier.ARCHIVE),
+    )
+    """The tier in which footage is written, by its retention. The cost model may choose a warmer one. An archived copy
+    must be restored before it can be read; the local copy is read meanwhile."""
+    moves: tuple[TierStep, ...] = (
+        TierStep(after_days=7, tier=Tier.COOL),
+        TierStep(after_days=30, tier=Tier.COLD),
+        TierStep(after_days=90, tier=Tier.ARCHIVE),
+    )
+    """The tier that footage belongs in by its age. A move that would lose money is not made."""
+    approve_above_usd: Annotated[Money, Field(ge=0)] = Decimal(100)
+    """One-off cost of a run above which a person must approve it in the Airflow UI."""
+    batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
+    """Most replicas of one task."""
+    max_batches: Annotated[Whole, Field(gt=0, le=1000)] = 64
+    """Most batches of one run; the rest waits for the next."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        ends = [step.up_to_days for step in self.initial]
+        if not ends or None in ends[:-1] or ends[-1] is not None or sorted(filter(None, ends)) != ends[:-1]:
+            raise ValueError(f"expected 'initial' with rising 'up_to_days', and a last one without; got {ends}")
+        ranks = [list(Tier).index(step.tier) for step in self.moves]
+        days = [step.after_days for step in self.moves]
+        if sorted(set(days)) != days or sorted(set(ranks)) != ranks or 0 in ranks:
+            raise ValueError("expected 'moves' with rising 'after_days' to ever colder tiers below HOT; got "
+                             f"{[(step.after_days, str(step.tier)) for step in self.moves]}")  # fmt: skip
+        return self
+
+
+class Restore(Section):
+    """How archived footage is made readable again."""
+
+    speed: Literal["expedited", "standard", "bulk"] = "standard"
+    """The provider's retrieval option, when none is asked for."""
+    days: Annotated[Whole, Field(gt=0, le=365)] = 7
+    """How long the restored copy stays."""
+    budget_usd: Annotated[Money, Field(ge=0)] = Decimal(50)
+    """Most that one run may cost, by the estimate; above it nothing is requested."""
+
+
+class Caps(Section):
+    """How much one run may take away. Each is a count and a ratio of what the store holds; the lower one counts."""
+
+    soft_count: Annotated[Whole, Field(ge=0)] = 10_000
+    """Objects above which a person must approve the run in the Airflow UI."""
+    soft_ratio: Ratio = 0.05
+    """Share of the store's objects above which a person must approve the run."""
+    hard_count: Annotated[Whole, Field(ge=0)] = 1_000_000
+    """Objects above which the run fails, and nothing is deleted."""
+    hard_ratio: Ratio = 0.5
+    """Share of the store's objects above which the run fails, and nothing is deleted."""
+
+    @model_validator(mode="after")
+    def _soft_below_hard(self) -> Self:
+        if self.soft_count > self.hard_count or self.soft_ratio > self.hard_ratio:
+            raise ValueError("expected soft caps not above the hard ones")
+        return self
+
+
+class RetentionCaps(Caps):
+    """How much one run of `enforce_retention` may take from one store."""
+
+
+class ReconcileCaps(Caps):
+    """How many orphans one run of `reconcile_stores` may take from one store."""
+
+    soft_count: Annotated[Whole, Field(ge=0)] = 1000
+    """Objects above which a person must approve the run in the Airflow UI."""
+    soft_ratio: Ratio = 0.01
+    """Share of the store's objects above which a person must approve the run."""
+    hard_count: Annotated[Whole, Field(ge=0)] = 100_000
+    """Objects above which the run fails, and nothing is touched."""
+    hard_ratio: Ratio = 0.1
+    """Share of the store's objects above which the run fails, and nothing is touched."""
+
+
 class Retention(Section):
     """How long footage is kept."""
 
     default_days: Annotated[Whole, Field(gt=0)] = 90
     """Days for cameras that have no retention of their own."""
+    grace_hours: Annotated[Whole, Field(ge=0)] = 24
+    """How long what was condemned can still be brought back, before its bytes are deleted."""
+    upload_hours: Annotated[Whole, Field(ge=1)] = 24
+    """Age from which a multipart upload that was not completed is aborted."""
+    history_days: Annotated[Whole, Field(ge=1)] = 90
+    """How long finished work lists are kept: batches with their items, landing files that left their zone."""
+
+
+class Reconcile(Section):
+    """How the catalogue and the stores are held against each other."""
+
+    min_age_hours: Annotated[Whole, Field(ge=24)] = 24
+    """Age of an object, by its store's clock, below which it is nobody's orphan yet."""
+    sightings: Annotated[Whole, Field(ge=2)] = 2
+    """In how many runs an orphan must have been seen before it goes to quarantine."""
+    quarantine_days: Annotated[Whole, Field(ge=1)] = 30
+    """How long an orphan stays in quarantine before it is deleted."""
+    sick_count: Annotated[Whole, Field(gt=0)] = 100
+    """A store that lacks so many replicas at once, and the share below, is taken for sick: nothing is concluded."""
+    sick_ratio: Ratio = 0.05
+    """The share that goes with `sick_count`."""
+
+
+class Verification(Section):
+    """How `verify_replicas` looks at what is there."""
+
+    method: Literal["presence", "size", "hash"] = "hash"
+    """presence: the object is there. size: and as large as recorded. hash: all its bytes are those recorded; they are
+    read whole, which a cloud provider charges for."""
+    bytes_per_run: Size = 256 * 2**30
+    """Most bytes that one run reads from one store; the next goes on where it stopped."""
+    cycle_days: Annotated[Whole, Field(gt=0)] = 30
+    """How old a verification may become: replicas that were verified less long ago are left alone."""
+
+
+class Costs(Section):
+    """What storage costs."""
+
+    prices: Path | None = None
+    """A price list of your own, absolute, in the form of the one that comes with Reelkeeper; its lists are added to
+    those, or take their place."""
 
 
 class Catalogue(Section):
@@ -241,6 +478,9 @@ class Estate(Section):
     """Whose footage it is, where nothing else says so; it stands in every key."""
     log_level: LogLevel = "INFO"
     """What Reelkeeper's own log lines must at least be: DEBUG, INFO, WARN, ERROR."""
+    rehearsal: bool = False
+    """Whether the DAGs that move and delete take a `clock` of their own, to try out what they will do in a month.
+    For a demo or a test only: with a clock in the future footage is deleted early."""
     stores: tuple[StoreSettings, ...]
     """The stores, each a `[[stores]]` table."""
     landing_zones: tuple[LandingZone, ...] = ()
@@ -249,7 +489,14 @@ class Estate(Section):
     rollout: Rollout = Rollout()
     ingest: Ingest = Ingest()
     migration: Migration = Migration()
+    tiering: Tiering = Tiering()
+    restore: Restore = Restore()
     retention: Retention = Retention()
+    retention_caps: RetentionCaps = RetentionCaps()
+    reconcile: Reconcile = Reconcile()
+    reconcile_caps: ReconcileCaps = ReconcileCaps()
+    verification: Verification = Verification()
+    costs: Costs = Costs()
     catalogue: Catalogue = Catalogue()
 
     @property

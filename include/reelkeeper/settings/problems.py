@@ -109,10 +109,10 @@ def known_keys(model: Any, location: Location) -> list[str]:
 
 
 def section_of(field: Any) -> Any:
-    """The section that a field of the estate holds, alone or in a tuple; None when it is a plain value."""
+    """The section that a field holds, alone, in a tuple or in a table; None when it is a plain value."""
     annotation = field.annotation
-    inner = getattr(annotation, "__args__", (annotation,))[0]
-    return inner if hasattr(inner, "model_fields") else None
+    inner = getattr(annotation, "__args__", (annotation,))
+    return next((each for each in inner if hasattr(each, "model_fields")), None)
 
 
 def shown(location: Location, value: object) -> str | None:

@@ -1,10 +1,11 @@
 """docs/configuration.md, written from the models: every key and every variable, so that it cannot go stale."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -91,6 +92,7 @@ application default credentials |
 _BY_VALIDATOR = {
     "_size": "size",
     "_percent": "percentage",
+    "_money": "US dollars",
     "_ratio": "ratio",
     "_bucket": "bucket name",
     "_endpoint": "URL",
@@ -107,6 +109,8 @@ def configuration_reference() -> str:
         if section is not None:
             heading = f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
             parts.append(f"\n## `{heading}`\n\n{_one_line(section.__doc__)}\n\n{_table(section)}")
+            for inner, rows in _inner_tables(section):
+                parts.append(f"\n### `{inner}` in `{heading}`\n\n{_one_line(rows.__doc__)}\n\n{_table(rows)}")
     return "".join(parts) + "\n" + _CONTRACT
 
 
@@ -118,6 +122,13 @@ def _table(section: type[BaseModel], *, plain_only: bool = False) -> str:
         cells = (f"`{field.alias or name}`", _type(field), _default(field), _one_line(field.description))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
+
+
+def _inner_tables(section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The keys of a section whose values are tables."""
+    for name, field in section.model_fields.items():
+        if (rows := section_of(field)) is not None:
+            yield name, rows
 
 
 def _type(field: FieldInfo) -> str:
@@ -142,27 +153,45 @@ def _type_of(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     if origin is tuple:
-        return "array of texts"
+        return "array of texts" if arguments[0] is str else f"array of {_type_of(arguments[0])}s"
+    if origin is Mapping:
+        return "table of tables"
+    if origin is Annotated:
+        return _of_validator(annotation) or _type_of(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return " or ".join(f"`{value}`" for value in annotation)
-    inner = next(argument for argument in arguments if argument is not type(None))
-    validators = [getattr(getattr(each, "func", None), "__name__", "") for each in getattr(inner, "__metadata__", ())]
-    named = next((_BY_VALIDATOR[name] for name in validators if name in _BY_VALIDATOR), None)
-    return named or _type_of(getattr(inner, "__origin__", inner))
+    return _type_of(next(argument for argument in arguments if argument is not type(None)))
+
+
+def _of_validator(annotation: Any) -> str | None:
+    """The words for an annotation that a validator of ours reads."""
+    validators = [getattr(getattr(each, "func", None), "__name__", "") for each in annotation.__metadata__]
+    return next((_BY_VALIDATOR[name] for name in validators if name in _BY_VALIDATOR), None)
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    default = field.default
-    if default is None or default == "":
+    default = field.get_default(call_default_factory=True)
+    if default is None or default in ("", {}):
         return ""
-    if isinstance(default, Percentage):
-        return f"`{default.buckets / 100:g}`"
     if _type(field) == "size":
         return f'`"{default / 2**30:g} GiB"`'
-    return f"`{json.dumps(default, ensure_ascii=False)}`"
+    return f"`{json.dumps(default, ensure_ascii=False, default=_plain)}`"
+
+
+def _plain(value: object) -> object:
+    """A default that JSON does not know, as it would stand in the file."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Percentage):
+        value = Decimal(value.buckets) / 100
+    if isinstance(value, Decimal):
+        return int(value) if value == int(value) else float(value)
+    raise TypeError(f"default {value!r}: expected one that can stand in estate.toml")
 
 
 def _one_line(text: str | None) -> str:

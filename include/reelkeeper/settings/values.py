@@ -5,6 +5,7 @@ Messages say only what was expected: `problems.py` puts key, value and origin be
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -54,6 +55,18 @@ def _ratio(value: object) -> float:
     if not 0 <= ratio <= 1:
         raise ValueError("expected a ratio from 0 to 1 (0.05 means 5 %)")
     return ratio
+
+
+def _money(value: object) -> Decimal:
+    try:
+        if isinstance(value, bool):
+            raise InvalidOperation
+        amount = Decimal(str(value))
+    except InvalidOperation as exc:
+        raise ValueError("expected an amount of US dollars, such as 12.5") from exc
+    if not amount.is_finite():
+        raise ValueError("expected an amount of US dollars, such as 12.5")
+    return amount
 
 
 def _bucket(value: str) -> str:
@@ -126,6 +139,8 @@ Percent = Annotated[Percentage, BeforeValidator(_percent), PlainSerializer(lambd
 """A number from 0 to 100; 1 means 1 %."""
 Ratio = Annotated[float, BeforeValidator(_ratio), Field(ge=0, le=1)]
 """A number from 0 to 1; 1 means all."""
+Money = Annotated[Decimal, BeforeValidator(_money), PlainSerializer(float)]
+"""US dollars."""
 Whole = Annotated[int, BeforeValidator(_number)]
 """A whole number."""
 Seconds = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName
 from reelkeeper.stores.body import Body
@@ -55,6 +55,26 @@ class Check:
     ok: bool
     detail: str = ""
     cure: str = ""
+
+
+RestoreSpeed = Literal["expedited", "standard", "bulk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Readability:
+    """Whether an archived object can be read. `until`: how long, when it was restored; None: always, or not."""
+
+    state: Literal["readable", "restoring", "archived"]
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that was not completed."""
+
+    key: str
+    id: str
+    started_at: datetime  # by the store's clock
 
 
 class Named(Protocol):
@@ -124,6 +144,53 @@ class Deletes(Named, Protocol):
 class Copies(Named, Protocol):
     def copy(self, source: Key, destination: Key) -> None:
         """Copy inside the store, without the bytes passing through here. ObjectNotFound, ObjectExists."""
+
+
+@runtime_checkable
+class TellsTime(Named, Protocol):
+    def clock(self) -> datetime:
+        """The time by the store's own clock, which stamps `last_modified`: aware, UTC, within a second or two."""
+
+
+@runtime_checkable
+class Tiers(Named, Protocol):
+    def set_class(self, key: Key, storage_class: str) -> None:
+        """Move an object to another storage class, in place: its key, bytes and metadata stay. Returns when the store
+        says that it is there (`stat` tells the class). All or nothing. ObjectNotFound; ObjectArchived when it must be
+        restored before it can move; ConfigurationError for a class that the store does not know.
+        """
+
+
+@runtime_checkable
+class Restores(Named, Protocol):
+    """A store with classes whose objects must be restored before they can be read."""
+
+    def restore(self, key: Key, *, days: int, speed: RestoreSpeed) -> None:
+        """Ask for a copy that can be read for so many days. Asking again while it is under way changes nothing; of one
+        that is readable it moves the end. ObjectNotFound; ConfigurationError for a speed that its class has not.
+        """
+
+    def readability(self, key: Key) -> Readability:
+        """Whether the object can be read now. ObjectNotFound."""
+
+
+@runtime_checkable
+class Uploads(Named, Protocol):
+    """A store that keeps the parts of uploads which nobody completed, and bills them."""
+
+    def stale_uploads(self, older_than: timedelta) -> Iterator[Upload]:
+        """Uploads begun longer ago than this, by the store's clock."""
+
+    def abort_upload(self, upload: Upload) -> None:
+        """Throw its parts away. One that is gone counts as aborted."""
+
+
+@runtime_checkable
+class Folders(Named, Protocol):
+    """A store whose folders outlive their objects."""
+
+    def remove_empty_folders(self, older_than: timedelta) -> int:
+        """Remove folders that are empty and were not changed for so long, never the root; how many."""
 
 
 @runtime_checkable
