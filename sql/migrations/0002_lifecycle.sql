@@ -121,11 +121,20 @@ CREATE TABLE restores (
     expected_at    timestamptz,   -- when the provider's usual time is over
     readable_at    timestamptz,
     readable_until timestamptz,
+    extend_until   timestamptz,   -- a later end that another run wants and that is not asked for yet; NULL: none
     CHECK (state NOT IN ('requested', 'readable') OR requested_at IS NOT NULL),
     CHECK (state <> 'readable' OR readable_until IS NOT NULL)
 );
 CREATE UNIQUE INDEX restores_under_way ON restores (segment_id, store) WHERE state IN ('planned', 'requested', 'readable');
-CREATE INDEX restores_run ON restores (run_id);
+CREATE INDEX restores_ending ON restores (readable_until) WHERE state = 'readable';   -- whose copies are gone
+
+-- A restore wish: one run that waits for one restore, which an earlier run may have asked for.
+CREATE TABLE restore_wishes (
+    run_id     text NOT NULL,
+    restore_id bigint NOT NULL REFERENCES restores (id) ON DELETE CASCADE,
+    PRIMARY KEY (run_id, restore_id)
+);
+CREATE INDEX restore_wishes_restore ON restore_wishes (restore_id);
 
 -- An orphan: an object under our own prefixes without a replica row, or one that was put into quarantine as such. It is
 -- deleted only when it was seen at least twice, is old by the store's clock, has been in quarantine for its grace, and is
