@@ -98,6 +98,12 @@ class ObjectArchived(PermanentError):
     code = "object_archived"
 
 
+class DeletionForbidden(PermanentError):
+    """The store's settings say that nothing is deleted from it, for no reason: `deletion = "forbidden"`."""
+
+    code = "deletion_forbidden"
+
+
 class InvalidKey(PermanentError, ValueError):
     """A key is not canonical (absolute, `..`, empty part, control character, not NFC)."""
 
@@ -142,6 +148,12 @@ class GateFailed(PermanentError):
     """A job's measured result is outside its bounds; the message gives both."""
 
     code = "gate_failed"
+
+
+class BudgetExceeded(PermanentError):
+    """What a run is about to do costs more than it may, by the estimate: nothing of it was done."""
+
+    code = "budget_exceeded"
 
 
 class CatalogueUnavailable(TransientError, ConnectionError):
