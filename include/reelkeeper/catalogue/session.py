@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
 from psycopg2.extras import NamedTupleCursor, register_uuid
+from psycopg2.sql import SQL, Identifier
 
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.partitions import ensure_partitions, month_of, partition_name
@@ -85,6 +87,16 @@ class Session:
         with self.transaction(), self._errors_mapped():
             changed: int = getattr(queries(), query)(self.connection(), **_bindable(parameters))
             return changed
+
+    def load(self, table: str, rows: bytes) -> None:
+        """Add rows in COPY's text format to one of this connection's temporary tables. Errors as in `rows`."""
+        with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:
+            cursor.copy_expert(SQL("COPY {} FROM STDIN").format(Identifier(table)), BytesIO(rows))
+
+    def analyze(self, table: str) -> None:
+        """Let the planner know what one of this connection's temporary tables holds."""
+        with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:
+            cursor.execute(SQL("ANALYZE {}").format(Identifier(table)))
 
     def ensure_partitions(self, tables: Sequence[str], times: Iterable[datetime]) -> None:
         """Make the months of `times` in partitioned tables that are not there yet.

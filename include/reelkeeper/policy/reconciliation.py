@@ -1,0 +1,55 @@
+"""Reconciliation: what an object without a row, and a row without an object, mean, and when something may be done.
+
+Nothing here deletes or concludes by itself: these are the questions that the job asks before it does.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from reelkeeper.model import SegmentId
+
+MEDIA, THUMBNAILS = "media/", "thumbnails/"
+_NAMES_SEGMENT = re.compile(r"_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.[a-z0-9]{1,10}$")
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanTerms:
+    """When an orphan may go to quarantine."""
+
+    sightings: int  # runs that must have seen it
+    min_age: timedelta  # by the store's own clock
+
+    def modified_before(self, store_clock: datetime) -> datetime:
+        """An object that was written at this time or earlier is old enough."""
+        return store_clock - self.min_age
+
+
+def is_ripe(sightings: int, modified_at: datetime, store_clock: datetime, terms: OrphanTerms) -> bool:
+    """Whether an orphan may go to quarantine: seen often enough, and old by the clock that stamped it.
+
+    One from the future is young: the clock that says so is not to be trusted with a deletion.
+    """
+    return sightings >= terms.sightings and modified_at <= terms.modified_before(store_clock)
+
+
+def is_sick(absent: int, replicas: int, *, count: int, ratio: float) -> bool:
+    """Whether a store lacks so many of its replicas at once that it is the store that is doubted, and not they.
+
+    It is from `count` on that are also a share of `ratio` (0–1) or more.
+    """
+    return absent >= count and absent >= Decimal(str(ratio)) * replicas
+
+
+def own_prefixes(tier_prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Where our objects lie in a store whose tiers have these prefixes. What lies elsewhere is somebody else's."""
+    return (MEDIA, THUMBNAILS, *(f"{prefix}{MEDIA}" for prefix in sorted(set(tier_prefixes))))
+
+
+def segment_named(path: str) -> SegmentId | None:
+    """The segment whose media or thumbnail a key of ours names, as `media_key` made it; None for any other key."""
+    found = _NAMES_SEGMENT.search(path)
+    return SegmentId(UUID(found[1])) if found else None
