@@ -35,6 +35,7 @@ from reelkeeper.model import (
     media_key,
 )
 from reelkeeper.policy.placement import belongs_in_cloud, migrates_later
+from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate
 from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Store
@@ -75,7 +76,8 @@ class Worker:
         self._examiner = Examiner(
             self._source, naming_of(self._zone, estate.tenant_name), now=terms.now, patience=self._patience()
         )
-        self._keeper = Keeper(estate, open_store, retry=terms.retry, now=terms.now)
+        self._percentage = current_percentage(estate, catalogue)
+        self._keeper = Keeper(estate, open_store, percentage=self._percentage, retry=terms.retry, now=terms.now)
         self._cameras = CameraRegister(catalogue.cameras, estate.tenant_name, may_add=self._zone.register_cameras)
         self._moves, self._adopts = self._zone.handling == "move", self._zone.handling == "adopt"
         self._retry = terms.retry
@@ -344,7 +346,7 @@ class Worker:
         # Its interval may have been planned, or will be before it is recorded.
         is_late = one.segment.start_time < self._terms.now() - older_than + _LATE_MARGIN
         waits = not self._adopts and migrates_later(placement.mode, placement.at_ingest)
-        is_wanted = belongs_in_cloud(placement.mode, one.segment.rollout_bucket, self._estate.rollout.percentage)
+        is_wanted = belongs_in_cloud(placement.mode, one.segment.rollout_bucket, self._percentage)
         return "late" if is_late and waits and is_wanted else None
 
     def _tell_progress(self) -> None:

@@ -24,6 +24,7 @@ from reelkeeper.landing.source import Fetched, moment_of
 from reelkeeper.media_options import media_options
 from reelkeeper.model import Key, Replica, ReplicaState, Segment, StoreName
 from reelkeeper.policy.placement import Destination, place
+from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings import Estate
 from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.breaker import Breaker
@@ -65,9 +66,17 @@ class Keeper:
     """
 
     def __init__(
-        self, estate: Estate, open_store: Callable[[str], Store], *, retry: Retrying, now: Callable[[], datetime]
+        self,
+        estate: Estate,
+        open_store: Callable[[str], Store],
+        *,
+        percentage: Percentage,
+        retry: Retrying,
+        now: Callable[[], datetime],
     ) -> None:
+        """`percentage` is the rollout's at this time."""
         self._estate, self._open_store, self._retry, self._now = estate, open_store, retry, now
+        self._percentage = percentage
         self._breakers = {store.store_name: Breaker(store.store_name) for store in estate.stores}
 
     def adopt(self, segment: Segment, fetched: Fetched) -> Kept:
@@ -145,7 +154,7 @@ class Keeper:
             local=StoreName(placement.local_store),
             cloud=StoreName(placement.cloud_store) if placement.cloud_store else None,
             bucket=segment.rollout_bucket,
-            percentage=self._estate.rollout.percentage,
+            percentage=self._percentage,
         )
         if destination is None:
             raise ConfigurationError(f"placement.mode is {placement.mode!r}: expected one in which footage is ingested")

@@ -15,6 +15,7 @@ from reelkeeper.errors import ConfigurationError, GateFailed, ObjectNotFound, Re
 from reelkeeper.migration_batch import BatchResult, barred, transfer_batch
 from reelkeeper.model import BatchId, Replica, ReplicaState, SegmentId, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
+from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.presence import discrepancies
 from reelkeeper.stores.protocols import Store
@@ -115,7 +116,7 @@ def plan_migration(
     """
     settings = estate.migration
     origin, target = _stores(estate, source, destination)
-    share = percentage or _usual_percentage(estate, target)
+    share = percentage or _usual_percentage(estate, catalogue, target)
     why_not = barred(estate, target)
     if why_not:
         log.warning("nothing is planned: %s", why_not)
@@ -156,9 +157,10 @@ def _stores(estate: Estate, source: str | None, destination: str | None) -> tupl
     return origin, target
 
 
-def _usual_percentage(estate: Estate, destination: StoreSettings) -> Percentage:
+def _usual_percentage(estate: Estate, catalogue: Catalogue, destination: StoreSettings) -> Percentage:
     """The rollout's, where it applies: to what goes to the cloud while some stays local."""
-    return estate.rollout.percentage if estate.placement.mode == "hybrid" and not estate.is_local(destination) else ALL
+    applies = estate.placement.mode == "hybrid" and not estate.is_local(destination)
+    return current_percentage(estate, catalogue) if applies else ALL
 
 
 def verify_batch(

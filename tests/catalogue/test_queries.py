@@ -28,6 +28,9 @@ VALUES = {
     "run_id": "run", "segment_id": UUID, "segment_ids": [UUID], "serves_requests": True, "source_store": "local",
     "stale_after": timedelta(hours=1), "store": "local", "tenant": "default", "what": "zone",
     "without_thumbnail": True, "zone": "zone",
+    "action": "hold", "configured_buckets": 0, "decided_at": LATER, "decided_by": "reelkeeper", "failure_ratio": None,
+    "from_buckets": 0, "min_in_window": 1, "reason": "why", "since": LATER, "to_buckets": 0, "transfers": 0,
+    "until": LATER, "upload_seconds": None, "window": timedelta(minutes=5),
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -5,8 +5,12 @@ from types import TracebackType
 from typing import Self
 
 from reelkeeper.catalogue.cameras import Cameras
+from reelkeeper.catalogue.condemnations import Condemnations
 from reelkeeper.catalogue.landing import Landing
+from reelkeeper.catalogue.locks import Locks
 from reelkeeper.catalogue.replicas import Replicas
+from reelkeeper.catalogue.restores import Restores
+from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
 from reelkeeper.catalogue.thumbnails import Thumbnails
@@ -26,9 +30,13 @@ class Catalogue:
         self.cameras = Cameras(self._session)
         self.segments = Segments(self._session)
         self.replicas = Replicas(self._session)
+        self.restores = Restores(self._session)
         self.landing = Landing(self._session)
         self.transfers = Transfers(self._session)
         self.thumbnails = Thumbnails(self._session)
+        self.condemnations = Condemnations(self._session)
+        self.locks = Locks(self._session)
+        self.rollout = Rollout(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group calls: all of them are kept, or none. May be nested: the outermost counts."""

@@ -1,0 +1,192 @@
+"""The ramp: which percentage the rollout is at, and the decisions that move it.
+
+Every decision is a row of `rollout_steps`, one a run: the row is the decision, so that a run which is killed and tried
+again decides nothing anew. estate.toml's percentage is where the ramp starts; changing it there starts the ramp anew.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.rollout import RolloutStep
+from reelkeeper.errors import ConfigurationError
+from reelkeeper.model import StoreName
+from reelkeeper.policy.ramp import Action, Measured, Position, RampDecision, RampTerms, decide
+from reelkeeper.policy.rollout import Percentage
+from reelkeeper.settings import Estate
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+BY_ITSELF = "reelkeeper"
+"""Who decided, when nobody did."""
+_CHART_WIDTH = 25
+
+
+@dataclass(frozen=True, slots=True)
+class RampProposal:
+    """What a run would decide now."""
+
+    position: Position
+    decision: RampDecision
+    watched: Measured
+
+
+def current_percentage(estate: Estate, catalogue: Catalogue) -> Percentage:
+    """The share of segments that mode hybrid wants in the cloud now: what the last decision about the ramp said, or
+    estate.toml's own where that was changed since. Ask it once for a batch.
+
+    placement.mode is above it: with mode local nothing goes to the cloud, whatever the ramp says.
+    """
+    return retrying()(_current, estate, catalogue)
+
+
+def standstill(estate: Estate) -> str | None:
+    """Why the ramp decides nothing as the estate is set now; None when it does."""
+    if estate.placement.mode != "hybrid":
+        return f"placement.mode is {estate.placement.mode!r}: the ramp decides only in mode 'hybrid'"
+    if estate.placement.cloud_store is None:
+        return "placement.cloud_store is not set: there is nowhere to go"
+    return None
+
+
+def propose(estate: Estate, catalogue: Catalogue, *, now: datetime) -> RampProposal:
+    """What the ramp would do now. Changes nothing. ConfigurationError where there is no ramp (`standstill`)."""
+    if why := standstill(estate):
+        raise ConfigurationError(why)
+    terms, store = _terms(estate), StoreName(str(estate.placement.cloud_store))
+    change = catalogue.rollout.last_change(estate.rollout.percentage.buckets)
+    position = Position(_current(estate, catalogue), change.decided_at if change else None)
+    last = catalogue.rollout.last()
+    from_here = max(now - terms.dwell, position.since) if position.since else now - terms.dwell
+    unseen_from = max(from_here, last.decided_at) if last else from_here
+
+    def measure(since: datetime) -> Measured:
+        window = timedelta(minutes=estate.rollout.window_minutes)
+        return catalogue.rollout.measure(store, since, now, window=window, min_in_window=terms.min_in_window)
+
+    watched = measure(from_here)
+    recent = watched if unseen_from == from_here else measure(unseen_from)
+    return RampProposal(position, decide(terms, position, watched=watched, recent=recent, now=now), watched)
+
+
+def take_step(
+    estate: Estate, catalogue: Catalogue, *, run_id: str, now: datetime, approved_by: str | None = None
+) -> RolloutStep:
+    """Decide, and record it; the run's own decision, where it has one. What is decided stands from here on.
+
+    What was measured when a person was asked may be old by the time of the answer, so it is decided anew: with
+    `approved_by` the next step is taken if it is still due, else the ramp holds or steps back all the same. Without, a
+    step that needs approval is not taken.
+    """
+
+    def step() -> RolloutStep:
+        found = propose(estate, catalogue, now=now)
+        decision, by = found.decision, BY_ITSELF
+        if decision.asks and approved_by is None:
+            reason = f"{decision.reason}, but nobody approved to go on to {decision.to}"
+            decision = RampDecision("hold", found.position.percentage, reason)
+        elif decision.asks:
+            by = str(approved_by)
+        return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=by)
+
+    return _decided_once(catalogue, run_id, step)
+
+
+def reject(estate: Estate, catalogue: Catalogue, *, run_id: str, now: datetime, reason: str) -> RolloutStep:
+    """Record that the ramp stays where it is, because a person would not have it go on; `reason` names the person."""
+
+    def stay() -> RolloutStep:
+        found = propose(estate, catalogue, now=now)
+        decision = RampDecision("hold", found.position.percentage, reason)
+        return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=BY_ITSELF)
+
+    return _decided_once(catalogue, run_id, stay)
+
+
+def set_percentage(
+    estate: Estate,
+    catalogue: Catalogue,
+    percentage: Percentage,
+    *,
+    reason: str,
+    decided_by: str,
+    run_id: str,
+    now: datetime,
+) -> RolloutStep:
+    """Let the ramp go on from this percentage, because a person says so. The dwell time starts anew.
+
+    A percentage below the present one takes nothing back: it only sends no further segments. ConfigurationError without
+    a reason.
+    """
+    if not reason.strip():
+        raise ConfigurationError("reason is empty: expected why the percentage is set")
+
+    def jump() -> RolloutStep:
+        current = _current(estate, catalogue)
+        action: Action = "advance" if percentage > current else "step_back" if percentage < current else "start"
+        return RolloutStep(
+            now, action, current.buckets, percentage.buckets, estate.rollout.percentage.buckets, reason.strip(),
+            decided_by, run_id, transfers=0, failure_ratio=None, upload_seconds=None,
+        )  # fmt: skip
+
+    return _decided_once(catalogue, run_id, jump)
+
+
+def table(steps: Iterable[RolloutStep]) -> list[str]:
+    """Decisions as lines of a table for people, each with a bar as long as its percentage."""
+    head = ["| decided at (UTC) | | | % | transfers | worst window | mean upload | by | why |",
+            "|---|---|---|---:|---:|---:|---:|---|---|"]  # fmt: skip
+    return head + [_row(step) for step in steps]
+
+
+def _row(step: RolloutStep) -> str:
+    to = Percentage(step.to_buckets)
+    bar = "█" * round(step.to_buckets / 10_000 * _CHART_WIDTH)
+    failed = "" if step.failure_ratio is None else f"{step.failure_ratio:.2%} failed"
+    seconds = "" if step.upload_seconds is None else f"{step.upload_seconds:.3g} s"
+    return (f"| {step.decided_at:%Y-%m-%d %H:%M} | {bar.ljust(_CHART_WIDTH, '·')} | {step.action} | {to} "
+            f"| {step.transfers} | {failed} | {seconds} | {step.decided_by} | {step.reason} |")  # fmt: skip
+
+
+def _current(estate: Estate, catalogue: Catalogue) -> Percentage:
+    last, configured = catalogue.rollout.last(), estate.rollout.percentage
+    return Percentage(last.to_buckets) if last and last.configured_buckets == configured.buckets else configured
+
+
+def _terms(estate: Estate) -> RampTerms:
+    rollout = estate.rollout
+    return RampTerms(
+        rollout.steps, rollout.advance, timedelta(hours=rollout.dwell_hours), rollout.max_failure_ratio,
+        rollout.max_upload_seconds, rollout.min_transfers,
+    )  # fmt: skip
+
+
+def _decided_once(catalogue: Catalogue, run_id: str, decide_now: Callable[[], RolloutStep]) -> RolloutStep:
+    """The decision of the run: the one on record, or else `decide_now`'s, recorded. Runs take turns."""
+
+    def in_turn() -> RolloutStep:
+        with catalogue.transaction():
+            catalogue.rollout.take_turn()
+            done = catalogue.rollout.of_run(run_id)
+            if done is None:
+                done = decide_now()
+                catalogue.rollout.add(done)
+            return done
+
+    step = retrying()(in_turn)
+    log.info("rollout: %s to %s: %s", step.action, Percentage(step.to_buckets), step.reason)
+    return step
+
+
+def _as_step(
+    estate: Estate, found: RampProposal, decision: RampDecision, *, run_id: str, now: datetime, decided_by: str
+) -> RolloutStep:
+    watched = found.watched
+    return RolloutStep(
+        now, decision.action, found.position.percentage.buckets, decision.to.buckets,
+        estate.rollout.percentage.buckets, decision.reason, decided_by, run_id, watched.transfers,
+        watched.worst.failure_ratio if watched.worst else None, watched.upload_seconds,
+    )  # fmt: skip
