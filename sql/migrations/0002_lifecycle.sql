@@ -47,14 +47,13 @@ CREATE TABLE condemnations (
     size_bytes   bigint NOT NULL CHECK (size_bytes >= 0),
     run_id       text NOT NULL,          -- of the DAG run that condemned it
     condemned_at timestamptz NOT NULL,
-    delete_after timestamptz NOT NULL,
-    claimed_until timestamptz,           -- a claim that is older was left by a worker that died
-    error        text,                   -- why the last try to delete it failed
+    delete_after timestamptz NOT NULL,   -- who deletes it holds its row locked meanwhile; a kill lets go of it
+    error        text,                   -- why it still stands: the last try failed, or had to wait
     PRIMARY KEY (store, path),
     CHECK ((segment_id IS NULL) = (start_time IS NULL)),
     CHECK (delete_after >= condemned_at)
 );
-CREATE INDEX condemnations_due ON condemnations (store, delete_after);
+CREATE INDEX condemnations_due ON condemnations (store, delete_after, path);
 CREATE INDEX condemnations_segment ON condemnations (segment_id) WHERE segment_id IS NOT NULL;
 
 -- A deletion: one object that is gone because we deleted it. Append-only history, the source of every deletion metric.
@@ -146,16 +145,20 @@ CREATE TABLE orphans (
     modified_at     timestamptz NOT NULL,    -- by the store's clock
     first_seen_at   timestamptz NOT NULL,
     last_seen_at    timestamptz NOT NULL,
-    sightings       integer NOT NULL DEFAULT 1 CHECK (sightings > 0),
+    sightings       integer NOT NULL DEFAULT 1 CHECK (sightings > 0),   -- runs that saw it unchanged
+    seen_run_id     text NOT NULL,           -- the last of them: a run that is tried again sees it once
     state           text NOT NULL DEFAULT 'seen' CHECK (state IN ('seen', 'quarantined')),
     quarantine_path text COLLATE "C",        -- where it lies now; NULL: marked, and left where it was found
     quarantined_at  timestamptz,
+    quarantined_by  text,                    -- the run that did it
     delete_after    timestamptz,
     PRIMARY KEY (store, path),
     CHECK ((state = 'quarantined') = (quarantined_at IS NOT NULL)),
-    CHECK ((quarantined_at IS NULL) = (delete_after IS NULL))
+    CHECK ((quarantined_at IS NULL) = (delete_after IS NULL)),
+    CHECK ((quarantined_at IS NULL) = (quarantined_by IS NULL))
 );
 CREATE INDEX orphans_due ON orphans (store, delete_after) WHERE state = 'quarantined';
+CREATE INDEX orphans_seen ON orphans (store, seen_run_id) WHERE state = 'seen';   -- those that a run may act on
 
 -- A reconciliation: what one run found in one store. History, the source of the orphan and lost metrics.
 CREATE TABLE reconciliations (
@@ -178,6 +181,7 @@ CREATE TABLE reconciliations (
     started_at     timestamptz NOT NULL,
     finished_at    timestamptz NOT NULL
 );
+CREATE UNIQUE INDEX reconciliations_run ON reconciliations (run_id, store);   -- a run that is tried again tells anew
 CREATE INDEX reconciliations_store ON reconciliations (store, finished_at);
 
 -- A rollout step: one decision about the ramp. The last one is the percentage in force, unless estate.toml's own has
@@ -232,3 +236,12 @@ ALTER TABLE batches DROP CONSTRAINT batches_job_check, DROP CONSTRAINT batches_c
     ADD CONSTRAINT batches_store_check CHECK ((store IS NOT NULL) = (job <> 'ingest'));
 ALTER TABLE transfers DROP CONSTRAINT transfers_job_check,
     ADD CONSTRAINT transfers_job_check CHECK (job IN ('ingest', 'migrate', 'repair', 'tier'));
+
+-- Footage that nothing may delete: by the locks in force, unless they have expired, and by exports that run. NULL in
+-- camera_id: of every camera; in a time: since ever, or for ever.
+CREATE VIEW held_footage AS
+SELECT kind, reason, camera_id, segment_id, start_time, end_time, expires_at FROM locks WHERE released_at IS NULL
+UNION ALL
+SELECT 'export', 'export ' || id || ' is under way', camera_id, NULL, start_time, end_time, expires_at
+FROM exports, unnest(camera_ids) AS camera_id
+WHERE status IN ('PENDING', 'PROCESSING');
