@@ -1,0 +1,61 @@
+"""Caps: how much one run may take away. What is to go is counted first, before the first of it goes."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+
+class Caps(Protocol):
+    """A soft and a hard cap, each a count and a ratio (0–1) of what the store holds. The lower of the two counts."""
+
+    @property
+    def soft_count(self) -> int: ...
+    @property
+    def soft_ratio(self) -> float: ...
+    @property
+    def hard_count(self) -> int: ...
+    @property
+    def hard_ratio(self) -> float: ...
+
+
+class CapAction(StrEnum):
+    """What a count means for a run."""
+
+    WITHIN = "within"
+    ASK = "ask"  # a person must approve
+    REFUSE = "refuse"  # nothing is done, and the task fails
+
+
+@dataclass(frozen=True, slots=True)
+class CapVerdict:
+    """What the caps say to a count, and why, in figures that a person can check."""
+
+    action: CapAction
+    message: str
+
+
+def check_caps(count: int, total: int, caps: Caps) -> CapVerdict:
+    """Whether so many of a store's `total` objects may go in one run.
+
+    A count that is exactly the cap is within it. ValueError for a negative count or total.
+    """
+    if count < 0 or total < 0:
+        raise ValueError(f"count {count!r} of {total!r}: expected neither to be negative")
+    hard = _lower(caps.hard_count, caps.hard_ratio, total)
+    soft = min(_lower(caps.soft_count, caps.soft_ratio, total), hard)
+    told = f"{count} of {total} objects"
+    if count > hard:
+        return CapVerdict(CapAction.REFUSE, f"{told}: {_bound('hard', hard, caps.hard_count, caps.hard_ratio)}")
+    if count > soft:
+        return CapVerdict(CapAction.ASK, f"{told}: {_bound('soft', soft, caps.soft_count, caps.soft_ratio)}")
+    return CapVerdict(CapAction.WITHIN, f"{told}: {_bound('soft', soft, caps.soft_count, caps.soft_ratio)}")
+
+
+def _lower(count: int, ratio: float, total: int) -> Decimal:
+    # Decimal of the text: 0.29 of 100 is 29, which binary fractions make a little less.
+    return min(Decimal(count), Decimal(str(ratio)) * total)
+
+
+def _bound(name: str, limit: Decimal, count: int, ratio: float) -> str:
+    return f"the {name} cap is {limit:f} (the lower of {count} and {Decimal(str(ratio)) * 100:f} %)"
