@@ -2,6 +2,10 @@
 -- All cameras of a tenant.
 SELECT id, tenant, slug, name, retention_days FROM cameras WHERE tenant = :tenant ORDER BY slug;
 
+-- name: cameras_by_id
+-- The cameras with these ids.
+SELECT id, tenant, slug, name, retention_days FROM cameras WHERE id = ANY (:ids::uuid[]);
+
 -- name: cameras_named
 -- The cameras with these names.
 SELECT c.id, c.tenant, c.slug, c.name, c.retention_days

@@ -31,6 +31,8 @@ VALUES = {
     "action": "hold", "configured_buckets": 0, "decided_at": LATER, "decided_by": "reelkeeper", "failure_ratio": None,
     "from_buckets": 0, "min_in_window": 1, "reason": "why", "since": LATER, "to_buckets": 0, "transfers": 0,
     "until": LATER, "upload_seconds": None, "window": timedelta(minutes=5),
+    "above": 0, "after_id": UUID, "after_start": LATER, "camera_ids": [UUID], "ids": [UUID], "now": LATER,
+    "restore_ids": [1],
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reelkeeper.catalogue.mapping import camera_of
 from reelkeeper.catalogue.session import Rows, Session
-from reelkeeper.model import Camera, Tenant
+from reelkeeper.model import Camera, CameraId, Tenant
 
 
 class Cameras:
@@ -16,6 +16,10 @@ class Cameras:
     def by_slug(self, tenant: Tenant) -> dict[str, Camera]:
         """All cameras of a tenant, by slug."""
         return {row.slug: camera_of(row, row.id) for row in self._session.rows("cameras_of_tenant", tenant=tenant)}
+
+    def by_id(self, ids: Sequence[CameraId]) -> dict[CameraId, Camera]:
+        """The cameras with these ids, as far as there are any."""
+        return {row.id: camera_of(row, row.id) for row in self._session.rows("cameras_by_id", ids=list(ids))}
 
     def register(self, cameras: Sequence[Camera]) -> list[Camera]:
         """Add the cameras that are not there yet by (tenant, slug). Those stored, in the order given: existing win."""
