@@ -21,7 +21,7 @@ DRY_RUN = Param(
 CLOCK = Param(
     None,
     "The time at which the run believes itself to be, with a zone; it goes on from there. Only where estate.toml has "
-    "`rehearsal = true`, for a demo or a test: in the future, footage is due early. Empty: the real time.",
+    "rehearsal = true, for a demo or a test: in the future, footage is due early. Empty: the real time.",
     **_TIME,
 )
 START_TIME = Param(None, "Only footage from this time on. Empty: since ever.", **_TIME)

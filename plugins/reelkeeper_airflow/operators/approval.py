@@ -33,8 +33,8 @@ class Answer:
 class ApproveOperator(ApprovalOperator):
     """Lets the tasks directly after it run when no approval is needed, or when a person approves; else skips them.
 
-    While it waits it is `awaiting_input` and holds neither a worker nor a slot. People answer in the Airflow UI (task's
-    tab "Required Actions", or the list of all of them behind the same words), or by REST. Nobody's answer is a no. The
+    While it waits it is `awaiting_input` and holds neither a worker nor a slot. People answer in the Airflow UI (the
+    task's tab "Required Action"; all that wait: Browse, Required Actions), or by REST. Nobody's answer is a no. The
     answer is in XCom and in the log; `answer_of` reads it for the run's summary.
 
     Only the tasks directly after it are skipped, and what follows them by their trigger rules: put what acts there, and
