@@ -1,59 +1,107 @@
-"""Where to read a segment: from the cloud first, then from the local store.
+"""Where to read a segment: from the cloud first, then from the local store, and where it can be read at once.
 
 A segment that only a local store has, though policy wants it in the cloud, is asked for at the next migration, at low
 priority: what is read is wanted soon.
 """
 
+import logging
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.transfers import PRIORITY_READ
-from reelkeeper.errors import ObjectNotFound
+from reelkeeper.errors import ConfigurationError, ObjectArchived, ObjectNotFound
 from reelkeeper.model import CameraId, Replica, ReplicaState, Segment, SegmentId, TimeRange
 from reelkeeper.policy.placement import belongs_in_cloud
+from reelkeeper.policy.restoration import can_be_read, is_served
+from reelkeeper.ramp import current_percentage
+from reelkeeper.restore_plan import Offers
 from reelkeeper.settings import Estate
 
+log = logging.getLogger(__name__)
+
 _INSTANT = timedelta(microseconds=1)
+_CENT = Decimal("0.01")
 
 
-def locate(estate: Estate, catalogue: Catalogue, segment_id: SegmentId) -> Replica:
+def locate(estate: Estate, catalogue: Catalogue, segment_id: SegmentId, *, now: datetime) -> Replica:
     """The replica from which to read a segment.
 
-    In the modes local and milestone only local stores are read, and nothing is asked for. A store that is no longer
-    part of the estate is not read. ObjectNotFound when none of the others has the segment available.
+    One that is verified and can be read at once, in a cloud store or else in a local one; without any, one that is
+    suspicious, as unknown is not missing: its reader may find that it is gone. In the modes local and milestone only
+    local stores are read, and nothing is asked for. A store that is no longer part of the estate is not read.
+
+    ObjectArchived when there are only archived ones: it says what a restore takes. ObjectNotFound when there is none.
     """
     segment = catalogue.segments.get(segment_id)
     if segment is None:
         raise ObjectNotFound(f"video not found: segment {str(segment_id)!r} is not in the catalogue")
-    return _choose(estate, catalogue, segment)
+    return _choose(estate, catalogue, segment, now)
 
 
-def locate_at(estate: Estate, catalogue: Catalogue, camera_id: CameraId, moment: datetime) -> Replica:
+def locate_at(estate: Estate, catalogue: Catalogue, camera_id: CameraId, moment: datetime, *, now: datetime) -> Replica:
     """The replica from which to read what a camera recorded at `moment`, chosen as `locate` does."""
     segments = catalogue.segments.overlapping(camera_id, TimeRange(moment, moment + _INSTANT))
     if not segments:
         raise ObjectNotFound(f"video not found: camera {str(camera_id)!r} has no segment at {moment.isoformat()!r}")
-    return _choose(estate, catalogue, segments[-1])
+    return _choose(estate, catalogue, segments[-1], now)
 
 
-def _choose(estate: Estate, catalogue: Catalogue, segment: Segment) -> Replica:
-    uses_cloud = estate.placement.mode in ("cloud", "hybrid")
-    is_wanted = belongs_in_cloud(estate.placement.mode, segment.rollout_bucket, estate.rollout.percentage)
+def _choose(estate: Estate, catalogue: Catalogue, segment: Segment, now: datetime) -> Replica:
     name = (segment.id, segment.start_time)
-    available = {
-        str(replica.store): replica
-        for replica in catalogue.replicas.of_segments([name]).get(segment.id, [])
-        if replica.state is ReplicaState.AVAILABLE
-    }
-    usual = (estate.placement.cloud_store, estate.placement.local_store)
-    in_order = sorted(estate.stores, key=lambda store: (estate.is_local(store), store.name not in usual))
-    read = [store for store in in_order if uses_cloud or estate.is_local(store)]
-    for store in read:
-        if store.name in available:
-            if estate.is_local(store) and is_wanted:
+    found = catalogue.replicas.of_segments([name]).get(segment.id, [])
+    served = list(_in_order(estate, [replica for replica in found if is_served(replica)]))
+    for replica in served:
+        if can_be_read(replica, now):
+            if replica.state is ReplicaState.SUSPICIOUS:
+                log.warning("segment %s is read from store %r, where a look did not find it as recorded: there is no "
+                            "better copy", segment.id, replica.store)  # fmt: skip
+            elif _is_for_the_cloud(estate, catalogue, segment, served):
                 catalogue.transfers.request([name], PRIORITY_READ, "read")
-            return available[store.name]
+            return replica
+    if served:
+        raise ObjectArchived(f"segment {str(segment.id)!r} is {'; '.join(_restores(estate, served))}")
+    there = sorted(f"{replica.store} ({replica.state})" for replica in found)
     raise ObjectNotFound(
-        f"video not found: segment {str(segment.id)!r} is available in {sorted(available)}, "
-        f"and placement.mode {estate.placement.mode!r} reads {[store.name for store in read]}"
+        f"video not found: segment {str(segment.id)!r} has copies in {there}: expected an available one in a store "
+        f"that placement.mode {estate.placement.mode!r} reads"
     )
+
+
+def _in_order(estate: Estate, replicas: Sequence[Replica]) -> Iterator[Replica]:
+    """Those in stores that the mode reads: verified ones first, then the cloud's, then those of the usual stores."""
+    uses_cloud = estate.placement.mode in ("cloud", "hybrid")
+    usual = (estate.placement.cloud_store, estate.placement.local_store)
+    stores = sorted(estate.stores, key=lambda store: (estate.is_local(store), store.name not in usual))
+    read = [store.name for store in stores if uses_cloud or estate.is_local(store)]
+    for state in (ReplicaState.AVAILABLE, ReplicaState.SUSPICIOUS):
+        for store in read:
+            yield from (replica for replica in replicas if replica.store == store and replica.state is state)
+
+
+def _is_for_the_cloud(estate: Estate, catalogue: Catalogue, segment: Segment, served: Sequence[Replica]) -> bool:
+    """Whether only local stores have it, and policy wants it in the cloud."""
+    if any(
+        replica.state is ReplicaState.AVAILABLE and not estate.is_local(estate.store(replica.store))
+        for replica in served
+    ):
+        return False
+    percentage = current_percentage(estate, catalogue)
+    return belongs_in_cloud(estate.placement.mode, segment.rollout_bucket, percentage)
+
+
+def _restores(estate: Estate, archived: Sequence[Replica]) -> Iterator[str]:
+    offers = Offers(estate)
+    for replica in archived:
+        where = f"archived in store {replica.store!r} as {replica.storage_class}"
+        try:
+            offer = offers.offer(replica, estate.restore.speed, estate.restore.days)
+        except ConfigurationError as error:  # it can be restored all the same
+            yield f"{where}; restore_recordings makes it readable, at a cost that is not known: {error}"
+        else:
+            cost = f"about {offer.cost_usd:.2f}" if offer.cost_usd >= _CENT else "less than 0.01"
+            yield (
+                f"{where}; restore_recordings makes it readable in {offer.usual} ({offer.speed}), for "
+                f"{estate.restore.days} days and {cost} USD"
+            )

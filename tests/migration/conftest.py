@@ -111,14 +111,14 @@ class Archive:
         name = (segment.id, segment.start_time)
         return {replica.store: replica for replica in self.catalogue.replicas.of_segments([name]).get(segment.id, [])}
 
-    def sql(self, query: str) -> list[tuple[object, ...]]:
+    def sql(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Rows straight from the database, past the repositories."""
         with (
             psycopg2.connect(self.dsn, options="-c search_path=reelkeeper") as connection,
             connection.cursor() as cursor,
         ):
-            cursor.execute(query)
-            rows = cursor.fetchall()
+            cursor.execute(query, values)
+            rows = cursor.fetchall() if cursor.description else []
         connection.close()
         return rows
 
