@@ -16,7 +16,7 @@ from tenacity import Retrying
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.landing import STALE_AFTER
 from reelkeeper.catalogue.records import Batch, LandingFile, LandingState
-from reelkeeper.ingest_claims import Terms
+from reelkeeper.claims import Terms
 from reelkeeper.ingest_result import IngestResult, gate, summarise
 from reelkeeper.ingest_worker import Worker
 from reelkeeper.landing.source import Found, Removes, SetsAside, Source

@@ -16,10 +16,10 @@ from datetime import timedelta
 from reelkeeper.camera_register import CameraRegister
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, Quarantined, RecordOutcome
+from reelkeeper.claims import Claims, Terms
 from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, RowRefused, StillGrowing
 from reelkeeper.examination import Examined, Examiner
 from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
-from reelkeeper.ingest_claims import Claims, Terms
 from reelkeeper.ingest_result import IngestResult, Tally
 from reelkeeper.keeping import Keeper, Kept
 from reelkeeper.landing.source import Removes, SetsAside, Source

@@ -24,7 +24,7 @@ _ZONE = ("scan", "look_again", "look", "sidecar", "fetch", "remove", "quarantine
 _STORE = ("stat", "read", "write", "link_in", "delete")
 _CATALOGUE = {
     "cameras": ("by_slug", "register"), "segments": ("find", "record"), "replicas": ("of_segments",),
-    "landing": ("known", "plan", "claim", "counts", "finish_quarantined", "finish_duplicates", "release", "open_files",
+    "landing": ("known", "plan", "claim", "counts", "finish_quarantined", "finish_duplicates", "release", "open_items",
                 "put_back"),
     "transfers": ("get",),
 }  # fmt: skip

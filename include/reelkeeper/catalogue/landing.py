@@ -101,7 +101,7 @@ class Landing:
         rows = claimed(limit, 0, CLAIMED_ALONE_AFTER) or claimed(1, CLAIMED_ALONE_AFTER, _NEVER)
         return sorted((_file_of(row) for row in rows), key=lambda file: (file.modified_at, file.path))
 
-    def open_files(self, batch_id: BatchId, *, passing_over: Sequence[str] = ()) -> int:
+    def open_items(self, batch_id: BatchId, *, passing_over: Sequence[str] = ()) -> int:
         """How many files of a batch are pending or claimed by anybody, without those of these paths."""
         count: int = self._session.row("open_landing_files", batch_id=batch_id, passing_over=list(passing_over)).open
         return count

@@ -28,6 +28,10 @@ class LandingFile:
     state: LandingState = LandingState.PENDING
     attempts: int = 0  # how often a worker has claimed it; more than once: one died, or took longer than its lease
 
+    @property
+    def claim_name(self) -> str:
+        return self.path
+
 
 @dataclass(frozen=True, slots=True)
 class TransferRecord:
