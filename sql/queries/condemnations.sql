@@ -82,10 +82,12 @@ WHERE s.start_time BETWEEN :first_start AND :last_start
 FOR SHARE OF c;
 
 -- name: known_paths
--- Which of these paths of a store the catalogue knows: as a replica's or a thumbnail's.
+-- Which of these paths of a store the catalogue knows: as a replica's or a thumbnail's, which is found by the segments
+-- that the paths name.
 SELECT path FROM replicas WHERE store = :store AND path = ANY (:paths::text[])
 UNION
-SELECT path FROM thumbnails WHERE store = :store AND path = ANY (:paths::text[]);
+SELECT path FROM thumbnails
+WHERE segment_id = ANY (:segment_ids::uuid[]) AND store = :store AND path = ANY (:paths::text[]);
 
 -- name: insert_deletions!
 -- The history of what is gone.
@@ -185,7 +187,3 @@ SET state = CASE WHEN n.is_good AND r.suspected_at IS NULL AND r.verified_at IS 
 FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, path text, is_good boolean)
 WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = :store AND r.path = n.path
   AND r.state = 'condemned' AND r.start_time BETWEEN :first_start AND :last_start;
-
--- name: export_states
--- How these exports stand.
-SELECT id, status FROM exports WHERE id = ANY (:ids::uuid[]);

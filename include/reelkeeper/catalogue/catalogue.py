@@ -6,6 +6,7 @@ from typing import Self
 
 from reelkeeper.catalogue.cameras import Cameras
 from reelkeeper.catalogue.condemnations import Condemnations
+from reelkeeper.catalogue.exports import Exports
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.locks import Locks
 from reelkeeper.catalogue.replicas import Replicas
@@ -36,6 +37,7 @@ class Catalogue:
         self.thumbnails = Thumbnails(self._session)
         self.condemnations = Condemnations(self._session)
         self.locks = Locks(self._session)
+        self.exports = Exports(self._session)
         self.rollout = Rollout(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:

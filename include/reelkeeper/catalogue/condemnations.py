@@ -13,7 +13,7 @@ from reelkeeper.catalogue.partitions import HISTORY
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import STALE_AFTER
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName
-from reelkeeper.policy.retention import Reason
+from reelkeeper.policy.retention import Reason, footage_named
 
 _BEFORE_ALL = "-infinity"
 
@@ -160,7 +160,11 @@ class Condemnations:
 
     def known(self, store: StoreName, paths: Sequence[str]) -> set[str]:
         """Which of these paths of a store the catalogue knows as a replica's or a thumbnail's."""
-        return {row.path for row in self._session.rows("known_paths", store=store, paths=list(paths))}
+        if not paths:
+            return set()
+        segments = [named.segment_id for path in paths if (named := footage_named(path))]
+        rows = self._session.rows("known_paths", store=store, paths=list(paths), segment_ids=segments)
+        return {row.path for row in rows}
 
     # --- what becomes of it -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,226 @@
+"""What becomes of condemned objects: the facts that `policy.retention` asks for, gathered and held meanwhile."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
+from reelkeeper.errors import ObjectNotFound, ReelkeeperError
+from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
+from reelkeeper.policy.retention import (
+    Copy,
+    Footage,
+    Lock,
+    NamedFootage,
+    Reason,
+    Ruling,
+    Verdict,
+    footage_named,
+    may_delete,
+    may_delete_stranger,
+)
+from reelkeeper.settings import Estate
+from reelkeeper.stores.breaker import Breaker
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+_QUARANTINE = "quarantine/"
+_EXPORT = re.compile(r"^exports/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/")
+
+
+class Asks(Protocol):
+    """What a judge needs of the terms of a deletion."""
+
+    @property
+    def open_store(self) -> Callable[[str], Store]: ...
+    @property
+    def store(self) -> StoreName: ...
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def current_estate(self) -> Callable[[], Estate]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A condemned object, and what becomes of it."""
+
+    condemnation: Condemnation
+    verdict: Verdict
+    checksum: Sha256 | None = None  # of a replica
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known about a chunk, none of which changes while it is judged."""
+
+    replicas: dict[str, Replica]  # that stand condemned, by path
+    copies: dict[SegmentId, list[Replica]]  # that are available
+    footage: dict[SegmentId, KeptFootage]
+    paths: set[str]  # that the catalogue knows as an object's
+    seen: dict[tuple[StoreName, str], bool | None]
+    cameras: dict[tuple[Tenant, str], CameraId] = field(default_factory=dict)  # that keys of strangers name
+    exports: dict[UUID, str] = field(default_factory=dict)  # how they stand
+    locks: Sequence[Lock] = ()
+
+
+class Judge:
+    """Judges one chunk, inside the transaction that deletes it."""
+
+    def __init__(self, terms: Asks, catalogue: Catalogue) -> None:
+        self._terms, self._catalogue = terms, catalogue
+        self._estate = terms.current_estate()
+        self._breakers: dict[StoreName, Breaker] = {}
+        self.spoilt: list[Replica] = []
+        """Other copies that were looked at and are not as recorded: to be suspected."""
+
+    def judge(self, claimed: Sequence[Condemnation]) -> list[Judged]:
+        """What becomes of each. From here to the end of the transaction no lock is placed."""
+        condemnations, store = self._catalogue.condemnations, self._terms.store
+        copies = condemnations.good_copies(claimed)
+        seen = self._look([copy for one in claimed if _needs_another(one) for copy in self._others(one, copies)])
+        condemnations.promise_to_locks()
+        replicas = condemnations.replicas(store, claimed)
+        strangers = [one for one in claimed if one.path not in replicas]
+        known = _Known(
+            replicas,
+            copies,
+            condemnations.footage(claimed),
+            condemnations.known(store, [path for one in strangers for path in _places(one)]),
+            seen,
+        )
+        named = [name for one in claimed if (name := footage_named(one.path))]
+        known.cameras = self._cameras(named)
+        known.exports = self._catalogue.exports.states([export for one in claimed if (export := _export_of(one.path))])
+        known.locks = self._catalogue.locks.on(
+            [*known.footage, *(name.segment_id for name in named)],
+            [*{kept.camera_id for kept in known.footage.values()}, *known.cameras.values()],
+            now=self._terms.now,
+        )
+        return [self._judged(one, known) for one in claimed]
+
+    def look_at_condemned(self, held: Sequence[Condemnation]) -> dict[str, bool | None]:
+        """Whether the objects of condemned replicas are as recorded, by path; None where the store does not answer."""
+        replicas = self._catalogue.condemnations.replicas(self._terms.store, held)
+        seen = self._look(replicas.values())
+        found: dict[str, bool | None] = {one.path: False for one in held if one.object.reason.is_replica}
+        return found | {path: seen[replica.store, path] for path, replica in replicas.items()}
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    def _judged(self, one: Condemnation, known: _Known) -> Judged:
+        replica = known.replicas.get(one.path)
+        return Judged(one, self._verdict(one, known), replica.checksum if replica else None)
+
+    def _verdict(self, one: Condemnation, known: _Known) -> Verdict:
+        reason = one.object.reason
+        if reason is Reason.EXPORT:
+            return _export_verdict(one.path, known.exports)
+        kept = known.footage.get(one.object.segment_id) if one.object.segment_id else None
+        is_thumbnail = reason is Reason.THUMBNAIL and kept is not None
+        if one.path not in known.replicas and not is_thumbnail:
+            if live := known.paths.intersection(_places(one)):
+                return Verdict(Ruling.SPARE, f"the catalogue knows {min(live)!r}")
+            if reason is not Reason.MOVED or kept is None:
+                return _waiting(self._stranger_verdict(one.path, known))
+        if kept is None:
+            return Verdict(Ruling.WAIT, "its segment is not in the catalogue")  # a foreign key forbids it
+        days = self._estate.retention.default_days if kept.retention_days is None else kept.retention_days
+        footage = Footage(
+            kept.segment_id, kept.camera_id, TimeRange(kept.start_time, kept.end_time), timedelta(days=days),
+            kept.transfer_under_way,
+        )  # fmt: skip
+        others = [
+            Copy(copy.store, copy.state, copy.verified_at is not None, known.seen.get((copy.store, copy.path)))
+            for copy in self._others(one, known.copies)
+        ]
+        verdict = may_delete(reason, footage, others, known.locks, now=self._terms.now)
+        # An old object has no row to come back to: without its condemnation it would be an orphan.
+        return _waiting(verdict) if reason is Reason.MOVED else verdict
+
+    def _stranger_verdict(self, path: str, known: _Known) -> Verdict:
+        named = footage_named(path)
+        camera_id = known.cameras.get((named.tenant, named.camera_slug)) if named else None
+        return may_delete_stranger(named, camera_id, known.locks)
+
+    def _cameras(self, named: Iterable[NamedFootage]) -> dict[tuple[Tenant, str], CameraId]:
+        tenants = {name.tenant for name in named}
+        return {
+            (tenant, slug): camera.id
+            for tenant in tenants
+            for slug, camera in self._catalogue.cameras.by_slug(tenant).items()
+        }
+
+    def _others(self, one: Condemnation, copies: dict[SegmentId, list[Replica]]) -> list[Replica]:
+        """The available replicas of its segment elsewhere, in stores that the estate still has."""
+        stores = {store.name for store in self._estate.stores}
+        found = copies.get(one.object.segment_id, []) if one.object.segment_id else []
+        return [
+            copy for copy in found if copy.store in stores and (copy.store, copy.path) != (self._terms.store, one.path)
+        ]
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def _look(self, replicas: Iterable[Replica]) -> dict[tuple[StoreName, str], bool | None]:
+        """Whether each object is there as recorded, asked of its store now; None where the store does not answer."""
+        places = {(replica.store, str(replica.path)): replica for replica in replicas}
+        if not places:
+            return {}
+        for store, _ in places:
+            self._breakers.setdefault(store, Breaker(store))
+        most = max(self._estate.store(store).concurrency for store, _ in places)
+        with ThreadPoolExecutor(min(most, len(places)), thread_name_prefix="look") as pool:
+            seen = dict(zip(places, pool.map(self._look_at, places.values()), strict=True))
+        self.spoilt += [places[place] for place, is_good in seen.items() if is_good is False]
+        return seen
+
+    def _look_at(self, replica: Replica) -> bool | None:
+        breaker = self._breakers[replica.store]
+        if breaker.error():
+            return None
+        try:
+            stat = retrying()(self._terms.open_store(replica.store).stat, replica.path)
+        except ObjectNotFound:
+            breaker.succeeded()
+            log.error("store %r lacks %r, which the catalogue calls %s", replica.store, replica.path, replica.state)
+            return False
+        except ReelkeeperError as exc:
+            breaker.failed(exc)
+            log.warning("store %r could not be asked about %r: %s", replica.store, replica.path, exc)
+            return None
+        breaker.succeeded()
+        return stat.size_bytes == replica.size_bytes and stat.sha256 in (None, replica.checksum)
+
+
+def _needs_another(one: Condemnation) -> bool:
+    return one.object.reason in (Reason.RETIRED, Reason.QUOTA, Reason.MOVED)
+
+
+def _places(one: Condemnation) -> tuple[str, ...]:
+    """Where the catalogue may know the object: at its path, and where it was found before it came to quarantine."""
+    return (one.path, one.path.removeprefix(_QUARANTINE))
+
+
+def _export_of(path: str) -> UUID | None:
+    found = _EXPORT.match(path)
+    return UUID(found[1]) if found else None
+
+
+def _export_verdict(path: str, states: dict[UUID, str]) -> Verdict:
+    export = _export_of(path)
+    state = states.get(export, "EXPIRED") if export else "EXPIRED"
+    if state != "EXPIRED":
+        return Verdict(Ruling.SPARE, f"its export is {state}")
+    return Verdict(Ruling.DELETE, "its export expired")
+
+
+def _waiting(verdict: Verdict) -> Verdict:
+    return Verdict(Ruling.WAIT, verdict.why) if verdict.ruling is Ruling.SPARE else verdict
