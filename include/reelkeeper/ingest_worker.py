@@ -196,7 +196,10 @@ class Worker:
             return self._keeper.adopt(one.segment, fetched)
         key = media_key(self._estate.tenant_name, one.camera.slug, one.segment.start_time, one.segment.id,
                         one.segment.extension)  # fmt: skip
-        return self._keeper.keep(one.segment, key, fetched, may_link=self._moves or fetched.is_temporary)
+        return self._keeper.keep(
+            one.segment, key, fetched,
+            may_link=self._moves or fetched.is_temporary, retention_days=one.camera.retention_days,
+        )  # fmt: skip
 
     def _record(self, kept: Sequence[tuple[Candidate, Kept]]) -> None:
         if not kept:

@@ -22,9 +22,10 @@ from reelkeeper.errors import (
 )
 from reelkeeper.landing.source import Fetched, moment_of
 from reelkeeper.media_options import media_options
-from reelkeeper.model import Key, Replica, ReplicaState, Segment, StoreName
+from reelkeeper.model import Key, Replica, ReplicaState, Segment, StoreName, Tier
 from reelkeeper.policy.placement import Destination, place
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.pricing import WritePlace, WritePlaces
 from reelkeeper.settings import Estate
 from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.breaker import Breaker
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _OF_THE_FILE = (InvalidFootage, InvalidKey, ObjectExists, SourceCorrupted, StillGrowing)
 """Errors that another store would meet as well."""
+_AS_FOUND = WritePlace(Tier.HOT, None)
 Sharing = Literal["no", "linked", "found"]
 """Whether a replica is the landing file itself: linked just now, or found to be."""
 
@@ -57,6 +59,7 @@ class _Place:
     key: Key
     fetched: Fetched
     may_link: bool
+    retention_days: int | None
 
 
 class Keeper:
@@ -76,7 +79,7 @@ class Keeper:
     ) -> None:
         """`percentage` is the rollout's at this time."""
         self._estate, self._open_store, self._retry, self._now = estate, open_store, retry, now
-        self._percentage = percentage
+        self._percentage, self._places = percentage, WritePlaces(estate)
         self._breakers = {store.store_name: Breaker(store.store_name) for store in estate.stores}
 
     def adopt(self, segment: Segment, fetched: Fetched) -> Kept:
@@ -101,15 +104,20 @@ class Keeper:
             f"file {str(fetched.path)!r} lies in no filesystem store: expected one, to adopt it where it is"
         )
 
-    def keep(self, segment: Segment, key: Key, fetched: Fetched, *, may_link: bool) -> Kept:
+    def keep(
+        self, segment: Segment, key: Key, fetched: Fetched, *, may_link: bool, retention_days: int | None = None
+    ) -> Kept:
         """Write the segment where policy wants it, under `key`, and verify it there.
 
         With `may_link` the replica may be the landing file under a second name, where the store is on the same file
-        system. InvalidFootage `conflict` when other bytes are there already, StillGrowing when the file changed;
+        system. `retention_days`, the camera's (None: the estate's), and the size choose the tier, of those that can be
+        read at once: there is no other copy.
+
+        InvalidFootage `conflict` when other bytes are there already, StillGrowing when the file changed;
         another error when no store took it.
         """
         destination = self._destination(segment)
-        place = _Place(segment, key, fetched, may_link)
+        place = _Place(segment, key, fetched, may_link, retention_days)
         lost: tuple[TransferRecord, ...] = ()
         try:
             if destination.fallback is None:
@@ -166,7 +174,8 @@ class Keeper:
         if error := breaker.error():
             raise error
         try:
-            sharing = self._retry(self._write, store, place)
+            written = self._tier(store, place)
+            sharing = self._retry(self._write, store, place, written.storage_class)
         except _OF_THE_FILE:
             raise
         except ReelkeeperError as exc:
@@ -174,9 +183,16 @@ class Keeper:
             raise
         breaker.succeeded()
         record = self._record(store, place.segment, started, fallback=fallback)
-        return Kept(self._replica(place.segment, store, place.key), (record,), sharing=sharing)
+        return Kept(self._replica(place.segment, store, place.key, written), (record,), sharing=sharing)
 
-    def _write(self, name: StoreName, place: "_Place") -> Sharing:
+    def _tier(self, store: StoreName, place: "_Place") -> WritePlace:
+        segment = place.segment
+        return self._places.choose(
+            self._estate.store(store), size_bytes=segment.size_bytes, start_time=segment.start_time,
+            retention_days=place.retention_days, now=self._now(), readable=True,
+        )  # fmt: skip
+
+    def _write(self, name: StoreName, place: "_Place", storage_class: str | None) -> Sharing:
         store = self._open_store(name)
         path, to_prove = place.fetched.path, (place.key, place.segment.size_bytes, place.segment.checksum)
         if place.may_link and isinstance(store, Links):
@@ -193,7 +209,8 @@ class Keeper:
         attested = store.attests_writes
         body = Body(place.segment.size_bytes, place.segment.checksum, lambda: _read_landing_file(path))
         try:
-            store.write(place.key, body, media_options(self._estate.store(name), place.segment.extension))
+            options = media_options(self._estate.store(name), place.segment.extension, storage_class)
+            store.write(place.key, body, options)
         except ObjectExists:  # a killed run wrote it, or another worker, or something else is in the way
             accept_existing(store, *to_prove, attested=attested)
         else:
@@ -217,10 +234,10 @@ class Keeper:
             error_code=error.code if error else None, error=str(error) if error else None,
         )  # fmt: skip
 
-    def _replica(self, segment: Segment, store: StoreName, key: Key) -> Replica:
+    def _replica(self, segment: Segment, store: StoreName, key: Key, written: WritePlace = _AS_FOUND) -> Replica:
         return Replica(
             segment.id, segment.start_time, store, key, segment.size_bytes, segment.checksum, ReplicaState.AVAILABLE,
-            verified_at=self._now(),
+            verified_at=self._now(), storage_class=written.storage_class, tier=written.tier,
         )  # fmt: skip
 
 

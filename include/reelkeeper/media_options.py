@@ -15,10 +15,10 @@ _CONTENT_TYPES = {
 }
 
 
-def media_options(store: StoreSettings, extension: str) -> WriteOptions:
-    """Content type by extension (without the dot) and the store's cache header.
+def media_options(store: StoreSettings, extension: str, storage_class: str | None = None) -> WriteOptions:
+    """Content type by extension (without the dot), the store's cache header, and the class (None: the store's usual).
 
     The table is ours: `mimetypes` asks the machine, and some take .ts for a translation file.
     """
     content_type = _CONTENT_TYPES.get(extension.lower(), "application/octet-stream")
-    return WriteOptions(content_type=content_type, cache_control=store.cache_control)
+    return WriteOptions(content_type=content_type, cache_control=store.cache_control, storage_class=storage_class)

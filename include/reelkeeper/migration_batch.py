@@ -25,6 +25,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, SegmentId
+from reelkeeper.pricing import WritePlace, WritePlaces
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.breaker import HOPELESS
 from reelkeeper.stores.protocols import Store
@@ -133,6 +134,7 @@ class _Worker:
         self._transfers, self._replicas = catalogue.transfers, catalogue.replicas
         self._open_store, self._batch, self._terms, self._progress = open_store, batch, terms, progress
         self._destination = terms.current_estate().store(batch.store)
+        self._places = WritePlaces(terms.current_estate())
         self._retry = retrying()
         self._in_hand: dict[SegmentId, TransferItem] = {}  # claimed by us, and not settled in the catalogue
         self._results: list[TransferResult] = []  # to be recorded
@@ -238,7 +240,7 @@ class _Worker:
                     break
         self._record()
 
-    def _claimed(self, items: list[TransferItem]) -> Iterator[Transfer[TransferItem]]:
+    def _claimed(self, items: list[TransferItem]) -> Iterator[Transfer[tuple[TransferItem, WritePlace]]]:
         source = items[0].source_store
         while items:
             for item in items:
@@ -248,14 +250,25 @@ class _Worker:
                     )
                 if self._dropped:
                     return
-                options = media_options(self._destination, item.extension)
+                place = self._place(item)
+                options = media_options(self._destination, item.extension, place.storage_class)
                 yield Transfer(
-                    item.source_path, item.destination_path, item.size_bytes, item.checksum, options, token=item
+                    item.source_path, item.destination_path, item.size_bytes, item.checksum, options, (item, place)
                 )
             items = [] if self._stops() else self._claim()
 
-    def _take(self, outcome: Transferred[TransferItem]) -> None:
-        item, error = outcome.transfer.token, outcome.error
+    def _place(self, item: TransferItem) -> WritePlace:
+        """The tier to write to. An archive is for what can be read at its source for a while."""
+        estate = self._terms.current_estate()
+        stays = estate.migration.local_retention_days > 0 or not self._terms.delete_local
+        return self._places.choose(
+            self._destination, size_bytes=item.size_bytes, start_time=item.start_time,
+            retention_days=item.retention_days, now=self._terms.now(),
+            readable=not (stays and estate.is_local(estate.store(item.source_store))),
+        )  # fmt: skip
+
+    def _take(self, outcome: Transferred[tuple[TransferItem, WritePlace]]) -> None:
+        (item, place), error = outcome.transfer.token, outcome.error
         if error is not None and not outcome.attempts:
             self._dropped = self._dropped or error
             return
@@ -268,6 +281,7 @@ class _Worker:
             replica = Replica(
                 item.segment_id, item.start_time, item.destination_store, item.destination_path, item.size_bytes,
                 item.checksum, ReplicaState.AVAILABLE, verified_at=outcome.finished_at,
+                storage_class=place.storage_class, tier=place.tier,
             )  # fmt: skip
             self._results.append(TransferResult(item, record, replica))
             self._succeeded += 1

@@ -130,8 +130,8 @@ RETURNING i.batch_id, i.segment_id, i.start_time, i.source_store, i.destination_
 
 -- name: transfer_details
 -- What an engine needs to copy segments, and whether each can and need still be copied.
-SELECT n.segment_id, s.size_bytes, s.checksum, s.extension, c.tenant, c.slug, source.path AS source_path,
-       destination.segment_id IS NOT NULL AS is_there
+SELECT n.segment_id, s.size_bytes, s.checksum, s.extension, c.tenant, c.slug, c.retention_days,
+       source.path AS source_path, destination.segment_id IS NOT NULL AS is_there
 FROM json_to_recordset(:rows::json) AS n (
     segment_id uuid, start_time timestamptz, source_store text, destination_store text)
 JOIN segments s ON s.id = n.segment_id AND s.start_time = n.start_time

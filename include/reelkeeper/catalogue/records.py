@@ -106,6 +106,7 @@ class TransferItem:
     checksum: Sha256
     extension: str
     attempts: int
+    retention_days: int | None = None  # of the camera; None: the estate's default
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,6 +282,7 @@ def _item_of(claimed: Any, detail: Any) -> TransferItem:
         checksum=Sha256(detail.checksum),
         extension=detail.extension,
         attempts=claimed.attempts,
+        retention_days=detail.retention_days,
     )
 
 

@@ -1,7 +1,7 @@
 """What it costs to keep, move and restore objects, and whether a move to another class saves money.
 
-Money is `Decimal`, US dollars; sizes are bytes, times whole days. What the prices mean, and where they come from, stands
-in prices.toml. A class or a list that nobody knows is an error, never free.
+Money is `Decimal`, US dollars; sizes are bytes, times whole days. What the prices mean, and where they come from,
+stands in prices.toml. A class or a list that nobody knows is an error, never free.
 """
 
 import tomllib
@@ -101,7 +101,8 @@ class Prices:
             return self.classes[storage_class]
         except KeyError:
             raise ConfigurationError(
-                f"price list {self.name!r} has no storage class {storage_class!r}: expected one of {sorted(self.classes)}"
+                f"price list {self.name!r} has no storage class {storage_class!r}: "
+                f"expected one of {sorted(self.classes)}"
             ) from None
 
 
@@ -171,7 +172,8 @@ def retrieval_cost(price: ClassPrice, *, size_bytes: int, speed: Speed, objects:
     """
     if speed not in price.retrieval:
         raise ConfigurationError(
-            f"storage class {price.name!r} has no retrieval of speed {speed!r}: expected one of {sorted(price.retrieval)}"
+            f"storage class {price.name!r} has no retrieval of speed {speed!r}: "
+            f"expected one of {sorted(price.retrieval)}"
         )
     retrieval = price.retrieval[speed]
     gigabytes = Decimal(size_bytes) / price.gb_bytes
@@ -185,15 +187,16 @@ def move_cost(
     """What it costs to move one object from `origin` to `target`, and what it saves until it is deleted.
 
     It has been in `origin` for `days_in_class`, and will be kept for `days_kept` from now. Once are paid: the request
-    that moves it, reading it out of `origin`, and the rest of the minimum duration of `origin`. In `target` it is billed
-    for the minimum duration there, also when it is deleted before. Staying is billed for the rest of the minimum
+    that moves it, reading it out of `origin`, and the rest of the minimum duration of `origin`. In `target` it is
+    billed for the minimum duration there, also when it is deleted before. Staying is billed for the rest of the minimum
     duration as well.
     """
     one_off, stay, there = _sides(origin, target, size_bytes, days_in_class, days_kept)
     saving = stay - there - one_off
     why = (
         f"{size_bytes} bytes, kept for {days_kept} more days: staying in {origin.name} costs {_usd(stay)}, in "
-        f"{target.name} {_usd(there)} and {_usd(one_off)} once: {'saves' if saving > 0 else 'loses'} {_usd(abs(saving))}"
+        f"{target.name} {_usd(there)} and {_usd(one_off)} once: "
+        f"{'saves' if saving > 0 else 'loses'} {_usd(abs(saving))}"
     )
     return MoveCost(one_off, saving, why + _remarks(origin, target, size_bytes, days_in_class, days_kept))
 
