@@ -13,10 +13,12 @@ from typing import Literal
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 
+from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import status
-from reelkeeper.errors import CatalogueUnavailable
+from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.media.binaries import program
+from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, LandingZone, StoreSettings
 from reelkeeper.stores.protocols import Check, Lists, SetsUp
 from reelkeeper.stores.rights import cure_of
@@ -47,6 +49,23 @@ def check_catalogue(estate: Estate, connect: Callable[[], Connection]) -> Iterat
             yield _schema(connection, schema)
         except Exception as exc:  # noqa: BLE001 - as above
             yield Check("catalogue: schema", False, _said(exc), _catalogue_cure(exc, name))
+
+
+def check_rollout(estate: Estate, open_catalogue: Callable[[], Catalogue]) -> Iterator[Check]:
+    """Which percentage is in force, and who said so."""
+    try:
+        with open_catalogue() as catalogue:
+            percentage, last = current_percentage(estate, catalogue), catalogue.rollout.last()
+    except ReelkeeperError as exc:
+        yield Check("rollout: percentage in force", False, _said(exc), "let the checks of the catalogue pass first")
+        return
+    if last is None or last.configured_buckets != estate.rollout.percentage.buckets:
+        detail = f"{percentage}, as estate.toml says"
+    else:
+        detail = f"{percentage}, decided by {last.decided_by} on {last.decided_at:%Y-%m-%d %H:%M} UTC: {last.reason}"
+    if estate.placement.mode != "hybrid":
+        detail += f"; placement.mode is {estate.placement.mode!r}, which wins"
+    yield Check("rollout: percentage in force", True, detail)
 
 
 def check_store(settings: StoreSettings, open_store: Callable[[str], SetsUp]) -> Iterator[Check]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import CronDataIntervalTimetable
 
 from reelkeeper_airflow.dag_index import index, read_dags
 from reelkeeper_airflow.failures import TASK_DEFAULTS, alert
 
 ROOT = Path(__file__).parents[2]
-DAGS = {"ingest_recordings", "migrate_recordings", "setup_estate"}
+DAGS = {"advance_rollout", "ingest_recordings", "migrate_recordings", "setup_estate"}
 # Everything that takes long to import, or that a task may need and a DAG file must not.
 HEAVY = ("av", "boto3", "botocore", "google", "great_expectations", "minio", "numpy", "obstore", "pandas", "psycopg2",
          "reelkeeper.catalogue", "reelkeeper.media", "reelkeeper.stores")  # fmt: skip
@@ -78,6 +79,13 @@ def test_a_failed_gate_fails_the_run_although_the_summary_always_runs(dags: list
     [migrate] = [dag for dag in dags if dag.dag_id == "migrate_recordings"]
     assert migrate.get_task("summary").is_teardown
     assert not migrate.get_task("summary").on_failure_fail_dagrun
+
+
+@pytest.mark.parametrize(("interval", "cron"), [("hour", "0 * * * *"), ("day", "0 0 * * *")])
+def test_a_migration_takes_the_interval_that_the_estate_wants(estate_file: Path, interval: str, cron: str) -> None:
+    estate_file.write_text(f'{estate_file.read_text()}[migration]\ninterval = "{interval}"\n')
+    [migrate] = [dag for dag in read_dags(ROOT / "dags") if dag.dag_id == "migrate_recordings"]
+    assert migrate.timetable == CronDataIntervalTimetable(cron, timezone="UTC")
 
 
 def test_nothing_heavy_is_imported_to_read_them(estate_file: Path) -> None:

@@ -45,7 +45,8 @@ def _printable(value: Any) -> Any:
 
 def examine() -> Iterator["Check"]:
     """Every finding, in the order in which one would mend them."""
-    from reelkeeper.health import check_catalogue, check_machine, check_store, check_zone
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.health import check_catalogue, check_machine, check_rollout, check_store, check_zone
     from reelkeeper.settings import InvalidEstate, read_estate
     from reelkeeper.stores.protocols import Check
     from reelkeeper_airflow.cli.connections import check_connections, connect_to_catalogue, open_store
@@ -62,7 +63,9 @@ def examine() -> Iterator["Check"]:
     estate = loaded.estate
     yield Check("estate", True, f"{str(loaded.path)!r}, {len(estate.stores)} stores")
     yield from check_connections(estate)
-    yield from check_catalogue(estate, connect_to_catalogue)
+    yield from (of_catalogue := list(check_catalogue(estate, connect_to_catalogue)))
+    if all(check.ok for check in of_catalogue):
+        yield from check_rollout(estate, lambda: Catalogue(connect_to_catalogue, estate.catalogue.db_schema))
     for settings in estate.stores:
         yield from check_store(settings, open_store)
     for zone in estate.landing_zones:
