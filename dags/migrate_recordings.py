@@ -1,9 +1,10 @@
 """Copy to the cloud the segments that the rollout wants there, verified, an hour of history at a time.
 
-Runs hourly; the run of an hour waits until the hour is `migration.older_than_minutes` past, then takes the segments
-that started in it, what earlier runs left of the `migration.catch_up_days` before it, and what was requested since
-(read locally, come late, fallen back at ingest). Each copy's bytes are proved before it counts. The local copy gets its
-retirement date, `migration.local_retention_days` later, and is not touched here.
+Runs hourly (daily where `migration.interval` says so); the run of an hour waits until the hour is
+`migration.older_than_minutes` past, then takes the segments that started in it, what earlier runs left of the
+`migration.catch_up_days` before it, and what was requested since (read locally, come late, fallen back at ingest). Each
+copy's bytes are proved before it counts. The local copy gets its retirement date, `migration.local_retention_days`
+later, and is not touched here. Where there is nothing to do, `plan` skips all that comes after it.
 
 **Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
 
@@ -13,8 +14,9 @@ scheduled runs reach back no further than `migration.catch_up_days`:
 `{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z", "dry_run": true}`.
 
 **Over a year**: `airflow backfill create --dag-id migrate_recordings --from-date 2025-01-01 --to-date 2026-01-01
---max-active-runs 8`. Each run takes exactly its own hour, once, in any order. After an outage, a pause or a time in
-mode local the next scheduled run catches up on `migration.catch_up_days`; do the same for older hours that were missed.
+--max-active-runs 8`, and unpause the DAG. Each run takes exactly its own hour, once, in any order; with
+`migration.interval = "day"` there are 365 of them in the place of 8,760. After an outage, a pause or a time in mode
+local the next scheduled run catches up on `migration.catch_up_days`; do the same for older hours that were missed.
 
 **Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops about a
 second later; the tasks are skipped and say why. Nothing is lost, and reads come from local.
@@ -32,24 +34,24 @@ from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.migrate import (
     MigrationGateOperator,
-    PlanMigrationOperator,
-    RouteMigrationOperator,
     SummariseMigrationOperator,
     VerifyBatchOperator,
     VerifySegmentOperator,
 )
+from reelkeeper_airflow.operators.plan_migration import PlanMigrationOperator, RouteMigrationOperator
 from reelkeeper_airflow.operators.store import backend_of, placed_at, seen_from
 
 ESTATE = current_estate()
 LOCAL = ESTATE.store(ESTATE.placement.local_store)
 STORES = [store.name for store in ESTATE.stores]
+CRON, MINUTES = {"hour": ("0 * * * *", 60), "day": ("0 0 * * *", 24 * 60)}[ESTATE.migration.interval]
 NAME: dict[str, Any] = {"type": ["null", "string"], "enum": [None, *STORES]}
 TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 PARAMS = {
     "percentage": Param(None, "Share of segments that go to the cloud: 25 means 25 %. Empty: the rollout's.",
                         type=["null", "number"], minimum=0, maximum=100),
     "start_time": Param(None, "Only segments that start at this time or later. Empty: all history. A scheduled run and "
-                        "one of a backfill go by their own hour.", **TIME),
+                        "one of a backfill go by their own interval.", **TIME),
     "end_time": Param(None, "Only segments that start before this time. Empty: until now.", **TIME),
     "source": Param(None, "Store to copy from. Empty: the local store. The tasks run on workers of the local store's "
                     "queue, which must see it.", **NAME),
@@ -67,10 +69,10 @@ PARAMS = {
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    schedule=CronDataIntervalTimetable(CRON, timezone="UTC"),
     start_date=datetime(2000, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=4 + ESTATE.migration.older_than_minutes // 60,  # those that wait for their hour to age are active
+    max_active_runs=4 + ESTATE.migration.older_than_minutes // MINUTES,  # those that wait for their age are active
     params=PARAMS,
     render_template_as_native_obj=True,
     default_args=TASK_DEFAULTS,

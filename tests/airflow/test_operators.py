@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, chain
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
 
 from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreUnavailable
 from reelkeeper_airflow.assets import REPLICAS, SEGMENTS
@@ -24,7 +26,6 @@ from reelkeeper_airflow.operators.ingest import (
 )
 from reelkeeper_airflow.operators.migrate import (
     MigrationGateOperator,
-    PlanMigrationOperator,
     SummariseMigrationOperator,
     VerifyBatchOperator,
     VerifySegmentOperator,
@@ -34,6 +35,7 @@ from reelkeeper_airflow.operators.minio import (
     MinioSetUpStoreOperator,
     MinioTransferBatchOperator,
 )
+from reelkeeper_airflow.operators.plan_migration import PlanMigrationOperator
 from reelkeeper_airflow.operators.store import backend_of, placed_at, seen_from
 
 CAMERAS = ("gate", "yard", "hall")
@@ -50,7 +52,8 @@ class Run:
         run = SimpleNamespace(run_id=run_id, run_type=run_type, data_interval_start=start, data_interval_end=end)
         self.xcom: dict[str, Any] = {}
         self.events = {asset: SimpleNamespace(extra={}) for asset in (SEGMENTS, REPLICAS)}
-        ti = SimpleNamespace(xcom_push=self.xcom.__setitem__, xcom_pull=lambda *, task_ids, key: self.xcom.get(key))
+        ti = SimpleNamespace(xcom_push=lambda key, value: self.xcom.update({key: value}), map_index=-1,
+                             xcom_pull=lambda *, task_ids, key: self.xcom.get(key))  # fmt: skip
         self.context: Any = {"dag_run": run, "ti": ti, "outlet_events": self.events}
 
     def do(self, operator: Any) -> Any:
@@ -240,6 +243,23 @@ def test_a_scheduled_run_takes_what_came_late_as_well(ingested: Path) -> None:
     assert len(plan(run)) == 1
     assert run.xcom["counts"]["segments"] == len(CAMERAS)
     assert plan(Run("b", "backfill", (DAY, DAY + hour))) == []  # they are on their way
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual"])
+def test_a_run_that_finds_nothing_ends_with_its_plan_unless_a_person_waits_for_it(estate: Path, run_type: str) -> None:
+    with DAG("migration"):
+        operator = PlanMigrationOperator(task_id="plan", start_time=DAY.isoformat())
+        after = [EmptyOperator(task_id=f"{rule}", trigger_rule=rule) for rule in ("all_success", "all_done")]
+        chain(operator, *after, EmptyOperator(task_id="summary").as_teardown())
+    run = Run("a", run_type, (DAY, DAY + timedelta(hours=1)))
+    if run_type == "manual":
+        assert run.do(operator) == []
+        return
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        run.do(operator)
+    assert set(skipped.value.tasks) == {"all_success", "all_done", "summary"}
+    assert run.xcom["return_value"] == []  # so that a gate that is cleared alone knows that the plan did not fail
+    assert run.xcom["counts"]["segments"] == 0
 
 
 def test_the_plan_waits_until_its_interval_is_old_enough(estate_file: Path) -> None:

@@ -290,11 +290,16 @@ class Ingest(Section):
 class Migration(Section):
     """How `migrate_recordings` copies segments to the cloud."""
 
+    interval: Literal["hour", "day"] = "hour"
+    """How much history one run takes, scheduled or of a backfill. day is for backfills of years: new footage then waits
+    for the end of its day. It may be changed at any time: what runs of the other interval copied is not copied again,
+    and what they left is taken up. But a backfill passes over each date at which a run of the other interval stands: a
+    run by hand, with times, takes such days."""
     older_than_minutes: Annotated[Whole, Field(ge=0)] = 60
     """Only segments that ended at least this long ago are migrated."""
     catch_up_days: Annotated[Whole, Field(ge=0, le=366)] = 7
-    """How far before its own hour a scheduled run takes what earlier runs left or never planned (a pause, an outage, a
-    time in mode local, a lower percentage). 0: its hour alone."""
+    """How far before its own interval a scheduled run takes what earlier runs left or never planned (a pause, an
+    outage, a time in mode local, a lower percentage). 0: its interval alone."""
     batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
     """Most segments of one task."""
     batch_bytes: Size = 8 * 2**30
