@@ -31,7 +31,8 @@ from demo.airflow import Api, airflow
 from demo.audit import copies_in
 from demo.estate import Servers, servers
 from demo.folders import remove
-from demo.main_job import Job
+from demo.job import Job
+from demo.main_job import set_up
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.migrate import plan_migration, transfer_batch
 from reelkeeper.model import BatchId, Camera, StoreName, Tenant, TimeRange, camera_id
@@ -67,14 +68,14 @@ class Bench:
 
     def __init__(self, estate: Servers, api: Api, segments: int) -> None:
         self._servers, self._api, self._segments = estate, api, segments
-        self._job = Job(estate, api, Console(quiet=True))
+        self._job = Job(api, Console(quiet=True))
         self._settings: Estate = load_estate(estate.settings, {})
         self._stores = {name: self._open_store(name) for name in ("local", "cloud")}
         self._in_cloud = 0
 
     def prepare(self, days: int) -> None:
         """Set the estate up, lay `days` days of segments into its local store, let a first run wake what sleeps."""
-        self._job.set_up()
+        set_up(self._job, Console(quiet=True))
         with self._catalogue() as catalogue:
             catalogue.cameras.register(CAMERAS)
             for day in range(days):

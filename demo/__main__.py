@@ -13,8 +13,10 @@ from rich.console import Console
 from demo.airflow import ADMIN, Api
 from demo.estate import ROOT
 from demo.folders import locked, owner, remove, stop
-from demo.main_job import Job, run, started
+from demo.job import Job
+from demo.main_job import set_up
 from demo.processes import log_tail
+from demo.story import run, started
 
 ESTATES = ROOT / ".estate"
 UP = ESTATES / "up"
@@ -85,7 +87,7 @@ def serve_command() -> None:
     recorded = UP / "recorded"  # a second start leaves the landing zone alone
     with locked(UP), started(UP, console, footage=not recorded.exists()) as (estate, flow, _), Api(flow) as api:
         recorded.touch()
-        Job(estate, api, console).set_up()
+        set_up(Job(api, console), console)
         ready = UP / "ready.json"
         half = UP / "ready.json.half"
         half.touch(mode=0o600)

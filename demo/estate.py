@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL_ENV", "SSL_CERT_FILE")
 
 _ESTATE_TOML = """\
-# Written by the demo, for its own servers. For your own estate see estate.example.toml.
+# Written by the demo, for its own servers. For your own estate see estate.toml.
 name = "demo"
 tenant = "demo"
+rehearsal = true            # the demo moves the clock on: never do that to footage of your own
 
 [[stores]]
 name = "local"
@@ -30,16 +31,20 @@ kind = "filesystem"
 root = "{folder}/footage"
 
 [[stores]]
-name = "cloud"              # SeaweedFS, in the place of MinIO
+name = "cloud"              # SeaweedFS, in the place of MinIO: prefixes for slower disks
 kind = "minio"
-bucket = "footage"
+bucket = "{cloud_bucket}"
 region = "{region}"
 cors_origins = ["http://localhost:3000"]
+[stores.tiers]
+HOT = {{ usd_per_gb_month = 0.02 }}
+COOL = {{ prefix = "cool/", usd_per_gb_month = 0.01 }}
+COLD = {{ prefix = "cold/", usd_per_gb_month = 0.004 }}
 
 [[stores]]
-name = "aws"                # moto, in the place of Amazon S3
+name = "aws"                # moto, in the place of Amazon S3, with its classes and prices
 kind = "s3"
-bucket = "reelkeeper-demo-footage"
+bucket = "{aws_bucket}"
 
 [[stores]]
 name = "google"             # an emulator, in the place of Google Cloud Storage
@@ -60,6 +65,10 @@ at_ingest = "local"
 
 [rollout]
 percentage = 0
+advance = "automatic"
+
+[tiering]
+initial = [{{ tier = "HOT" }}]  # all footage starts warm here, so that there is something to move
 """
 
 
@@ -82,6 +91,16 @@ class Servers:
     def footage(self) -> Path:
         """The root of the store `local`."""
         return self.folder / "footage"
+
+    @property
+    def cloud_bucket(self) -> str:
+        """The bucket of the store `cloud`."""
+        return "footage"
+
+    @property
+    def aws_bucket(self) -> str:
+        """The bucket of the store `aws`."""
+        return "reelkeeper-demo-footage"
 
     @property
     def settings(self) -> Path:
@@ -140,7 +159,11 @@ def servers(folder: Path) -> Iterator[Servers]:
             database.create_database(name)
         for path in (made.landing, made.footage):
             path.mkdir(exist_ok=True)
-        made.settings.write_text(_ESTATE_TOML.format(folder=folder, region=cloud.region))
+        made.settings.write_text(
+            _ESTATE_TOML.format(
+                folder=folder, region=cloud.region, cloud_bucket=made.cloud_bucket, aws_bucket=made.aws_bucket
+            )
+        )
         yield made
 
 

@@ -22,11 +22,12 @@ import pytest
 from rich.console import Console
 
 from demo.airflow import Airflow, Api, airflow
-from demo.audit import audit
+from demo.audit import audit, everywhere
 from demo.estate import Servers, servers
 from demo.folders import remove
 from demo.footage import MadeFile, iso_layout, make_hour
-from demo.main_job import STORES, Job
+from demo.job import Job
+from demo.main_job import STORES, set_up
 from demo.reaper import session_members
 from demo.video import make_video
 
@@ -99,8 +100,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     video = make_video(folder / "two-seconds.mp4").read_bytes()
     with servers(folder) as started, airflow(started, settings=_SETTINGS) as flow, Api(flow) as api:
-        job = Job(started, api, Console(quiet=True))
-        job.set_up()
+        job = Job(api, Console(quiet=True))
+        set_up(job, Console(quiet=True))
         yield Stack(started, flow, api, job, video)
     remove(folder)
 
@@ -122,7 +123,7 @@ def test_footage_goes_in_and_to_the_cloud_by_percentage(stack: Stack, tmp_path: 
     start = datetime(2026, 3, 28, 23, 56, tzinfo=UTC)  # over midnight
     made = make_hour(stack.servers.landing, tmp_path, start, segments=8)
     stack.job.finish("ingest_recordings", stack.job.start("ingest_recordings"))
-    assert audit(stack.servers, made, ["local"], nothing_else=False).problems == []
+    assert audit(stack.servers, everywhere(made, ["local"]), nothing_else=False).problems == []
 
     span = _range([file.start_time for file in made])
     cameras = {file.camera for file in made}
@@ -138,7 +139,7 @@ def test_footage_goes_in_and_to_the_cloud_by_percentage(stack: Stack, tmp_path: 
                                    ON c.id = s.camera_id WHERE c.slug = ANY (%s) AND s.rollout_bucket < 2500""",
                                 list(cameras))  # fmt: skip
             assert [(in_cloud,)] == wanted
-    assert audit(stack.servers, made, STORES, nothing_else=False).problems == []
+    assert audit(stack.servers, everywhere(made, STORES), nothing_else=False).problems == []
 
 
 def test_a_worker_killed_in_the_middle_of_a_migration_loses_and_doubles_nothing(stack: Stack) -> None:
@@ -157,7 +158,7 @@ def test_a_worker_killed_in_the_middle_of_a_migration_loses_and_doubles_nothing(
     tries = [task["try_number"] for task in stack.api.tasks("migrate_recordings", run_id)
              if task["task_id"] == transfer["task_id"] and task["map_index"] == transfer["map_index"]]  # fmt: skip
     assert tries == [2]
-    assert audit(stack.servers, made, STORES, nothing_else=False).problems == []
+    assert audit(stack.servers, everywhere(made, STORES), nothing_else=False).problems == []
     assert stack.arrivals("stairwell") == Counter(starts)
     assert stack.objects("stairwell") == len(made)
 

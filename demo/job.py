@@ -1,0 +1,60 @@
+"""Running DAGs on the real scheduler, as a person would by Airflow's REST API."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+
+from demo.airflow import Api, TaskFailed
+
+_RUN_SECONDS = 300.0
+_ENDED = ("success", "failed")
+
+
+class Job:
+    """Runs DAGs on the real scheduler and shows how far they are."""
+
+    def __init__(self, api: Api, console: Console) -> None:
+        self._api, self._console = api, console
+        self._told: set[tuple[str, int]] = set()
+
+    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Trigger a DAG once the DAG processor has read it."""
+        deadline = time.monotonic() + 60
+        while dag_id not in self._api.dag_ids():
+            if errors := self._api.import_errors():
+                raise RuntimeError(f"DAG {dag_id!r} cannot be read: {errors[0]}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"DAG {dag_id!r} was not found: expected one of {sorted(self._api.dag_ids())}")
+            time.sleep(0.3)
+        self._api.unpause(dag_id)
+        return self._api.trigger(dag_id, conf)
+
+    def finish(self, dag_id: str, run_id: str, look: Callable[[], None] = lambda: None) -> None:
+        """Wait for the run, asking `look` to show progress. TaskFailed with the logs' tails when it fails."""
+        deadline = time.monotonic() + _RUN_SECONDS
+        while (state := self._api.run_state(dag_id, run_id)) not in _ENDED:
+            if time.monotonic() > deadline:
+                tasks = {task["task_id"]: task["state"] for task in self._api.tasks(dag_id, run_id)}
+                raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
+            look()
+            self._tell_retries(dag_id)
+            time.sleep(0.3)
+        look()
+        # A run by hand has nothing to do when a scheduled one came first: that one counts as well.
+        for failed in (run["dag_run_id"] for run in self._api.runs(dag_id) if run["state"] == "failed"):
+            raise self._api.failure(dag_id, failed)
+
+    def _tell_retries(self, dag_id: str) -> None:
+        """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,
+        which those by hand may wait for.
+        """
+        for task in self._api.tasks(dag_id, "~", state="up_for_retry"):
+            attempt = (task["id"], task["try_number"])
+            if attempt not in self._told:
+                self._told.add(attempt)
+                name = f"{dag_id}.{task['task_id']} [{task['map_index']}]"
+                self._console.print(
+                    f"  {name} failed and will be tried again:\n{self._api.log(task, 12)}", markup=False
+                )
