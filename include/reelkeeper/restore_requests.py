@@ -162,9 +162,10 @@ class _Asker:
             return self._failed(
                 restore, "its replica is gone or lies elsewhere by now: expected it where it was planned"
             )
+        planned_end = restore.planned_at + restore.days * _DAY
         found = self._retry(self._store.readability, restore.path)
         if found.state == "readable":
-            wanted = restore.extend_until or restore.planned_at + restore.days * _DAY
+            wanted = restore.extend_until or planned_end
             if found.until is not None and found.until < wanted:
                 days = ceil((wanted - self._now) / _DAY)
                 self._retry(self._store.restore, restore.path, days=days, speed=_EXTENDS_AT)
@@ -178,14 +179,18 @@ class _Asker:
         if found.state == "archived":
             self._retry(self._store.restore, restore.path, days=restore.days, speed=restore.speed)
         usual = usual_time(str(restore.replica.storage_class), restore.speed)
-        return RestoreRecord(restore, "requested", self._now, expected_at=self._now + usual.most)
+        # One that was under way may have been asked for by whoever was killed, for fewer days than are wanted by now.
+        unsure = planned_end if found.state == "restoring" else None
+        return RestoreRecord(
+            restore, "requested", self._now, expected_at=self._now + usual.most, extend_until=unsure
+        )  # fmt: skip
 
     def look(self, restore: Restore) -> RestoreRecord | None:
         """See whether one is readable by now. None: it is still under way."""
         found = self._retry(self._store.readability, restore.path)
         if found.state == "readable":
             until = found.until or self._now + restore.days * _DAY
-            return RestoreRecord(restore, "readable", self._now, readable_until=until)
+            return RestoreRecord(restore, "readable", self._now, readable_until=until, extended_until=until)
         if found.state == "archived":
             return self._failed(
                 restore, "the store knows of no restore of it: it ended unseen, or the request was lost"

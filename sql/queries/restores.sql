@@ -42,6 +42,7 @@ INSERT INTO restore_wishes (run_id, restore_id) SELECT :run_id, id FROM added;
 -- is left out.
 WITH shared AS (
     UPDATE restores x SET
+        planned_at = CASE WHEN x.state = 'planned' THEN :now ELSE x.planned_at END,
         days = CASE WHEN x.state = 'planned' THEN greatest(x.days, n.days) ELSE x.days END,
         extend_until = CASE WHEN x.state = 'planned' THEN NULL ELSE greatest(x.extend_until, n.extend_until) END,
         cost_usd = CASE WHEN x.state = 'planned' THEN greatest(x.cost_usd, n.cost_usd) ELSE x.cost_usd + n.cost_usd END
@@ -94,11 +95,12 @@ UPDATE restores x SET
     expected_at = coalesce(x.expected_at, n.expected_at),
     readable_at = coalesce(x.readable_at, n.readable_at),
     readable_until = coalesce(n.readable_until, x.readable_until),
-    extend_until = CASE WHEN n.extended_until >= x.extend_until THEN NULL ELSE x.extend_until END,
+    extend_until = CASE WHEN n.extended_until >= x.extend_until THEN NULL
+                        ELSE greatest(x.extend_until, n.extend_until) END,
     error = n.error
 FROM json_to_recordset(:rows::json) AS n (
     id bigint, state text, requested_at timestamptz, expected_at timestamptz, readable_at timestamptz,
-    readable_until timestamptz, extended_until timestamptz, error text)
+    readable_until timestamptz, extended_until timestamptz, extend_until timestamptz, error text)
 WHERE x.id = n.id AND x.state IN ('planned', 'requested', 'readable');
 
 -- name: open_replicas!
@@ -133,7 +135,7 @@ SELECT count(*) FILTER (WHERE x.state = 'planned') AS planned,
        count(*) FILTER (WHERE x.state = 'readable') AS readable,
        count(*) FILTER (WHERE x.state = 'failed') AS failed,
        count(*) FILTER (WHERE x.state = 'ended') AS ended,
-       count(*) FILTER (WHERE x.state IN ('requested', 'readable') AND x.extend_until IS NOT NULL) AS extended,
+       count(*) FILTER (WHERE x.state = 'readable' AND x.extend_until IS NOT NULL) AS extended,
        coalesce(sum(x.size_bytes) FILTER (WHERE x.state = 'readable'), 0)::bigint AS readable_bytes,
        coalesce(sum(x.cost_usd) FILTER (WHERE x.run_id = :run_id), 0) AS cost_usd,
        min(x.readable_until) FILTER (WHERE x.state = 'readable') AS readable_until

@@ -1,15 +1,15 @@
 """Archived footage: rows in a catalogue, and a store in memory whose objects must be restored like Glacier's."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Ingested, LandingFile
@@ -96,7 +96,7 @@ class Vault:
     catalogue: Catalogue
     dsn: str
     stores: dict[str, Glacier] = field(default_factory=lambda: {name: Glacier(StoreName(name)) for name in STORES})
-    prices: Path | None = None
+    connection: Connection | None = None
 
     @property
     def estate(self) -> Estate:
@@ -179,14 +179,12 @@ class Vault:
 
     def sql(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Rows straight from the database, past the repositories."""
-        with self.open_connection() as connection, connection.cursor() as cursor:
+        if self.connection is None:
+            self.connection = psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
+            self.connection.autocommit = True
+        with self.connection.cursor() as cursor:
             cursor.execute(query, values)
-            rows = cursor.fetchall() if cursor.description else []
-        connection.close()
-        return rows
-
-    def open_connection(self) -> "psycopg2.extensions.connection":
-        return psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
+            return cursor.fetchall() if cursor.description else []
 
 
 CLASSES = {"disk": "STANDARD", "aws": "GLACIER", "deep": "DEEP_ARCHIVE"}
@@ -194,5 +192,8 @@ STORES = tuple(CLASSES)
 
 
 @pytest.fixture
-def vault(catalogue: Catalogue, catalogue_dsn: str) -> Vault:
-    return Vault(catalogue, catalogue_dsn)
+def vault(catalogue: Catalogue, catalogue_dsn: str) -> Iterator[Vault]:
+    made = Vault(catalogue, catalogue_dsn)
+    yield made
+    if made.connection is not None:
+        made.connection.close()

@@ -82,10 +82,10 @@ class Restore:
     state: Literal["planned", "requested", "readable"]
     speed: Speed
     days: int
-    planned_at: datetime
+    planned_at: datetime  # by the last run that wanted it and found it planned
     requested_at: datetime | None
     expected_at: datetime | None
-    extend_until: datetime | None
+    extend_until: datetime | None  # the end that its copy must have and perhaps has not
     segment_id: SegmentId
     start_time: datetime
     store: StoreName
@@ -95,7 +95,10 @@ class Restore:
 
 @dataclass(frozen=True, slots=True)
 class RestoreRecord:
-    """What became of a restore. `extended_until` is the end that was asked for beyond the first one."""
+    """What became of a restore.
+
+    `extend_until` is an end that its copy must have and perhaps has not; `extended_until` the end that it has by now.
+    """
 
     restore: Restore
     state: Literal["requested", "readable", "failed"]
@@ -103,6 +106,7 @@ class RestoreRecord:
     expected_at: datetime | None = None
     readable_until: datetime | None = None
     extended_until: datetime | None = None
+    extend_until: datetime | None = None
     error: str | None = None
 
 
@@ -115,7 +119,7 @@ class RestoreCounts:
     readable: int
     failed: int
     ended: int
-    extended: int  # of the requested and readable ones: a later end is wanted, and not asked for yet
+    extended: int  # of the readable ones: a later end is wanted, and not asked for yet
     readable_bytes: int
     cost_usd: float  # of those that the run planned itself, as estimated
     readable_until: datetime | None  # when the first of the readable ones ends
@@ -186,7 +190,7 @@ class Restores:
         if shared:
             columns = ("id", "days", "extend_until", "cost_usd")
             rows = [{column: getattr(each, column) for column in columns} for each in shared]
-            found = self._session.execute("share_restores", rows=Rows(rows), run_id=run_id)
+            found = self._session.execute("share_restores", rows=Rows(rows), run_id=run_id, now=now)
             if found < len(shared):
                 raise CatalogueUnavailable(f"{len(shared) - found} restores ended while they were planned: try again")
 
@@ -262,5 +266,6 @@ def _recorded(record: RestoreRecord) -> dict[str, object]:
         "readable_at": record.at if record.state == "readable" else None,
         "readable_until": record.readable_until,
         "extended_until": record.extended_until,
+        "extend_until": record.extend_until,
         "error": record.error,
     }
