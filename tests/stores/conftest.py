@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from reelkeeper.stores import retry
 from tests.stores import rigs
 from tests.stores.rigs import Rig
 
@@ -164,6 +165,12 @@ def faulty() -> Iterator[Callable[[str | None], FaultyProxy]]:
     yield start
     for proxy in started:
         proxy.__exit__()
+
+
+@pytest.fixture(autouse=True)
+def _brief_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the tries of a listing's page."""
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
 
 
 @pytest.fixture

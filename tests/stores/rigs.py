@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +18,9 @@ from google.cloud import storage
 
 from demo.servers import GcsServer, S3Server
 from reelkeeper.errors import ReelkeeperError
-from reelkeeper.model import Key, StoreKind, StoreName
+from reelkeeper.model import Key, StoreKind
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import BOTO3_CONFIG, Access, GcsAccess, MinioAccess, S3Access, S3Keys
-from reelkeeper.stores.gcs import GcsStore
 from reelkeeper.stores.registry import open_store
 
 ORIGIN = "https://viewer.example"
@@ -105,6 +104,11 @@ def folder_store(root: Path, name: str = "conformed") -> Any:
     return open_store(StoreSettings(name=name, kind=StoreKind.FILESYSTEM, root=root), None)
 
 
+def small_pages(store: Any, page_size: int = 5) -> None:
+    """Let a listing take more than one page without a thousand objects."""
+    store._options = replace(store._options, page_size=page_size)
+
+
 def memory_rig() -> Rig:
     return Rig("memory", open_store(StoreSettings(name="conformed", kind=StoreKind.MEMORY), None), attests_writes=True)
 
@@ -115,19 +119,19 @@ def filesystem_rig(root: Path) -> Rig:
 
 def s3_rig(server: S3Server, bucket: str, *, attests_writes: bool | None) -> Rig:
     store = bucket_store(StoreKind.S3, bucket, s3_access(server), cors_origins=(ORIGIN,))
-    store._page_size = 5
+    small_pages(store)
     return Rig("s3", store, attests_writes, signs=True, page_size=5)
 
 
 def minio_rig(server: S3Server, bucket: str, *, attests_writes: bool | None) -> Rig:
     store = bucket_store(StoreKind.MINIO, bucket, minio_access(server), cors_origins=(ORIGIN,))
-    return Rig("minio", store, attests_writes, signs=True)
+    small_pages(store)
+    return Rig("minio", store, attests_writes, signs=True, page_size=5)
 
 
 def gcs_rig(access: GcsAccess, bucket: str, *, attests_writes: bool | None, refuses_to_overwrite: bool = True) -> Rig:
-    store = GcsStore(
-        StoreName("conformed"), bucket, access, cache_control="private", cors_origins=(ORIGIN,), page_size=5
-    )
+    store = bucket_store(StoreKind.GCS, bucket, access, cors_origins=(ORIGIN,))
+    small_pages(store)
     return Rig("gcs", store, attests_writes, refuses_to_overwrite=refuses_to_overwrite, page_size=5)
 
 

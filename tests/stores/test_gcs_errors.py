@@ -73,7 +73,7 @@ def test_answers(faulty: Any, status: int, reason: str, expected: type[Reelkeepe
     proxy = faulty()
     proxy.answer = lambda *_: refusal(status, reason)
     store = open_store(proxy.url)
-    store._refuses_existing = True  # tried out before
+    store._refuses_to_overwrite.known = True  # tried out before
     for way in (lambda: store.stat(A), lambda: list(store.list()), lambda: store.write(A, SMALL)):
         with pytest.raises(expected) as caught:
             way()
@@ -148,7 +148,7 @@ def test_rules_of_others_are_kept(gcs_emulator: GcsServer, bucket_name: str) -> 
     assert other in rules
     assert [rule["condition"]["age"] for rule in rules if rule["condition"].get("matchesPrefix") == ["temp/"]] == [3]
     assert [rule["origin"] for rule in bucket.cors] == [["https://other.example"], ["https://3.example"]]
-    assert [finding.ok for finding in check("conformed", bucket, {})] == [True]
+    assert [finding.ok for finding in check("conformed", bucket, {}, temp_days=3)] == [True]
 
 
 def test_a_server_without_rules_says_so(gcs_emulator: GcsServer, bucket_name: str, faulty: Any) -> None:

@@ -40,7 +40,7 @@ def test_others_get_one(error: Exception) -> None:
 
 
 def test_waits_double_up_to_four_times_the_first_with_jitter() -> None:
-    wait = retrying().wait
+    wait = retrying(first_wait_seconds=1).wait
     for attempt, least, most in [(1, 1, 2), (2, 2, 3), (3, 4, 4), (4, 4, 4)]:
         state = type("State", (), {"attempt_number": attempt})()
         waits = [wait(state) for _ in range(50)]

@@ -18,7 +18,7 @@ import pytest
 from demo.servers import GcsServer, S3Server
 from reelkeeper.errors import TransientError
 from reelkeeper.model import Key, StoreKind
-from reelkeeper.stores import gcs, s3_plane
+from reelkeeper.stores import gcs, gcs_writing, s3_data
 from reelkeeper.stores.body import Body
 from tests.stores import rigs
 
@@ -102,12 +102,12 @@ def server() -> Iterator[SlowServer]:
 
 
 def open_store(kind: StoreKind, server: SlowServer, monkeypatch: pytest.MonkeyPatch, upload_seconds: float) -> Any:
-    monkeypatch.setattr(s3_plane, "READ_TIMEOUT", timedelta(seconds=READ_TIMEOUT))
-    monkeypatch.setattr(s3_plane, "UPLOAD_TIMEOUT", timedelta(seconds=upload_seconds))
+    monkeypatch.setattr(s3_data, "READ_TIMEOUT", timedelta(seconds=READ_TIMEOUT))
+    monkeypatch.setattr(s3_data, "UPLOAD_TIMEOUT", timedelta(seconds=upload_seconds))
     s3 = S3Server(f"http://127.0.0.1:{server.server_port}", "key", "secret")
     access = rigs.s3_access(s3) if kind is StoreKind.S3 else rigs.minio_access(s3)
     store = rigs.bucket_store(kind, "bucket", access)
-    store._refuses_existing = True  # tried out before
+    store._refuses_to_overwrite.known = True  # tried out before
     return store
 
 
@@ -142,12 +142,12 @@ def test_a_server_that_stops_in_the_middle_is_given_up(
 
 def test_a_slow_line_to_google(server: SlowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What bounds a connection there bounds the sending of each request as well."""
-    monkeypatch.setattr(gcs, "TIMEOUT", (READ_TIMEOUT, 30))
+    monkeypatch.setattr(gcs_writing, "TIMEOUT", (READ_TIMEOUT, 30))
     monkeypatch.setattr(gcs, "_NO_RETRY", {"timeout": (READ_TIMEOUT, 30), "retry": None})
     store = rigs.bucket_store(
         StoreKind.GCS, "bucket", rigs.gcs_access(GcsServer(f"http://127.0.0.1:{server.server_port}", "project"))
     )
-    store._refuses_existing = True  # tried out before
+    store._refuses_to_overwrite.known = True  # tried out before
     server.seconds = 3 * READ_TIMEOUT
     store.write(KEY, body_of(8 * MIB))
     assert server.received >= 8 * MIB

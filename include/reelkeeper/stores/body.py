@@ -53,6 +53,14 @@ class Body:
         return b"".join(self.chunks())
 
 
+class BodyFailed(Exception):
+    """Carries the error of a body through a client that it was handed to, past the mapping of the client's errors."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def read_file(path: Path, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     """The file's bytes in chunks. FileNotFoundError and other OSErrors pass through."""
     with path.open("rb", buffering=0) as file:

@@ -11,7 +11,7 @@ import shutil
 import stat as file_modes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from reelkeeper.errors import InvalidKey, ObjectExists, ObjectNotFound, Reelkeep
 from reelkeeper.model import Key, StoreKind, StoreName, canonical_key
 from reelkeeper.stores import disk
 from reelkeeper.stores.body import CHUNK_BYTES, Body
+from reelkeeper.stores.guard import Guard
 from reelkeeper.stores.marker import MARKER, Marker
-from reelkeeper.stores.protocols import Change, Check, ObjectStat, WriteOptions
+from reelkeeper.stores.protocols import Change, Check, ObjectStat, Upload, WriteOptions
 from reelkeeper.stores.publishing import HIDDEN, Publisher
-from reelkeeper.stores.rights import check_rights
+from reelkeeper.stores.rights import check_rights, check_space
 
 _NOT_OBJECTS = frozenset({MARKER, HIDDEN, "lost+found"})
 """Names directly under the root that are no objects; lost+found because a root is often a mount point."""
-_LOW_SPACE_RATIO = 0.05
 
 
 class FilesystemStore:
@@ -36,8 +36,9 @@ class FilesystemStore:
     attests_writes = False
     """A disk checks nothing. What is read after a `write` comes from the disk, since `write` drops the page cache."""
 
-    def __init__(self, name: StoreName, root: Path) -> None:
+    def __init__(self, name: StoreName, root: Path, *, may_delete: bool = True) -> None:
         self.name = name
+        self._guard = Guard(name, may_delete)
         self._root = os.fspath(root)
         self._marker = Marker(self._root, name)
         self._publisher = Publisher(self._root)
@@ -143,6 +144,7 @@ class FilesystemStore:
 
     def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
         """Folders that become empty go too."""
+        self._guard.deleting(keys)
         self._marker.require()
         failed: dict[Key, Exception] = {}
         changed_folders = set()
@@ -159,6 +161,34 @@ class FilesystemStore:
                 disk.sync_directory(folder)
         self._marker.require()  # what was not there, was not there on this disk
         return failed
+
+    # --- upkeep -------------------------------------------------------------------------------------------------------
+
+    def clock(self) -> datetime:
+        """The time that the disk, or the server behind a network disk, gives to a file made now."""
+        self._marker.require()
+        with disk.disk_errors(self.name, "make a file to tell the time by"), self._publisher.temporary() as (file, _):
+            return datetime.fromtimestamp(os.fstat(file).st_ctime, UTC)
+
+    def stale_uploads(self, older_than: timedelta) -> Iterator[Upload]:
+        """Hidden files that killed writers left, by when they were last written to."""
+        before = (self.clock() - older_than).timestamp()
+        with disk.disk_errors(self.name, "look for unfinished files"):
+            found = list(self._publisher.leftovers(before=before))
+        for name, changed in found:
+            yield Upload(f"{HIDDEN}/{name}", name, datetime.fromtimestamp(changed, UTC))
+
+    def abort_upload(self, upload: Upload) -> None:
+        self._guard.removing(f"remove the unfinished file {upload.key!r}")
+        self._marker.require()
+        with disk.disk_errors(self.name, f"remove {upload.key!r}"):
+            self._publisher.remove_leftover(upload.id)
+
+    def remove_empty_folders(self, older_than: timedelta) -> int:
+        self._guard.removing("remove empty folders")
+        before = (self.clock() - older_than).timestamp()
+        with disk.disk_errors(self.name, "look for empty folders"):
+            return self._publisher.sweep(before=before, spared=_NOT_OBJECTS)
 
     # --- paths --------------------------------------------------------------------------------------------------------
 
@@ -192,16 +222,7 @@ class FilesystemStore:
             self._marker.require()
         except ReelkeeperError as exc:
             return [Check("folder", False, str(exc), f"mount the disk of {self._root!r}, or run setup_estate once")]
-        return [Check("folder", True, self._root), self._check_space(), *check_rights(self)]
-
-    def _check_space(self) -> Check:
-        try:
-            facts = os.statvfs(self._root)
-        except OSError as exc:
-            return Check("space", False, str(exc), f"look at the disk of {self._root!r}")
-        ratio = facts.f_bavail / facts.f_blocks if facts.f_blocks else 1.0
-        detail = f"{facts.f_bavail * facts.f_frsize / 2**30:.1f} GiB free ({ratio:.0%})"
-        return Check("space", ratio >= _LOW_SPACE_RATIO, detail, "free space, or shorten local_retention_days")
+        return [Check("folder", True, self._root), check_space(self._root), *check_rights(self)]
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -1,52 +1,43 @@
 """A store in a bucket of Google Cloud Storage. Requests carry CRC32C."""
 
-import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from google.api_core.exceptions import Conflict, NotFound, RequestRangeNotSatisfiable
+from google.api_core.exceptions import BadRequest, NotFound, RequestRangeNotSatisfiable
 
 from reelkeeper.errors import (
     AccessDenied,
     BucketNotFound,
-    BucketOwnedByOther,
+    ConfigurationError,
     CredentialsNotFound,
     ObjectExists,
     ObjectNotFound,
     PermanentError,
     ReelkeeperError,
+    StoreUnavailable,
+    TransferCorrupted,
 )
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores import gcs_admin, gcs_trial
 from reelkeeper.stores.access import GcsAccess
-from reelkeeper.stores.body import Body
+from reelkeeper.stores.body import Body, BodyFailed
+from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.gcs_errors import gcs_errors
+from reelkeeper.stores.gcs_writing import CHUNK_BYTES, SINGLE_REQUEST_BYTES, TIMEOUT, upload
+from reelkeeper.stores.guard import Guard
 from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, WriteOptions
+from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.rights import check_rights, try_out
 from reelkeeper.stores.signing import signed_for
+from reelkeeper.stores.trial import Trial
 
-TIMEOUT = (5, 120)
-"""Seconds to connect, and between two reads."""
 _NO_RETRY: Mapping[str, Any] = {"timeout": TIMEOUT, "retry": None}
 """One policy (`retry.py`) retries, or tries would multiply."""
-_SLOWEST_BYTES_PER_SECOND = 16 * 2**10
-"""Of a request that sends: all transfers share the uplink."""
-_SINGLE_REQUEST_BYTES = 8 * 2**20
-_CHUNK_BYTES = 16 * 2**20
-"""Of a resumable upload; it is what a write holds in memory."""
 _READ_BYTES = 8 * 2**20
-_DELETED_AT_ONCE = 8
-_PAGE_SIZE = 1000
-
-
-def _upload_timeout(size_bytes: int) -> tuple[float, float]:
-    """As TIMEOUT. What bounds a connection here bounds the sending of a whole request as well, which takes longer."""
-    connect, read = TIMEOUT
-    return connect + min(size_bytes, _CHUNK_BYTES) / _SLOWEST_BYTES_PER_SECOND, read
 
 
 class GcsStore:
@@ -55,29 +46,19 @@ class GcsStore:
     kind = StoreKind.GCS
 
     def __init__(
-        self,
-        name: StoreName,
-        bucket: str,
-        access: GcsAccess,
-        *,
-        cache_control: str,
-        location: str | None = None,
-        cors_origins: Sequence[str] = (),
-        temp_days: int = 7,
-        page_size: int = _PAGE_SIZE,
+        self, name: StoreName, bucket: str, access: GcsAccess, options: BucketOptions = BucketOptions()
     ) -> None:
-        """`location` is where `set_up` makes the bucket; None leaves it to Google."""
         self.name = name
         self._client = access.client
         self._bucket = access.client.bucket(bucket)
-        self._cache_control = cache_control
-        self._location = location
-        self._cors_origins = cors_origins
-        self._temp_days = temp_days
-        self._page_size = page_size
-        self._trial_lock = threading.Lock()
-        self._refuses_existing: bool | None = None
-        self._attests: bool | None = None
+        self._options = options
+        self._guard = Guard(name, options.may_delete)
+        self._refuses_to_overwrite = Trial(
+            lambda: self._try("a write", lambda: gcs_trial.refuses_to_overwrite(self._bucket, _NO_RETRY))
+        )
+        self._attests = Trial(
+            lambda: self._try("a checksum", lambda: gcs_trial.refuses_wrong_checksums(self._bucket, _NO_RETRY))
+        )
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -85,8 +66,7 @@ class GcsStore:
         blob = self._bucket.blob(canonical_key(key))
         with self._answers(f"look at {key!r}"):
             blob.reload(**_NO_RETRY)
-        sha256 = (blob.metadata or {}).get(META_SHA256)
-        return _stat_of(blob, Sha256(sha256) if sha256 else None)
+        return _stat_of(blob)
 
     def read(self, key: Key) -> Iterator[bytes]:
         """Range by range: objects never change."""
@@ -116,70 +96,88 @@ class GcsStore:
         return data
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
-        blobs = iter(
-            self._client.list_blobs(
+        """A page that fails transiently is asked for again, and the listing goes on from there."""
+
+        def fetch(token: str | None) -> Any:
+            pages = self._client.list_blobs(
                 self._bucket,
                 prefix=prefix,
-                page_size=self._page_size,
+                page_size=self._options.page_size,
+                page_token=token,
                 fields="items(name,size,updated,storageClass),nextPageToken",
                 **_NO_RETRY,
             )
-        )
-        while True:
             with gcs_errors(self.name, f"list {prefix!r}"), self._bucket_expected():
-                blob = next(blobs, None)
-            if blob is None:
+                return [_stat_of(blob) for blob in next(pages.pages, ())], pages.next_page_token
+
+        token = None
+        while True:
+            stats, token = retrying()(fetch, token)
+            yield from stats
+            if token is None:
                 return
-            yield _stat_of(blob)
+
+    def clock(self) -> datetime:
+        """By the Date of the answer to a request that a right suffices for which we need anyway."""
+        with gcs_errors(self.name, "ask for the time"), self._bucket_expected():
+            date = gcs_admin.date_of_answer(self._client, self._bucket, TIMEOUT)
+        if date is None:
+            raise StoreUnavailable(f"store {self.name!r} does not tell the time: expected an answer with a Date")
+        return parsedate_to_datetime(date).astimezone(UTC)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, key: Key, body: Body, options: WriteOptions = WriteOptions()) -> None:
         """One request that refuses to overwrite; on a server that cannot refuse (an emulator), a look comes first."""
-        blob = self._bucket.blob(canonical_key(key), chunk_size=_CHUNK_BYTES)
-        blob.cache_control = options.cache_control or self._cache_control
+        blob = self._bucket.blob(canonical_key(key), chunk_size=CHUNK_BYTES)
+        blob.cache_control = options.cache_control or self._options.cache_control
         blob.metadata = {**options.metadata, META_SHA256: body.sha256}
         if options.storage_class:
             blob.storage_class = options.storage_class
-        if not self._refuses_to_overwrite() or body.size_bytes > _SINGLE_REQUEST_BYTES:
+        if not self._refuses_to_overwrite() or body.size_bytes > SINGLE_REQUEST_BYTES:
             self._refuse_existing(key)
-        # A small body is proved whole before the request; a large one holds back its last bytes until it is.
-        is_small = body.size_bytes <= _SINGLE_REQUEST_BYTES
-        source = _Reader(iter([body.whole()]) if is_small else body.chunks())
         try:
             with self._answers(f"write {key!r}"):
-                blob.upload_from_file(
-                    source,
-                    size=body.size_bytes,
-                    content_type=options.content_type or "application/octet-stream",
-                    if_generation_match=0,
-                    checksum="crc32c",
-                    timeout=_upload_timeout(body.size_bytes),
-                    retry=None,
-                )
-        except Exception:
-            if source.error:  # the body's error is the caller's, not the store's
-                raise source.error from None
-            raise
+                upload(blob, body, options.content_type or "application/octet-stream")
+        except BodyFailed as failed:
+            raise failed.error from None
 
     @property
     def attests_writes(self) -> bool:
-        with self._trial_lock:
-            if self._attests is None:
-                with self._answers("try out a checksum under temp/"):
-                    self._attests = gcs_trial.refuses_wrong_checksums(self._bucket, _NO_RETRY)
-            return self._attests
+        return self._attests()
 
     def copy(self, source: Key, destination: Key) -> None:
-        """Metadata comes along."""
+        """Metadata comes along; the destination gets the bucket's standard class."""
         origin = self._bucket.blob(canonical_key(source))
         self._refuse_existing(canonical_key(destination))
         with self._answers(f"copy {source!r} to {destination!r}"):
-            target, token = self._bucket.blob(destination), None
-            while True:
-                token, _, _ = target.rewrite(origin, token=token, if_generation_match=0, **_NO_RETRY)
-                if token is None:
-                    return
+            _rewrite(origin, self._bucket.blob(destination), if_generation_match=0)
+
+    def set_class(self, key: Key, storage_class: str) -> None:
+        blob = self._bucket.blob(canonical_key(key))
+        with self._answers(f"look at {key!r}"):
+            blob.reload(**_NO_RETRY)
+        if (blob.storage_class or "STANDARD") == storage_class:
+            return
+        before, generation = _stat_of(blob), blob.generation
+        blob.storage_class = storage_class  # sent with all that is known of it: what is not sent would be lost
+        try:
+            with self._answers(f"move {key!r} to class {storage_class!r}"):
+                _rewrite(blob, blob, if_generation_match=generation)
+        except PermanentError as exc:
+            if isinstance(exc.__cause__, BadRequest):
+                raise ConfigurationError(
+                    f"store {self.name!r} knows no class {storage_class!r}: expected STANDARD, NEARLINE, COLDLINE or "
+                    f"ARCHIVE ({exc})"
+                ) from exc
+            raise
+        after = self.stat(key)
+        expected = (storage_class, before.size_bytes, before.sha256)
+        if (found := (after.storage_class, after.size_bytes, after.sha256)) != expected:
+            raise TransferCorrupted(
+                f"store {self.name!r} has {key!r} with class, size and SHA-256 {found} after its move: expected "
+                f"{expected}"
+            )
 
     def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
         """Some at once: a batch request of this service works them off one after the other."""
@@ -192,7 +190,8 @@ class GcsStore:
                 return exc
             return None
 
-        with ThreadPoolExecutor(_DELETED_AT_ONCE, thread_name_prefix="delete") as pool:
+        self._guard.deleting(keys)
+        with ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="delete") as pool:
             errors = dict(zip(keys, pool.map(delete_one, keys), strict=True))
         if any(isinstance(error, ObjectNotFound) for error in errors.values()):
             self._require_bucket()
@@ -218,7 +217,7 @@ class GcsStore:
         try:
             with gcs_errors(self.name, "set the bucket's rules"):
                 rules = gcs_admin.ensure_rules(
-                    self._bucket, _NO_RETRY, temp_days=self._temp_days, cors_origins=self._cors_origins
+                    self._bucket, _NO_RETRY, temp_days=self._options.temp_days, cors_origins=self._options.cors_origins
                 )
         except PermanentError as exc:  # no right to change buckets, or an emulator that cannot
             rules = [Change(f"lifecycle and CORS rules could not be set: {exc}", changed=False)]
@@ -227,7 +226,10 @@ class GcsStore:
     def check(self) -> Iterable[Check]:
         found = [try_out("bucket", self._describe_bucket)]
         if found[0].ok:
-            found += [*gcs_admin.check(self.name, self._bucket, _NO_RETRY), *check_rights(self)]
+            found += [
+                *gcs_admin.check(self.name, self._bucket, _NO_RETRY, temp_days=self._options.temp_days),
+                *check_rights(self),
+            ]
         return found
 
     def _describe_bucket(self) -> str:
@@ -245,12 +247,7 @@ class GcsStore:
             self._require_bucket()
         except BucketNotFound:
             with gcs_errors(self.name, f"make bucket {self._bucket.name!r}"):
-                try:
-                    self._client.create_bucket(self._bucket, location=self._location, **_NO_RETRY)
-                except Conflict as exc:
-                    raise BucketOwnedByOther(
-                        f"bucket {self._bucket.name!r} of store {self.name!r} belongs to another project"
-                    ) from exc
+                gcs_admin.make_bucket(self._client, self._bucket, self._options.location, self.name, _NO_RETRY)
             return True
         except AccessDenied as exc:
             raise AccessDenied(f"{exc} (bucket names are world-wide: it may belong to another project)") from exc
@@ -265,14 +262,9 @@ class GcsStore:
             return
         raise ObjectExists(f"store {self.name!r} already has {key!r}")
 
-    def _refuses_to_overwrite(self) -> bool:
-        """Whether the server honours if_generation_match=0, found out by trying once in a process."""
-        if self._refuses_existing is None:
-            with self._trial_lock:
-                if self._refuses_existing is None:
-                    with self._answers("try out a write under temp/"):
-                        self._refuses_existing = gcs_trial.refuses_to_overwrite(self._bucket, _NO_RETRY)
-        return self._refuses_existing
+    def _try(self, what: str, attempt: Callable[[], bool]) -> bool:
+        with self._answers(f"try out {what} under temp/"):
+            return attempt()
 
     @contextmanager
     def _answers(self, what: str) -> Iterator[None]:
@@ -292,41 +284,22 @@ class GcsStore:
             raise BucketNotFound(f"bucket {self._bucket.name!r} of store {self.name!r} does not exist") from exc
 
 
-class _Reader:
-    """Chunks as the file that google-cloud-storage reads from. `error` is what the chunks raised."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-        self._position = 0
-        self.error: Exception | None = None
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        parts, missing = [], size if size >= 0 else sys.maxsize
-        while missing:
-            if not self._rest:
-                self._rest = self._next()
-                if not self._rest:
-                    break
-            part, self._rest = self._rest[:missing], self._rest[missing:]
-            parts.append(part)
-            missing -= len(part)
-        data = b"".join(parts)
-        self._position += len(data)
-        return data
-
-    def _next(self) -> bytes:
-        try:
-            return next((chunk for chunk in self._chunks if chunk), b"")
-        except Exception as exc:
-            self.error = exc
-            raise
+def _rewrite(source: Any, target: Any, *, if_generation_match: int) -> None:
+    """Copy at the server, in as many requests as it wants. The client's errors pass through."""
+    token = None
+    while True:
+        token, _, _ = target.rewrite(source, token=token, if_generation_match=if_generation_match, **_NO_RETRY)
+        if token is None:
+            return
 
 
-def _stat_of(blob: Any, sha256: Sha256 | None = None) -> ObjectStat:
+def _stat_of(blob: Any) -> ObjectStat:
+    """A listing asks for no metadata, so that only `stat` tells our SHA-256."""
+    sha256 = (blob.metadata or {}).get(META_SHA256)
     return ObjectStat(
-        Key(blob.name), int(blob.size), blob.updated.astimezone(UTC), blob.storage_class or "STANDARD", sha256
+        Key(blob.name),
+        int(blob.size),
+        blob.updated.astimezone(UTC),
+        blob.storage_class or "STANDARD",
+        Sha256(sha256) if sha256 else None,
     )

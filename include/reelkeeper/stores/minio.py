@@ -1,24 +1,26 @@
 """A store in a bucket of MinIO, or of another S3-compatible server that one's own people run.
 
-Listing, deleting, copying, looking and signing go through MinIO's client. It has no calls for CORS, for a wrong
-checksum or for the server's clock, and drops parts of other people's lifecycle rules: those go through boto3's.
+Deleting, looking and signing go through MinIO's client. It cannot go on with a listing whose page failed, loses
+metadata when it copies in parts, drops parts of other people's lifecycle rules, and has no calls for CORS, unfinished
+uploads, wrong checksums or the server's clock: those go through boto3's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from minio.commonconfig import CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from reelkeeper.errors import BucketNotFound, InvalidKey, ObjectNotFound
+from reelkeeper.errors import BucketNotFound, ObjectNotFound
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
+from reelkeeper.stores import s3_data
 from reelkeeper.stores.access import BOTO3_CONFIG, MinioAccess, S3Keys
+from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, minio_errors
-from reelkeeper.stores.s3_plane import S3Plane, data_planes
+from reelkeeper.stores.s3_plane import S3Plane
 from reelkeeper.stores.signing import signed_for
 
 
@@ -28,20 +30,13 @@ class MinioStore(S3Plane):
     kind = StoreKind.MINIO
 
     def __init__(
-        self,
-        name: StoreName,
-        bucket: str,
-        access: MinioAccess,
-        *,
-        cache_control: str,
-        cors_origins: Sequence[str] = (),
-        temp_days: int = 7,
+        self, name: StoreName, bucket: str, access: MinioAccess, options: BucketOptions = BucketOptions()
     ) -> None:
         keys = S3Keys(access.access_key, access.secret_key, access.session_token)
-        data = data_planes(bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys)
-        super().__init__(
-            name, bucket, data, cache_control=cache_control, cors_origins=cors_origins, temp_days=temp_days
+        data = s3_data.data_planes(
+            bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys
         )
+        super().__init__(name, bucket, data, options)
         self._access = access
         self._client = access.client
 
@@ -65,48 +60,20 @@ class MinioStore(S3Plane):
             Sha256(sha256) if sha256 else None,
         )
 
-    def list(self, prefix: str = "") -> Iterator[ObjectStat]:
-        objects = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-        while True:
-            with minio_errors(self.name, f"list {prefix!r}"):
-                found = next(objects, None)
-            if found is None:
-                return
-            yield ObjectStat(
-                Key(found.object_name),
-                int(found.size or 0),
-                _utc(found.last_modified),
-                found.storage_class or "STANDARD",
-            )
-
-    def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
-        failed: dict[Key, Exception] = {}
-        todo = []
-        for key in keys:
-            try:
-                todo.append(DeleteObject(canonical_key(key)))
-            except InvalidKey as exc:
-                failed[key] = exc
-        with minio_errors(self.name, f"delete {len(todo)} objects"):
-            for error in self._client.remove_objects(self._bucket, todo):
-                key = Key(error.name or "")
-                failed[key] = Refusal(200, error.code, None, error.message or "").error(self.name, f"delete {key!r}")
-        return failed
-
-    def copy(self, source: Key, destination: Key) -> None:
-        """Metadata comes along."""
-        canonical_key(source)
-        self._refuse_existing(canonical_key(destination))
-        self.stat(source)  # the client takes a missing bucket for a missing object
-        with minio_errors(self.name, f"copy {source!r} to {destination!r}"):
-            self._client.copy_object(self._bucket, destination, CopySource(self._bucket, source))
-
     def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
         life = signed_for(expires_in, expires_at=None, now=datetime.now(UTC))
         with minio_errors(self.name, f"sign a URL of {key!r}"):
             return str(self._client.get_presigned_url(method, self._bucket, canonical_key(key), expires=life))
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _delete_some(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        failed: dict[Key, Exception] = {}
+        with minio_errors(self.name, f"delete {len(keys)} objects"):
+            for error in self._client.remove_objects(self._bucket, [DeleteObject(key) for key in keys]):
+                key = Key(error.name or "")
+                failed[key] = Refusal(200, error.code, None, error.message or "").error(self.name, f"delete {key!r}")
+        return failed
 
     @cached_property
     def _boto3(self) -> Any:

@@ -1,9 +1,10 @@
 """Proof that an object holds the bytes it should: just written, or found in the place of what was to be written."""
 
+from contextlib import suppress
 from hashlib import sha256 as new_sha256
 from typing import Protocol
 
-from reelkeeper.errors import ObjectExists, ObjectNotFound, TransferCorrupted
+from reelkeeper.errors import DeletionForbidden, ObjectExists, ObjectNotFound, TransferCorrupted
 from reelkeeper.model import Key, Sha256
 from reelkeeper.stores.protocols import Deletes, Reads, Stats
 
@@ -51,7 +52,8 @@ def verify_written(store: Correctable, key: Key, size_bytes: int, sha256: Sha256
         except ObjectNotFound as gone:
             raise TransferCorrupted(f"{key!r} in store {store.name!r} is not there after it was written") from gone
         except TransferCorrupted:
-            store.delete([key])
+            with suppress(DeletionForbidden):  # it stays, then, and is in the way of the next try, which says so
+                store.delete([key])
             raise
 
 

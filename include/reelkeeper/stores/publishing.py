@@ -7,7 +7,7 @@ hidden, and removed by later writers after a day.
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from reelkeeper.errors import InvalidKey, StoreUnavailable
@@ -49,14 +49,22 @@ class Publisher:
         return self._hidden
 
     def remove_leftovers(self) -> None:
-        """Unlink hidden files that nobody has written to for a day: a killed writer left them.
+        """Unlink hidden files that nobody has written to for a day: a killed writer left them."""
+        for name, _ in self.leftovers(before=time.time() - _LEFTOVER_SECONDS):
+            self.remove_leftover(name)
 
-        Should a writer still hold one, its publication fails with a transient error, and nothing is lost.
-        """
+    def leftovers(self, *, before: float) -> Iterator[tuple[str, float]]:
+        """Hidden files that nobody has written to since `before` (epoch seconds, by the disk's clock): name, time."""
         with suppress(FileNotFoundError), os.scandir(self._hidden) as entries:
             for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < time.time() - _LEFTOVER_SECONDS:
-                    disk.remove(entry.path)
+                with suppress(FileNotFoundError):  # its writer finished
+                    changed = entry.stat(follow_symlinks=False).st_mtime
+                    if changed < before:
+                        yield entry.name, changed
+
+    def remove_leftover(self, name: str) -> None:
+        """Unlink a hidden file. Should a writer still hold it, its publication fails transiently: nothing is lost."""
+        disk.remove(os.path.join(self._hidden, os.path.basename(name)))
 
     def name(self, path: str, give_name: Callable[[str], bool]) -> bool:
         """Let `give_name(path)` make the file appear, durably. False when it says that it cannot. FileExistsError."""
@@ -73,6 +81,33 @@ class Publisher:
                     disk.sync_directory(folder)
             return is_named
         raise StoreUnavailable(f"could not name {path!r}: its folder, or what should get the name, keeps vanishing")
+
+    def sweep(self, *, before: float, spared: Collection[str]) -> int:
+        """Remove folders below the root that are empty and were not changed since `before`; how many.
+
+        `spared` are names directly under the root. A folder that only the removal of those in it has changed goes too.
+        Whether one is empty is left to rmdir(2), which no writer can come between.
+        """
+        folders: list[tuple[str, bool]] = []  # parents before what is in them; whether it is old
+        pending = [entry for entry in self._folders_in(self._root) if entry.name not in spared]
+        while pending:
+            entry = pending.pop()
+            with suppress(FileNotFoundError):
+                folders.append((entry.path, entry.stat(follow_symlinks=False).st_ctime < before))
+                pending += self._folders_in(entry.path)
+        removed = 0
+        for path, is_old in reversed(folders):
+            with suppress(OSError):  # not empty, or gone
+                if is_old:
+                    os.rmdir(path)
+                    self._durable_folders.discard(path)
+                    removed += 1
+        return removed
+
+    def _folders_in(self, folder: str) -> list["os.DirEntry[str]"]:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return []
 
     def remove_empty_folders(self, folder: str) -> str:
         """Remove `folder` and those above it as long as they are empty. The first that stays."""

@@ -7,6 +7,7 @@ from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import Access, GcsAccess, MinioAccess, S3Access
+from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.protocols import Store
 
 _S3_DEFAULT_REGION = "us-east-1"
@@ -28,13 +29,13 @@ def _filesystem(settings: StoreSettings, _: Access | None) -> Store:
     from reelkeeper.stores.filesystem import FilesystemStore
 
     assert settings.root is not None  # checked by the settings
-    return FilesystemStore(settings.store_name, settings.root)
+    return FilesystemStore(settings.store_name, settings.root, may_delete=_may_delete(settings))
 
 
 def _memory(settings: StoreSettings, _: Access | None) -> Store:
     from reelkeeper.stores.memory import MemoryStore
 
-    return MemoryStore(settings.store_name)
+    return MemoryStore(settings.store_name, may_delete=_may_delete(settings))
 
 
 def _s3(settings: StoreSettings, access: Access | None) -> Store:
@@ -44,9 +45,7 @@ def _s3(settings: StoreSettings, access: Access | None) -> Store:
         settings.store_name,
         settings.bucket or "",
         _expect(settings, access, S3Access),
-        cache_control=settings.cache_control,
-        cors_origins=settings.cors_origins,
-        temp_days=settings.temp_days,
+        _options(settings),
     )
 
 
@@ -57,9 +56,7 @@ def _minio(settings: StoreSettings, access: Access | None) -> Store:
         settings.store_name,
         settings.bucket or "",
         _expect(settings, access, MinioAccess),
-        cache_control=settings.cache_control,
-        cors_origins=settings.cors_origins,
-        temp_days=settings.temp_days,
+        _options(settings),
     )
 
 
@@ -70,11 +67,23 @@ def _gcs(settings: StoreSettings, access: Access | None) -> Store:
         settings.store_name,
         settings.bucket or "",
         _expect(settings, access, GcsAccess),
+        _options(settings, location=None if settings.region == _S3_DEFAULT_REGION else settings.region),
+    )
+
+
+def _options(settings: StoreSettings, *, location: str | None = None) -> BucketOptions:
+    return BucketOptions(
         cache_control=settings.cache_control,
-        location=None if settings.region == _S3_DEFAULT_REGION else settings.region,
         cors_origins=settings.cors_origins,
         temp_days=settings.temp_days,
+        concurrency=settings.concurrency,
+        may_delete=_may_delete(settings),
+        location=location,
     )
+
+
+def _may_delete(settings: StoreSettings) -> bool:
+    return settings.deletion == "allowed"
 
 
 def _expect(settings: StoreSettings, access: Access | None, kind: type[A]) -> A:

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after
 from reelkeeper.errors import StillGrowing, TransientError
 
 TRIES = 3
+FIRST_WAIT_SECONDS = 1.0
 
 
 def worth_retrying(error: BaseException) -> bool:
@@ -19,20 +20,19 @@ def worth_retrying(error: BaseException) -> bool:
 
 
 def retrying(
-    *, tries: int = TRIES, first_wait_seconds: float = 1.0, stopped: threading.Event | None = None
+    *, tries: int = TRIES, first_wait_seconds: float | None = None, stopped: threading.Event | None = None
 ) -> Retrying:
     """A tenacity caller: `retrying()(function, *arguments)` returns the result, or raises the last error as it is.
 
-    The wait doubles from `first_wait_seconds` up to four times it, each with jitter of up to one `first_wait_seconds`
-    more, which keeps many clients from coming back in step. Setting `stopped` ends a wait at once. Threads may share
-    it.
+    The wait doubles from `first_wait_seconds` (None: FIRST_WAIT_SECONDS) up to four times it, each with jitter of up to
+    one `first_wait_seconds` more, which keeps many clients from coming back in step. Setting `stopped` ends a wait at
+    once. Threads may share it.
     """
+    first = FIRST_WAIT_SECONDS if first_wait_seconds is None else first_wait_seconds
     return Retrying(
         sleep=sleep_using_event(stopped or threading.Event()),
         stop=stop_after_attempt(tries),
-        wait=wait_exponential_jitter(
-            multiplier=first_wait_seconds, max=4 * first_wait_seconds, jitter=first_wait_seconds
-        ),
+        wait=wait_exponential_jitter(multiplier=first, max=4 * first, jitter=first),
         retry=retry_if_exception(worth_retrying),
         reraise=True,
     )

@@ -1,5 +1,6 @@
-"""The health check that every store shares: may we write, look, list, read and delete?"""
+"""The health checks that stores share: may we write, look, list, read and delete? Is there room on the disk?"""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
+from reelkeeper.stores.guard import PROBES
 from reelkeeper.stores.protocols import Check, Store
 
 _CURES: dict[type[ReelkeeperError], str] = {
@@ -28,6 +30,9 @@ _CURES: dict[type[ReelkeeperError], str] = {
     StoreFull: "free space, or raise the quota",
     StoreUnavailable: "look whether the server runs and its address is right; a disk must be mounted and set up",
 }
+
+
+_LOW_SPACE_RATIO = 0.05
 
 
 def cure_of(error: Exception) -> str:
@@ -43,9 +48,20 @@ def try_out(what: str, attempt: Callable[[], str]) -> Check:
         return Check(what, False, f"{type(exc).__name__}: {exc}", cure_of(exc))
 
 
+def check_space(root: str) -> Check:
+    """Whether there is room left on the disk of `root`."""
+    try:
+        facts = os.statvfs(root)
+    except OSError as exc:
+        return Check("space", False, str(exc), f"look at the disk of {root!r}")
+    ratio = facts.f_bavail / facts.f_blocks if facts.f_blocks else 1.0
+    detail = f"{facts.f_bavail * facts.f_frsize / 2**30:.1f} GiB free ({ratio:.0%})"
+    return Check("space", ratio >= _LOW_SPACE_RATIO, detail, "free space, or shorten local_retention_days")
+
+
 def check_rights(store: Store) -> Iterator[Check]:
     """Write, look at, list, read and delete one small object under temp/. Stops at the first thing that fails."""
-    key = Key(f"temp/check-{secrets.token_hex(12)}")
+    key = Key(f"{PROBES}{secrets.token_hex(12)}")
     data = b"reelkeeper was here\n"
 
     def write() -> str:

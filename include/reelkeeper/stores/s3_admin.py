@@ -3,12 +3,13 @@
 Rules that others made are kept; ours are known by their ids.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from reelkeeper.errors import PermanentError, ReelkeeperError
+from reelkeeper.errors import PermanentError, ReelkeeperError, StoreUnavailable
 from reelkeeper.stores.protocols import Change, Check
 from reelkeeper.stores.rights import cure_of, try_out
 from reelkeeper.stores.s3_errors import boto3_errors, boto3_refusal
@@ -17,7 +18,6 @@ _OURS = "reelkeeper-"
 _MOST_SKEW = timedelta(minutes=5)
 """Servers refuse signatures from 15 minutes on; a clock that is 5 minutes off is about to be."""
 _ABSENT = ("NoSuchLifecycleConfiguration", "NoSuchCORSConfiguration")
-_ABORT_AFTER_DAYS = 1
 
 
 class Bucket:
@@ -35,12 +35,9 @@ class Bucket:
 
         Each rule is set by itself, since a server may know one and not the other.
         """
-        temp = {"ID": f"{_OURS}temp", "Status": "Enabled", "Filter": {"Prefix": "temp/"},
-                "Expiration": {"Days": temp_days}}  # fmt: skip
-        uploads = {"ID": f"{_OURS}uploads", "Status": "Enabled", "Filter": {"Prefix": ""},
-                   "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _ABORT_AFTER_DAYS}}  # fmt: skip
         return [
-            self._ensure("lifecycle rule", rule, self._lifecycle_rules, self._put_lifecycle) for rule in (temp, uploads)
+            self._ensure("lifecycle rule", rule, self._lifecycle_rules, self._put_lifecycle)
+            for rule in (_temp_rule(temp_days), _UPLOADS_RULE)
         ]
 
     def ensure_cors(self, origins: Sequence[str]) -> list[Change]:
@@ -62,12 +59,13 @@ class Bucket:
         name = f"{what} {rule['ID']!r}"
         try:
             rules = get()
-            if rule in rules:
+            found = _of_id(rules, rule["ID"])
+            if found is not None and _meaning(found) == _meaning(rule):
                 return Change(name, changed=False)
-            put([other for other in rules if other.get("ID") != rule["ID"]] + [rule])
+            put([other for other in rules if other is not found] + [rule])
         except PermanentError as exc:
             return Change(f"{name} could not be set: {exc}", changed=False)
-        return Change(name, changed=True)
+        return Change(name if found is None else f"{name}, which was {_text(found)}: it is {_text(rule)}", changed=True)
 
     def _lifecycle_rules(self) -> list[dict[str, Any]]:
         answer = self._get("get_bucket_lifecycle_configuration")
@@ -101,42 +99,96 @@ class Bucket:
 
     # --- health -------------------------------------------------------------------------------------------------------
 
-    def check_clock(self) -> Check:
-        """How far the server's clock is from ours. It is told even to those whom the server refuses."""
+    def clock(self) -> datetime:
+        """The server's time, of the second that its answer was made in. It is told even to those whom it refuses."""
         from botocore.exceptions import ClientError
 
-        try:
-            with boto3_errors(self._store, "ask for the time"):
-                try:
-                    answer = self._client.head_bucket(Bucket=self._bucket)
-                except ClientError as exc:
-                    answer = exc.response
-        except ReelkeeperError as exc:
-            return Check("clock", False, str(exc), cure_of(exc))
-        now = datetime.now(UTC)
+        with boto3_errors(self._store, "ask for the time"):
+            try:
+                answer = self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as exc:
+                if boto3_refusal(exc).status >= 500:
+                    raise
+                answer = exc.response
         stamp = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if stamp is None:
-            return Check("clock", True, "the server does not tell the time")
-        skew = parsedate_to_datetime(stamp) - now
+            raise StoreUnavailable(f"store {self._store!r} does not tell the time: expected an answer with a Date")
+        return parsedate_to_datetime(stamp).astimezone(UTC)
+
+    def check_clock(self) -> Check:
+        """How far the server's clock is from ours."""
+        try:
+            skew = self.clock() - datetime.now(UTC)
+        except ReelkeeperError as exc:
+            return Check("clock", False, str(exc), cure_of(exc))
         detail = f"the server's clock is {skew.total_seconds():+.0f} s from ours"
         cure = f"set the clocks by NTP: expected less than {_MOST_SKEW.total_seconds():.0f} s"
         return Check("clock", abs(skew) <= _MOST_SKEW, detail, cure)
 
-    def check_rules(self) -> Iterator[Check]:
-        """Versioning and the rule for temp/."""
+    def check_rules(self, *, temp_days: int) -> Iterator[Check]:
+        """Versioning, and whether our lifecycle rules are as `set_up` makes them."""
         yield try_out("versioning", self._versioning)
-        found = try_out("lifecycle", self._temp_rule)
-        cure = "run the DAG setup_estate, or make a rule that expires temp/"
-        yield Check(found.what, found.ok, found.detail, "" if found.ok else cure)
+        cure = "run the DAG setup_estate, which sets it right, or make a rule that expires temp/"
+        yield self._check_rule("lifecycle", lambda: self._look_at_temp(_temp_rule(temp_days)), cure)
+        yield self._check_rule("uploads", self._look_at_uploads, "run the DAG setup_estate, which sets it right")
+
+    def _check_rule(self, what: str, look: Callable[[], str], cure: str) -> Check:
+        found = try_out(what, look)
+        return Check(what, found.ok, found.detail, "" if found.ok else cure)
 
     def _versioning(self) -> str:
         status = self._get("get_bucket_versioning").get("Status", "off")
         hint = "; deleted objects stay billed until a rule expires old versions" if status == "Enabled" else ""
         return f"{status.lower()}{hint}"
 
-    def _temp_rule(self) -> str:
-        for rule in self._lifecycle_rules():
-            prefix = rule.get("Filter", {}).get("Prefix", rule.get("Prefix"))
-            if rule.get("Status") == "Enabled" and "Expiration" in rule and prefix in ("temp/", "temp", ""):
+    def _look_at_temp(self, ours: Mapping[str, Any]) -> str:
+        rules = self._lifecycle_rules()
+        if (found := _of_id(rules, ours["ID"])) is not None:
+            return _require_same(found, ours)
+        for rule in rules:  # somebody who may do so made it for us
+            if rule.get("Status") == "Enabled" and "Expiration" in rule and _prefix(rule) in ("temp/", "temp", ""):
                 return f"rule {rule.get('ID', '')!r} expires temp/"
         raise ReelkeeperError("no lifecycle rule expires temp/")
+
+    def _look_at_uploads(self) -> str:
+        found = _of_id(self._lifecycle_rules(), _UPLOADS_RULE["ID"])
+        if found is None:  # the server may not know such rules
+            return "no lifecycle rule aborts uploads: the DAG enforce_retention does"
+        return _require_same(found, _UPLOADS_RULE)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def _temp_rule(temp_days: int) -> dict[str, Any]:
+    return {"ID": f"{_OURS}temp", "Status": "Enabled", "Filter": {"Prefix": "temp/"},
+            "Expiration": {"Days": temp_days}}  # fmt: skip
+
+
+_UPLOADS_RULE: dict[str, Any] = {"ID": f"{_OURS}uploads", "Status": "Enabled", "Filter": {"Prefix": ""},
+                 "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}  # fmt: skip
+
+
+def _of_id(rules: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    return next((rule for rule in rules if rule.get("ID") == name), None)
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    return str(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
+
+
+def _meaning(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rule says, however the server spells it: an empty prefix may come back as no filter at all."""
+    others = {name: value for name, value in rule.get("Filter", {}).items() if name != "Prefix"}
+    rest = {name: value for name, value in rule.items() if name not in ("ID", "Filter", "Prefix")}
+    return {**rest, **others, "Prefix": _prefix(rule)}
+
+
+def _text(rule: Mapping[str, Any]) -> str:
+    return json.dumps(_meaning(rule), sort_keys=True, default=str)
+
+
+def _require_same(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    if _meaning(found) != _meaning(ours):
+        raise ReelkeeperError(f"rule {ours['ID']!r} was changed: it is {_text(found)}, expected {_text(ours)}")
+    return f"rule {ours['ID']!r} is as set up"

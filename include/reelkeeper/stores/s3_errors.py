@@ -33,7 +33,7 @@ _CODES: Mapping[type[ReelkeeperError], str] = {
     BucketOwnedByOther: "BucketAlreadyExists",
     ConfigurationError: "InvalidBucketName InvalidStorageClass",
     InvalidKey: "KeyTooLongError KeyTooLong XMinioInvalidObjectName",
-    ObjectArchived: "InvalidObjectState",
+    ObjectArchived: "InvalidObjectState ObjectNotInActiveTierError",
     ObjectExists: "PreconditionFailed",
     ObjectNotFound: "NoSuchKey NoSuchVersion NotFound",
     RegionMismatch: "IllegalLocationConstraintException PermanentRedirect",

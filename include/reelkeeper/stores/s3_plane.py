@@ -1,113 +1,40 @@
-"""What stores that speak S3 share: obstore's fast data plane for the bytes, and the set-up of a bucket.
+"""What stores that speak S3 share: bytes by way of obstore, listing, copying, uploads and set-up by way of boto3."""
 
-Requests carry CRC64NVME and leave the payload out of the signature: of all ways it costs both sides the least, and a
-server that checks it (`attests_writes`) proves the bytes as well as one that checks SHA-256.
-"""
-
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import S3Store as DataPlane
 
 from reelkeeper.errors import (
     AccessDenied,
     BucketNotFound,
+    InvalidKey,
     ObjectExists,
     ObjectNotFound,
     ReelkeeperError,
     StoreUnavailable,
 )
 from reelkeeper.model import Key, StoreName, canonical_key
-from reelkeeper.stores import s3_trial
-from reelkeeper.stores.access import S3Keys
-from reelkeeper.stores.body import CHUNK_BYTES, Body
-from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, Store, WriteOptions
+from reelkeeper.stores import s3_data, s3_trial
+from reelkeeper.stores.body import CHUNK_BYTES, Body, BodyFailed
+from reelkeeper.stores.bucket_options import BucketOptions
+from reelkeeper.stores.guard import Guard
+from reelkeeper.stores.protocols import Change, Check, ObjectStat, Store, Upload, WriteOptions
 from reelkeeper.stores.rights import check_rights, try_out
 from reelkeeper.stores.s3_admin import Bucket
-from reelkeeper.stores.s3_errors import quoted_refusal
+from reelkeeper.stores.s3_copying import Copier
+from reelkeeper.stores.s3_errors import boto3_errors, boto3_refusal, quoted_refusal
+from reelkeeper.stores.s3_listing import list_objects, list_uploads
+from reelkeeper.stores.s3_writing import SINGLE_PUT_BYTES, attributes_of, put_at_once, put_parts
+from reelkeeper.stores.trial import Trial
 
-if TYPE_CHECKING:
-    from obstore import Attributes
-    from obstore.store import ClientConfig, S3Config, S3Credential
-
-SINGLE_PUT_BYTES = 8 * 2**20
-"""Up to this size an object goes in one request, which can refuse to overwrite; larger ones go in parts."""
-PART_BYTES = 16 * 2**20
-PARTS_AT_ONCE = 2
-"""A write holds at most one part more than this in memory."""
-_MOST_PARTS = 10_000
-CONNECT_TIMEOUT = timedelta(seconds=5)
-READ_TIMEOUT = timedelta(seconds=120)
-BRIEF_PUT_BYTES = 2**20
-"""What has been sent well inside `READ_TIMEOUT` on every line that is of use."""
-UPLOAD_TIMEOUT = READ_TIMEOUT + timedelta(seconds=PART_BYTES / (16 * 2**10))
-"""Of a request that sends more: all transfers share the uplink, so one may come down to 16 KiB a second."""
-_WHOLE_TIMEOUT = timedelta(days=1)
-
-
-class DataPlanes(NamedTuple):
-    """obstore's clients of a bucket. They do not retry: one policy (`retry.py`) does, or tries would multiply.
-
-    `brief` gives up when the server is silent for `READ_TIMEOUT`. That clock also runs while a body is being sent, so
-    that a slow line looks like a silent server: larger bodies go by `patient`, which only bounds each request as a
-    whole by `UPLOAD_TIMEOUT`. Either notices within a minute that a host is gone: TCP's keepalive is on.
-    """
-
-    brief: DataPlane
-    patient: DataPlane
-
-
-def data_planes(
-    bucket: str,
-    *,
-    endpoint_url: str | None,
-    region: str,
-    credentials: Callable[[], S3Keys],
-) -> DataPlanes:
-    """The clients of a bucket. Connects to nothing yet."""
-
-    def provide() -> "S3Credential":
-        keys = credentials()
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.session_token,
-            "expires_at": keys.expires_at,
-        }
-
-    config: S3Config = {
-        "region": region,
-        "checksum_algorithm": "crc64nvme",
-        "unsigned_payload": True,
-        # A dot in a bucket's name breaks the certificate of a virtual host; other servers than AWS have no such hosts.
-        "virtual_hosted_style_request": endpoint_url is None and "." not in bucket,
-    }
-    if endpoint_url:
-        config["endpoint"] = endpoint_url
-    client_options: ClientConfig = {
-        "allow_http": (endpoint_url or "").startswith("http://"),
-        "connect_timeout": CONNECT_TIMEOUT,
-    }
-
-    def client(timeouts: "ClientConfig") -> DataPlane:
-        return DataPlane(
-            bucket,
-            config=config,
-            client_options={**client_options, **timeouts},
-            credential_provider=provide,
-            retry_config={"max_retries": 0},
-        )
-
-    return DataPlanes(
-        brief=client({"read_timeout": READ_TIMEOUT, "timeout": _WHOLE_TIMEOUT}),  # a large object over a slow line
-        patient=client({"timeout": UPLOAD_TIMEOUT}),
-    )
+_FEWEST_DELETED, _MOST_DELETED = 100, 1000
+"""Keys of one request of a bulk deletion: as few as make for enough requests at once, within these bounds."""
 
 
 class S3Plane(ABC):
@@ -115,30 +42,23 @@ class S3Plane(ABC):
 
     name: StoreName
 
-    def __init__(
-        self,
-        name: StoreName,
-        bucket: str,
-        data: DataPlanes,
-        *,
-        cache_control: str,
-        cors_origins: Sequence[str],
-        temp_days: int,
-    ) -> None:
+    def __init__(self, name: StoreName, bucket: str, data: s3_data.DataPlanes, options: BucketOptions) -> None:
         self.name = name
         self._bucket = bucket
-        self._data, self._uploads = data
-        self._cache_control = cache_control
-        self._cors_origins = cors_origins
-        self._temp_days = temp_days
-        self._trial_lock = threading.Lock()
-        self._refuses_existing: bool | None = None
-        self._attests: bool | None = None
+        self._data = data
+        self._options = options
+        self._guard = Guard(name, options.may_delete)
+        self._refuses_to_overwrite = Trial(self._try_to_overwrite)
+        self._attests = Trial(lambda: s3_trial.refuses_wrong_checksums(self._boto3, name, bucket))
 
     # --- what only the provider's client tells ------------------------------------------------------------------------
 
     @abstractmethod
     def stat(self, key: Key) -> ObjectStat: ...
+
+    @abstractmethod
+    def _delete_some(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        """Delete at most a thousand objects in one request; those that failed."""
 
     @abstractmethod
     def _require_bucket(self) -> None:
@@ -157,7 +77,7 @@ class S3Plane(ABC):
 
     def read(self, key: Key) -> Iterator[bytes]:
         with self._answers(f"read {key!r}"):
-            stream = iter(obstore.get(self._data, canonical_key(key)).stream(min_chunk_size=CHUNK_BYTES))
+            stream = iter(obstore.get(self._data.brief, canonical_key(key)).stream(min_chunk_size=CHUNK_BYTES))
         while True:
             with self._answers(f"read {key!r}"):
                 chunk = next(stream, None)
@@ -170,7 +90,7 @@ class S3Plane(ABC):
             return b""
         try:
             with self._answers(f"read {key!r}"):
-                return obstore.get_range(self._data, canonical_key(key), start=offset, length=length).to_bytes()
+                return obstore.get_range(self._data.brief, canonical_key(key), start=offset, length=length).to_bytes()
         except ReelkeeperError as exc:
             refusal = quoted_refusal(exc.__cause__) if exc.__cause__ else None
             if refusal and refusal.status == 416:  # the range starts at the object's end, or after it
@@ -184,84 +104,89 @@ class S3Plane(ABC):
         are looked for first: another writer of the same key between that look and the end of the write is replaced.
         """
         canonical_key(key)
-        attributes: Attributes = {"Cache-Control": options.cache_control or self._cache_control}
-        if options.content_type:
-            attributes["Content-Type"] = options.content_type
-        if options.storage_class:
-            attributes["Storage-Class"] = options.storage_class
-        attributes.update(options.metadata)
-        attributes[META_SHA256] = body.sha256
-        if body.size_bytes > SINGLE_PUT_BYTES:
-            self._write_parts(key, body, attributes)
-        else:
-            self._write_at_once(key, body, attributes)
+        attributes = attributes_of(body, options, cache_control=self._options.cache_control)
+        is_small = body.size_bytes <= SINGLE_PUT_BYTES
+        refuses = is_small and self._refuses_to_overwrite()
+        if not refuses:
+            self._refuse_existing(key)
+        try:
+            with self._answers(f"write {key!r}"):
+                if is_small:
+                    put_at_once(self._data, key, body, attributes, refuse_existing=refuses)
+                else:
+                    put_parts(self._data, key, body, attributes)
+        except BodyFailed as failed:
+            raise failed.error from None
 
     @property
     def attests_writes(self) -> bool:
-        with self._trial_lock:
-            if self._attests is None:
-                self._attests = s3_trial.refuses_wrong_checksums(self._boto3, self.name, self._bucket)
-            return self._attests
-
-    def _write_at_once(self, key: Key, body: Body, attributes: "Attributes") -> None:
-        data = body.whole()
-        refuses = self._refuses_to_overwrite()
-        if not refuses:
-            self._refuse_existing(key)
-        with self._answers(f"write {key!r}"):
-            obstore.put(
-                self._data if body.size_bytes <= BRIEF_PUT_BYTES else self._uploads,
-                key,
-                data,
-                attributes=attributes,
-                mode="create" if refuses else "overwrite",
-                use_multipart=False,
-            )
-
-    def _write_parts(self, key: Key, body: Body, attributes: "Attributes") -> None:
-        self._refuse_existing(key)
-        part_bytes = max(PART_BYTES, -(-body.size_bytes // _MOST_PARTS))
-        errors: list[BaseException] = []
-
-        def chunks() -> Iterator[bytes]:
-            try:
-                yield from body.chunks()
-            except BaseException as exc:
-                errors.append(exc)
-                raise
-
-        try:
-            with self._answers(f"write {key!r}"):
-                obstore.put(
-                    self._uploads,
-                    key,
-                    chunks(),
-                    attributes=attributes,
-                    use_multipart=True,
-                    chunk_size=part_bytes,
-                    max_concurrency=PARTS_AT_ONCE,
-                )
-        except BaseException:
-            if errors:  # the body's error is the caller's, not the store's
-                raise errors[0] from None
-            raise
+        return self._attests()
 
     def _refuse_existing(self, key: Key) -> None:
         with self._answers(f"look at {key!r}"):
             try:
-                obstore.head(self._data, key)
+                obstore.head(self._data.brief, key)
             except FileNotFoundError:  # or the bucket is: what follows will tell
                 return
         raise ObjectExists(f"store {self.name!r} already has {key!r}")
 
-    def _refuses_to_overwrite(self) -> bool:
-        """Whether the server honours If-None-Match, found out by trying once in a process."""
-        if self._refuses_existing is None:
-            with self._trial_lock:
-                if self._refuses_existing is None:
-                    with self._answers("try out a write under temp/"):
-                        self._refuses_existing = s3_trial.refuses_to_overwrite(self._data)
-        return self._refuses_existing
+    def _try_to_overwrite(self) -> bool:
+        """Whether the server honours If-None-Match."""
+        with self._answers("try out a write under temp/"):
+            return s3_trial.refuses_to_overwrite(self._data.brief)
+
+    # --- listing, copying, deleting -----------------------------------------------------------------------------------
+
+    def list(self, prefix: str = "") -> Iterator[ObjectStat]:
+        return list_objects(self._boto3, self.name, self._bucket, prefix, self._options.page_size)
+
+    def copy(self, source: Key, destination: Key) -> None:
+        """Metadata comes along; the destination gets the standard class."""
+        canonical_key(source)
+        self._refuse_existing(canonical_key(destination))
+        self._copier.copy(source, self._head(source), destination, refuse=self._refuses_to_overwrite())
+
+    def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        """In bulk requests, several at once."""
+        self._guard.deleting(keys)
+        failed: dict[Key, Exception] = {}
+        todo = []
+        for key in keys:
+            try:
+                todo.append(canonical_key(key))
+            except InvalidKey as exc:
+                failed[key] = exc
+        at_once = self._options.concurrency
+        size = min(max(-(-len(todo) // at_once), _FEWEST_DELETED), _MOST_DELETED)
+        requests = [todo[start : start + size] for start in range(0, len(todo), size)]
+        if len(requests) < 2:
+            return {**failed, **(self._delete_some(todo) if todo else {})}
+        with ThreadPoolExecutor(min(at_once, len(requests)), thread_name_prefix="delete") as pool:
+            for some in pool.map(self._delete_some, requests):
+                failed.update(some)
+        return failed
+
+    # --- uploads and the clock ----------------------------------------------------------------------------------------
+
+    def clock(self) -> datetime:
+        return Bucket(self._boto3, self.name, self._bucket).clock()
+
+    def stale_uploads(self, older_than: timedelta) -> Iterator[Upload]:
+        before = self.clock() - older_than
+        for upload in list_uploads(self._boto3, self.name, self._bucket, self._options.page_size):
+            if upload.started_at < before:
+                yield upload
+
+    def abort_upload(self, upload: Upload) -> None:
+        from botocore.exceptions import ClientError
+
+        self._guard.removing(f"abort the upload of {upload.key!r}")
+        with boto3_errors(self.name, f"abort the upload of {upload.key!r}"):
+            try:
+                self._boto3.abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.id)
+            except ClientError as exc:
+                if boto3_refusal(exc).code != "NoSuchUpload":
+                    raise
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -270,15 +195,15 @@ class S3Plane(ABC):
         bucket = Bucket(self._boto3, self.name, self._bucket)
         return [
             Change(f"bucket {self._bucket!r}", made),
-            *bucket.ensure_lifecycle(temp_days=self._temp_days),
-            *bucket.ensure_cors(self._cors_origins),
+            *bucket.ensure_lifecycle(temp_days=self._options.temp_days),
+            *bucket.ensure_cors(self._options.cors_origins),
         ]
 
     def check(self) -> Iterable[Check]:
         bucket = Bucket(self._boto3, self.name, self._bucket)
         found = [try_out("bucket", self._describe_bucket), bucket.check_clock()]
         if found[0].ok:
-            found += [*bucket.check_rules(), *check_rights(cast("Store", self))]
+            found += [*bucket.check_rules(temp_days=self._options.temp_days), *check_rights(cast("Store", self))]
         return found
 
     def _describe_bucket(self) -> str:
@@ -295,6 +220,28 @@ class S3Plane(ABC):
             self._make_bucket()  # is refused as BucketOwnedByOther when that is why
             raise
         return False
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _head(self, key: Key) -> Mapping[str, Any]:
+        """boto3's answer to a HEAD. ObjectNotFound."""
+        from botocore.exceptions import ClientError
+
+        with boto3_errors(self.name, f"look at {key!r}"):
+            try:
+                head: Mapping[str, Any] = self._boto3.head_object(Bucket=self._bucket, Key=canonical_key(key))
+            except ClientError as exc:
+                status = boto3_refusal(exc).status
+                if status in (400, 404):  # an answer to a HEAD does not say why
+                    self._require_bucket()
+                if status == 404:
+                    raise ObjectNotFound(f"store {self.name!r} has no object {key!r}") from exc
+                raise
+        return head
+
+    @property
+    def _copier(self) -> Copier:
+        return Copier(self._boto3, self.name, self._bucket, concurrency=self._options.concurrency)
 
     # --- errors -------------------------------------------------------------------------------------------------------
 
