@@ -36,17 +36,14 @@ import psycopg2
 
 from benchmarks.migration_worker import MEDIA_FOLDER, Task
 from demo.postgres import PostgresServer
+from demo.segments import ingested
 from demo.servers import S3Server, postgres, seaweedfs
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
-from reelkeeper.catalogue.records import Ingested, LandingFile
+from reelkeeper.catalogue.records import Ingested
 from reelkeeper.model import (
     BatchId,
     Camera,
-    MediaInfo,
-    Replica,
-    ReplicaState,
-    Segment,
     Sha256,
     StoreName,
     Tenant,
@@ -54,12 +51,10 @@ from reelkeeper.model import (
     media_key,
     segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.stores.filesystem import FilesystemStore
 
 PROGRAMS = Path(sys.executable).parent
 START = datetime(2026, 3, 1, tzinfo=UTC)
-MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 10.0, has_audio=False)
 CAMERAS = 20
 DISK = StoreName("disk")
 MIB = 2**20
@@ -120,9 +115,7 @@ def make_footage(
 
 def make_segment(folder: Path, store: StoreName, camera: Camera, start: datetime, size: int) -> Ingested:
     """Random bytes under their key in `folder`, the root of a store, and the rows that describe them."""
-    identity = segment_id(camera.id, start)
-    key = media_key(camera.tenant, camera.slug, start, identity, "mp4")
-    path = folder / key
+    path = folder / media_key(camera.tenant, camera.slug, start, segment_id(camera.id, start), "mp4")
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = sha256()
     with path.open("wb") as file:
@@ -130,11 +123,9 @@ def make_segment(folder: Path, store: StoreName, camera: Camera, start: datetime
             chunk = random.randbytes(min(4 * MIB, size - offset))
             digest.update(chunk)
             file.write(chunk)
-    checksum = Sha256(digest.hexdigest())
-    end = start + timedelta(seconds=10)
-    segment = Segment(identity, camera.id, start, end, size, checksum, "mp4", MEDIA, rollout_bucket(identity))
-    replica = Replica(identity, start, store, key, size, checksum, ReplicaState.AVAILABLE, end)
-    return Ingested(LandingFile("bench", key, size, end), segment, replica, ())
+    return ingested(
+        camera, start, timedelta(seconds=10), store=store, size_bytes=size, checksum=Sha256(digest.hexdigest())
+    )
 
 
 # --- contestants ------------------------------------------------------------------------------------------------------

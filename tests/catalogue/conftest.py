@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import (
     Ingested,
@@ -23,22 +24,16 @@ from reelkeeper.catalogue.records import (
 from reelkeeper.model import (
     BatchId,
     Camera,
-    MediaInfo,
     Replica,
     ReplicaState,
-    Segment,
     Sha256,
     StoreName,
     Tenant,
     camera_id,
-    media_key,
-    segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LOCAL, CLOUD = StoreName("local"), StoreName("cloud")
-MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, True)
 
 
 @dataclass
@@ -65,18 +60,11 @@ class Maker:
         zone: str = "zone",
         path: str | None = None,
     ) -> Ingested:
-        identity = segment_id(camera.id, start)
-        checksum = Sha256(sha256(data).hexdigest())
-        segment = Segment(
-            identity, camera.id, start, start + timedelta(minutes=1), size_bytes, checksum, "mp4", MEDIA,
-            rollout_bucket(identity),
+        return ingested(
+            camera, start, timedelta(minutes=1), store=store, size_bytes=size_bytes,
+            checksum=Sha256(sha256(data).hexdigest()), zone=zone,
+            path=path or f"{camera.slug}/{next(self.numbers):06}.mp4", reason=reason, with_history=True,
         )  # fmt: skip
-        path = path or f"{camera.slug}/{next(self.numbers):06}.mp4"
-        key = media_key(camera.tenant, camera.slug, start, identity, "mp4")
-        replica = Replica(identity, start, store, key, size_bytes, checksum, ReplicaState.AVAILABLE, start)
-        attempt = TransferRecord(identity, start, None, store, size_bytes, start, start + timedelta(seconds=1))
-        file = LandingFile(zone, path, size_bytes, start)
-        return Ingested(file, segment, replica, (attempt,), reason)
 
     def recorded(self, ingested: list[Ingested]) -> list[Ingested]:
         """The same footage after it was planned, claimed and recorded."""

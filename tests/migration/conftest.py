@@ -11,14 +11,13 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
+from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.migrate import MigrationPlan, plan_migration
 from reelkeeper.model import (
     BatchId,
     Camera,
     Key,
-    MediaInfo,
     Replica,
     ReplicaState,
     Segment,
@@ -27,10 +26,9 @@ from reelkeeper.model import (
     Tenant,
     TimeRange,
     camera_id,
-    media_key,
     segment_id,
 )
-from reelkeeper.policy.rollout import Percentage, rollout_bucket
+from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -41,7 +39,6 @@ from tests.stores.conftest import FaultyProxy
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HOUR = TimeRange(START, START + timedelta(hours=1))
 NOW = START + timedelta(days=1)
-MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
 
 
 @dataclass
@@ -88,20 +85,13 @@ class Archive:
         made = []
         for index in range(number):
             begin = start + index * step
-            identity = segment_id(owner.id, begin)
-            body = Body.of_bytes((identity.bytes * (size_bytes // 16 + 1))[:size_bytes])
-            key = media_key(tenant, camera, begin, identity, "mp4")
-            self.stores["disk"].write(key, body)
-            segment = Segment(
-                identity, owner.id, begin, begin + step, size_bytes, body.sha256, "mp4", MEDIA, rollout_bucket(identity)
-            )
-            replica = Replica(
-                identity, begin, StoreName("disk"), key, size_bytes, body.sha256, ReplicaState.AVAILABLE, begin
-            )
-            made.append(Ingested(LandingFile("zone", key, size_bytes, begin), segment, replica, ()))
+            body = Body.of_bytes((segment_id(owner.id, begin).bytes * (size_bytes // 16 + 1))[:size_bytes])
+            given = ingested(owner, begin, step, store=StoreName("disk"), size_bytes=size_bytes, checksum=body.sha256)
+            self.stores["disk"].write(given.replica.path, body)
+            made.append(given)
         if made:
             self.catalogue.segments.record(BatchId(uuid4()), made)
-        return [ingested.segment for ingested in made]
+        return [given.segment for given in made]
 
     def plan(self, run_id: str = "run 1", interval: TimeRange | None = HOUR, **options: object) -> MigrationPlan:
         options = {"now": lambda: NOW} | options

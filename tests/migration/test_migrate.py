@@ -340,7 +340,7 @@ def test_a_source_that_is_gone_becomes_suspicious_and_a_disk_that_is_gone_does_n
     assert archive.replicas(gone)["disk"].state is ReplicaState.SUSPICIOUS
     assert archive.replicas(kept)["disk"].state is ReplicaState.AVAILABLE
     with pytest.raises(ObjectNotFound, match="video not found"):
-        locate(archive.estate, archive.catalogue, gone.id)
+        locate(archive.estate, archive.catalogue, gone.id, now=NOW)
 
 
 def test_other_bytes_in_the_way_are_never_overwritten(archive: "Archive") -> None:
