@@ -245,3 +245,29 @@ UNION ALL
 SELECT 'export', 'export ' || id || ' is under way', camera_id, NULL, start_time, end_time, expires_at
 FROM exports, unnest(camera_ids) AS camera_id
 WHERE status IN ('PENDING', 'PROCESSING');
+
+-- protected_segments(first, last, now): the segments starting in [first, last) that nothing may delete: held ones, and those
+-- with an open transfer that no plan would take over yet. A single query, which PostgreSQL puts in the place of the call.
+CREATE FUNCTION protected_segments(first timestamptz, last timestamptz, at timestamptz, stale_after interval)
+RETURNS TABLE (segment_id uuid) LANGUAGE sql STABLE AS $$
+    SELECT h.segment_id FROM held_footage h WHERE h.segment_id IS NOT NULL AND (h.expires_at IS NULL OR h.expires_at > at)
+    UNION ALL
+    SELECT s.id
+    FROM held_footage h
+    JOIN segments s ON s.camera_id = h.camera_id
+        AND (h.start_time IS NULL OR s.end_time > h.start_time) AND (h.end_time IS NULL OR s.start_time < h.end_time)
+    WHERE h.camera_id IS NOT NULL AND (h.expires_at IS NULL OR h.expires_at > at)
+      AND s.start_time >= first AND s.start_time < last
+    UNION ALL
+    SELECT s.id
+    FROM held_footage h
+    JOIN segments s ON (h.start_time IS NULL OR s.end_time > h.start_time)
+        AND (h.end_time IS NULL OR s.start_time < h.end_time)
+    WHERE h.camera_id IS NULL AND h.segment_id IS NULL AND (h.expires_at IS NULL OR h.expires_at > at)
+      AND s.start_time >= first AND s.start_time < last
+    UNION ALL
+    SELECT i.segment_id
+    FROM transfer_items i
+    WHERE i.state IN ('pending', 'claimed')
+      AND (i.updated_at > statement_timestamp() - stale_after OR i.claimed_until > statement_timestamp())
+$$;

@@ -6,11 +6,13 @@ from typing import Self
 
 from reelkeeper.catalogue.cameras import Cameras
 from reelkeeper.catalogue.condemnations import Condemnations
+from reelkeeper.catalogue.deletions import Deletions
 from reelkeeper.catalogue.exports import Exports
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.locks import Locks
 from reelkeeper.catalogue.replicas import Replicas
 from reelkeeper.catalogue.restores import Restores
+from reelkeeper.catalogue.retention import Retention
 from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
@@ -38,6 +40,8 @@ class Catalogue:
         self.condemnations = Condemnations(self._session)
         self.locks = Locks(self._session)
         self.exports = Exports(self._session)
+        self.deletions = Deletions(self._session)
+        self.retention = Retention(self._session)
         self.rollout = Rollout(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:

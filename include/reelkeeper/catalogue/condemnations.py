@@ -116,11 +116,13 @@ class Condemnations:
             after_path=after.path,
             limit=limit,
         )
-        return [_condemnation(row) for row in rows]
+        return [condemnation_of(row) for row in rows]
 
     def hold(self, store: StoreName, paths: Sequence[str]) -> list[Condemnation]:
         """What stands condemned at these paths, for this transaction alone; waits for whoever has it."""
-        return [_condemnation(row) for row in self._session.rows("hold_condemnations", store=store, paths=list(paths))]
+        return [
+            condemnation_of(row) for row in self._session.rows("hold_condemnations", store=store, paths=list(paths))
+        ]
 
     # --- what decides -------------------------------------------------------------------------------------------------
 
@@ -228,7 +230,8 @@ class Condemnations:
             self._session.execute("drop_segments", rows=names, **span)
 
 
-def _condemnation(row: Any) -> Condemnation:
+def condemnation_of(row: Any) -> Condemnation:
+    """From a row of `condemnations`."""
     thing = Condemned(row.store, row.path, Reason(row.reason), row.size_bytes, row.segment_id, row.start_time)
     return Condemnation(thing, row.run_id, row.condemned_at, row.delete_after)
 

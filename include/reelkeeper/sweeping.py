@@ -1,0 +1,140 @@
+"""What a store collects beside footage: temporary objects, uploads that were never completed, empty folders, exports.
+
+A lifecycle rule of the provider does some of it where there is one; this does it where there is none, or was removed.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.condemnations import Condemned
+from reelkeeper.catalogue.deletions import Gone
+from reelkeeper.errors import InvalidKey
+from reelkeeper.model import StoreName, canonical_key
+from reelkeeper.policy.retention import Reason
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Folders, ObjectStat, Store, TellsTime, Uploads
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+TEMP = "temp/"
+_AT_ONCE = 1000
+_EMPTY_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was removed from a store."""
+
+    temporary: int = 0
+    temporary_bytes: int = 0
+    uploads: int = 0
+    folders: int = 0
+    forbidden: bool = False  # the store's `deletion` is forbidden
+
+
+def sweep_store(
+    estate: Estate,
+    catalogue: Catalogue,
+    store: Store,
+    *,
+    run_id: str,
+    now: datetime,
+    ahead: timedelta = timedelta(0),
+    current_estate: Callable[[], Estate] | None = None,
+) -> Swept:
+    """Remove temporary objects older than the store's `temp_days`, stale uploads and empty folders.
+
+    Ages are by the store's own clock, set `ahead` in a rehearsal. Objects and uploads leave a row in the history. An
+    object below `temp/` that the catalogue knows stays. Doing it again is safe. StoreUnavailable.
+    """
+    ask = current_estate or (lambda: estate)
+    settings = estate.store(store.name)
+    if settings.deletion == "forbidden":
+        log.warning("store %r: deletion is forbidden in estate.toml: nothing is removed", store.name)
+        return Swept(forbidden=True)
+    clock = (store.clock() if isinstance(store, TellsTime) else now - ahead) + ahead
+    limit = clock - timedelta(days=settings.temp_days)
+    gone: list[Gone] = []
+    old = _old(store, limit)
+    while stats := list(islice(old, _AT_ONCE)):
+        if ask().store(store.name).deletion == "forbidden":
+            return _swept(gone, 0, forbidden=True)
+        gone += _remove(catalogue, store, stats, run_id=run_id, now=now)
+    uploads = 0
+    if isinstance(store, Uploads):
+        age = timedelta(hours=estate.retention.upload_hours)
+        for upload in list(store.stale_uploads(max(age - ahead, timedelta(0)))):
+            retrying()(store.abort_upload, upload)
+            record = Gone(store.name, upload.key or "?", "upload", 0, upload.started_at)
+            retrying()(catalogue.deletions.record, [record], run_id=run_id, now=now)
+            uploads += 1
+    folders = store.remove_empty_folders(max(_EMPTY_FOR - ahead, timedelta(0))) if isinstance(store, Folders) else 0
+    return _swept(gone, uploads, folders)
+
+
+def _old(store: Store, limit: datetime) -> Iterator[ObjectStat]:
+    """The temporary objects that were last changed before `limit`, of those whose keys we can name."""
+    for stat in store.list(TEMP):
+        if stat.last_modified < limit:
+            try:
+                canonical_key(stat.key)
+            except InvalidKey as exc:
+                log.warning("store %r keeps %r below %s: %s", store.name, stat.key, TEMP, exc)
+                continue
+            yield stat
+
+
+def _remove(
+    catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_id: str, now: datetime
+) -> list[Gone]:
+    known = retrying()(catalogue.condemnations.known, store.name, [stat.key for stat in stats])
+    doomed = [stat for stat in stats if stat.key not in known]
+    failures = retrying()(store.delete, [stat.key for stat in doomed])
+    for key, error in list(failures.items())[:5]:
+        log.warning("store %r did not delete %r: %s", store.name, key, error)
+    gone = [
+        Gone(store.name, stat.key, "temp", stat.size_bytes, stat.last_modified)
+        for stat in doomed
+        if stat.key not in failures
+    ]
+    retrying()(catalogue.deletions.record, gone, run_id=run_id, now=now)
+    return gone
+
+
+def _swept(gone: list[Gone], uploads: int, folders: int = 0, *, forbidden: bool = False) -> Swept:
+    return Swept(len(gone), sum(thing.size_bytes for thing in gone), uploads, folders, forbidden)
+
+
+def expire_exports(
+    estate: Estate,
+    catalogue: Catalogue,
+    open_store: Callable[[str], Store],
+    *,
+    run_id: str,
+    now: datetime,
+) -> tuple[int, int]:
+    """End the exports whose time is over at `now`, and condemn their objects: how many exports, how many objects.
+
+    The objects are those below `exports/{id}/` in the export's store; they go after the usual grace. One whose store is
+    no longer part of the estate ends, too, and its objects stay where they are. StoreUnavailable: the others ended.
+    """
+    grace = timedelta(hours=estate.retention.grace_hours)
+    stores = {store.name for store in estate.stores}
+    exports = objects = 0
+    for export in retrying()(catalogue.exports.ended, now=now):
+        name = export.store or StoreName(estate.placement.exports_in)
+        found = list(open_store(name).list(f"exports/{export.id}/")) if name in stores else []
+        if name not in stores:
+            log.warning("export %s: store %r is not in estate.toml: its objects stay", export.id, name)
+        things = [Condemned(name, stat.key, Reason.EXPORT, stat.size_bytes) for stat in found]
+        with catalogue.transaction():
+            if not catalogue.exports.expire([export.id], now=now):
+                continue  # somebody made it last longer
+            objects += catalogue.condemnations.condemn(things, run_id=run_id, now=now, delete_after=now + grace)
+        exports += 1
+    return exports, objects
