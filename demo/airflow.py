@@ -194,6 +194,19 @@ class Api:
         found: list[dict[str, Any]] = self.request("GET", path, params=params)["task_instances"]
         return found
 
+    def answer(self, task: Mapping[str, Any], option: str) -> None:
+        """Answer the question of a task that awaits input: `Approve` or `Reject`."""
+        run = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}"
+        path = f"{run}/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        self.request("PATCH", path, json={"chosen_options": [option]})
+
+    def clear(self, task: Mapping[str, Any]) -> None:
+        """Let a task instance run again, and what comes after it."""
+        name = [task["task_id"], task["map_index"]] if task["map_index"] >= 0 else task["task_id"]
+        body = {"dry_run": False, "dag_run_id": task["dag_run_id"], "only_failed": False, "include_downstream": True,
+                "task_ids": [name]}  # fmt: skip
+        self.request("POST", f"/dags/{task['dag_id']}/clearTaskInstances", json=body)
+
     def log(self, task: Mapping[str, Any], lines: int = 40) -> str:
         """The last lines of a task instance's latest try."""
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs"

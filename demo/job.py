@@ -31,8 +31,14 @@ class Job:
         self._api.unpause(dag_id)
         return self._api.trigger(dag_id, conf)
 
-    def finish(self, dag_id: str, run_id: str, look: Callable[[], None] = lambda: None) -> None:
-        """Wait for the run, asking `look` to show progress. TaskFailed with the logs' tails when it fails."""
+    def finish(
+        self, dag_id: str, run_id: str, look: Callable[[], None] = lambda: None, *, answer: str | None = None
+    ) -> int:
+        """Wait for the run, asking `look` to show progress, and answer what it asks with `answer`; how often it asked.
+
+        TaskFailed with the logs' tails when it fails, and when it asks and there is no answer.
+        """
+        asked = 0
         deadline = time.monotonic() + _RUN_SECONDS
         while (state := self._api.run_state(dag_id, run_id)) not in _ENDED:
             if time.monotonic() > deadline:
@@ -40,11 +46,21 @@ class Job:
                 raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
             look()
             self._tell_retries(dag_id)
+            asked += self._answer(dag_id, run_id, answer)
             time.sleep(0.3)
         look()
         # A run by hand has nothing to do when a scheduled one came first: that one counts as well.
         for failed in (run["dag_run_id"] for run in self._api.runs(dag_id) if run["state"] == "failed"):
             raise self._api.failure(dag_id, failed)
+        return asked
+
+    def _answer(self, dag_id: str, run_id: str, answer: str | None) -> int:
+        waiting = self._api.tasks(dag_id, run_id, state="awaiting_input")
+        for task in waiting:
+            if answer is None:
+                raise TaskFailed(f"task {task['task_id']!r} of {dag_id!r} asks for an approval: expected none")
+            self._api.answer(task, answer)
+        return len(waiting)
 
     def _tell_retries(self, dag_id: str) -> None:
         """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,

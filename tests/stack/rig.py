@@ -5,8 +5,8 @@ import signal
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -96,3 +96,69 @@ def kill_worker_of(stack: Stack, task_instance_id: str) -> None:
             assert len(victims) > 1, "the worker had no task"
             return
     raise AssertionError(f"no process works on task instance {task_instance_id}")
+
+
+_GATE = 471_100  # the number of an advisory lock that is the test's own
+_CLOSE = """
+    CREATE FUNCTION reelkeeper.stand_still() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_advisory_xact_lock({gate}); RETURN NEW; END $$;
+    CREATE TRIGGER stand_still BEFORE {event} ON reelkeeper.{table} FOR EACH ROW WHEN ({when})
+    EXECUTE FUNCTION reelkeeper.stand_still();
+"""
+_THERE = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+_END = f"SELECT pg_terminate_backend(pid) FROM ({_THERE}) AS there"  # noqa: S608 - our own words alone
+_OPEN = "DROP TRIGGER stand_still ON reelkeeper.{table}; DROP FUNCTION reelkeeper.stand_still();"
+
+
+@contextmanager
+def standstill(stack: Stack, table: str, event: str, when: str) -> Iterator[Callable[[], bool]]:
+    """Whoever writes such a row (`when` speaks of NEW) stands still in the middle of its work; whether somebody does.
+
+    In the end it loses its connection, so that nothing of what it was about to write is written.
+    """
+    with closing(psycopg2.connect(stack.servers.postgres.dsn("catalogue"))) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_GATE,))
+        cursor.execute(_CLOSE.format(gate=_GATE, table=table, event=event, when=when))
+
+        def stands() -> bool:
+            cursor.execute(_THERE, (_GATE,))
+            return cursor.fetchone() is not None
+
+        try:
+            yield stands
+        finally:
+            cursor.execute(_END, (_GATE,))
+            cursor.execute(_OPEN.format(table=table))
+
+
+def killed(
+    stack: Stack, dag_id: str, conf: Mapping[str, Any], *, table: str, event: str, when: str
+) -> tuple[str, list[str]]:
+    """Start a run, kill the workers of all its tasks with SIGKILL when one is about to write such a row, clear what was
+    killed. The run's id, and the ids of the tasks that were killed.
+    """
+    with standstill(stack, table, event, when) as stands:
+        run_id = stack.job.start(dag_id, conf)
+
+        def reached() -> bool:
+            for task in stack.api.tasks(dag_id, run_id, state="awaiting_input"):
+                stack.api.answer(task, "Approve")
+            return stands()
+
+        awaited(f"the middle of {dag_id}", reached, 90)
+        victims = stack.api.tasks(dag_id, run_id, state="running")
+        for task in victims:
+            kill_worker_of(stack, task["id"])
+    ids = [task["task_id"] for task in victims]
+    awaited("that Airflow misses the worker", lambda: not _running(stack, dag_id, run_id, ids), 60)
+    for task in stack.api.tasks(dag_id, run_id):
+        if task["task_id"] in ids and task["state"] in ("up_for_retry", "failed"):
+            stack.api.clear(task)
+    return run_id, ids
+
+
+def _running(stack: Stack, dag_id: str, run_id: str, task_ids: Sequence[str]) -> list[str]:
+    """Which of the tasks Airflow believes to be running."""
+    return [task["task_id"] for task in stack.api.tasks(dag_id, run_id, state="running") if task["task_id"] in task_ids]
