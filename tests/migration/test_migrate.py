@@ -19,7 +19,7 @@ from reelkeeper.errors import (
     SourceCorrupted,
     StoreUnavailable,
 )
-from reelkeeper.migrate import gate, plan_migration, summarise, transfer_batch, verify_batch, verify_segment
+from reelkeeper.migrate import gate, plan_migration, summarise, transfer_batch, verify_batch
 from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.rollout import Percentage, wants_cloud
 from reelkeeper.reading import locate
@@ -27,6 +27,7 @@ from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
+from reelkeeper.verifying import verify_segment
 
 if TYPE_CHECKING:
     from tests.migration.conftest import Archive
@@ -339,8 +340,8 @@ def test_a_source_that_is_gone_becomes_suspicious_and_a_disk_that_is_gone_does_n
     assert transfer(archive, batch.id).failed == 1
     assert archive.replicas(gone)["disk"].state is ReplicaState.SUSPICIOUS
     assert archive.replicas(kept)["disk"].state is ReplicaState.AVAILABLE
-    with pytest.raises(ObjectNotFound, match="video not found"):
-        locate(archive.estate, archive.catalogue, gone.id, now=NOW)
+    found = locate(archive.estate, archive.catalogue, gone.id, now=NOW)
+    assert found.state is ReplicaState.SUSPICIOUS  # there is no better one to read
 
 
 def test_other_bytes_in_the_way_are_never_overwritten(archive: "Archive") -> None:
@@ -497,11 +498,13 @@ def test_a_suspicious_copy_is_made_again_or_found_as_it_should_be(archive: "Arch
 def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:  # type: ignore[no-untyped-def]
     (segment,) = archive.record(1)
     migrate(archive)
-    findings = verify_segment(archive.catalogue, archive.open_store, segment.id)
+    findings = verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert [(f.replica.store, f.error) for f in findings] == [("cloud", None), ("disk", None)]
     spoil(segment, b"x" * 1000)
-    cloud, disk = verify_segment(archive.catalogue, archive.open_store, segment.id)
+    cloud, disk = verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert cloud.error is None
     assert "expected 1000 bytes with" in str(disk.error)
     with pytest.raises(ObjectNotFound, match="is not in the catalogue"):
-        verify_segment(archive.catalogue, archive.open_store, SegmentId(BatchId(replace(segment).camera_id)))
+        verify_segment(
+            archive.estate, archive.catalogue, archive.open_store, SegmentId(BatchId(replace(segment).camera_id))
+        )
