@@ -37,6 +37,8 @@ VALUES = {
     "until": LATER, "upload_seconds": None, "window": timedelta(minutes=5),
     "above": 0, "after_id": UUID, "after_start": LATER, "camera_ids": [UUID], "ids": [UUID], "now": LATER,
     "restore_ids": [1],
+    "boundaries": [LATER], "choices": "[]", "first_number": 0, "kept_days": [1], "origins": "[]",
+    "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_tiers": ["COOL", "HOT"], "why": "no",
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

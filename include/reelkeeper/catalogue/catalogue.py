@@ -17,6 +17,7 @@ from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
 from reelkeeper.catalogue.thumbnails import Thumbnails
+from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
 
 
@@ -43,6 +44,7 @@ class Catalogue:
         self.deletions = Deletions(self._session)
         self.retention = Retention(self._session)
         self.rollout = Rollout(self._session)
+        self.tier_moves = TierMoves(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group calls: all of them are kept, or none. May be nested: the outermost counts."""
