@@ -48,11 +48,13 @@ class CameraCopies:
 
 @dataclass(slots=True)
 class Audit:
-    """What the look found. `problems` is empty when every recording is where it must be, byte for byte."""
+    """What the look found. `problems` is empty when every recording is where it must be, byte for byte; `lost` are those
+    of which no copy could be read right."""
 
     cameras: dict[str, CameraCopies] = field(default_factory=lambda: defaultdict(CameraCopies))
     bytes_read: int = 0
     problems: list[str] = field(default_factory=list)
+    lost: list[MadeFile] = field(default_factory=list)
 
 
 def copies_in(servers: Servers, store: str) -> tuple[int, int]:
@@ -134,6 +136,7 @@ def _read_copies(
         row.segments += 1
         row.size_bytes += file.size_bytes
         if not right:
+            found.lost.append(file)
             found.problems.append(f"{name} has no copy that can be read")
 
 
