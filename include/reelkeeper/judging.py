@@ -205,7 +205,10 @@ def _needs_another(one: Condemnation) -> bool:
 
 
 def _places(one: Condemnation) -> tuple[str, ...]:
-    """Where the catalogue may know the object: at its path, and where it was found before it came to quarantine."""
+    """Where the catalogue may know the object: at its path, and an orphan also where it was found before it came to
+    quarantine. What was moved out of there is superfluous there, known or not."""
+    if one.object.reason is Reason.MOVED:
+        return (one.path,)
     return (one.path, one.path.removeprefix(_QUARANTINE))
 
 

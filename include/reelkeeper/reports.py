@@ -44,8 +44,10 @@ class Report:
         self.rows += 1
 
     def publish(self, store: Writes, name: str) -> Key:
-        """Write it as `reports/{name}.csv`; where it lies. When a report of that name is there (of an earlier try of the
-        same task) it becomes `{name}-2`, and so on: nothing is overwritten. Errors of the store."""
+        """Write it as `reports/{name}.csv`; where it lies. Errors of the store.
+
+        When a report of that name is there, of an earlier try of the same task, it becomes `{name}-2`, and so on.
+        """
         self._file.flush()
         path = Path(self._file.name)
         digest, size = new_sha256(), 0

@@ -39,6 +39,11 @@ VALUES = {
     "restore_ids": [1],
     "boundaries": [LATER], "choices": "[]", "first_number": 0, "kept_days": [1], "origins": "[]",
     "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_tiers": ["COOL", "HOT"], "why": "no",
+    "after_number": 0, "archives": ["GLACIER"], "finished_at": LATER, "foreign_objects": 0, "healed": 0,
+    "kinds": ["unknown"], "lost": 0, "modified_before": LATER, "moved_to": "a", "object_bytes": 0, "objects": 0,
+    "only_path": None, "only_run": None, "orphan_bytes": 0, "orphans": 0, "outcome": "agreed", "path": "a",
+    "prefixes": ["media/"], "quarantined": 0, "replicas": 0, "report_path": None, "sightings": 2, "started_at": LATER,
+    "wrong_size": 0,
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 
@@ -75,9 +80,13 @@ def explained(postgres, _catalogue_template):
 
     postgres.create_database("queries", template=_catalogue_template)
     connection = psycopg2.connect(postgres.dsn("queries"), options="-c search_path=reelkeeper")
+    with connection, connection.cursor() as cursor:  # what queries of the same connection read
+        for name in ("note_rows", "make_listing", "compare_listing"):
+            cursor.execute(getattr(queries(), name).sql, VALUES)
 
     def explain(sql: str, values: dict[str, object]) -> list[tuple[str]]:
         with connection, connection.cursor() as cursor:
+            sql = sql.replace("CREATE TEMPORARY TABLE ", "CREATE TEMPORARY TABLE another_")  # it is there
             cursor.execute("EXPLAIN " + sql, values)
             return cursor.fetchall()
 

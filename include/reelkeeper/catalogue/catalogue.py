@@ -5,11 +5,15 @@ from types import TracebackType
 from typing import Self
 
 from reelkeeper.catalogue.cameras import Cameras
+from reelkeeper.catalogue.comparison import Comparison
 from reelkeeper.catalogue.condemnations import Condemnations
 from reelkeeper.catalogue.deletions import Deletions
 from reelkeeper.catalogue.exports import Exports
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.locks import Locks
+from reelkeeper.catalogue.orphans import Orphans
+from reelkeeper.catalogue.reconciliations import Reconciliations
+from reelkeeper.catalogue.repairs import Repairs
 from reelkeeper.catalogue.replicas import Replicas
 from reelkeeper.catalogue.restores import Restores
 from reelkeeper.catalogue.retention import Retention
@@ -45,6 +49,10 @@ class Catalogue:
         self.retention = Retention(self._session)
         self.rollout = Rollout(self._session)
         self.tier_moves = TierMoves(self._session)
+        self.comparison = Comparison(self._session)
+        self.orphans = Orphans(self._session)
+        self.repairs = Repairs(self._session)
+        self.reconciliations = Reconciliations(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group calls: all of them are kept, or none. May be nested: the outermost counts."""

@@ -1,0 +1,101 @@
+"""Repairs in the catalogue: replicas that are lost, found again, or to be copied anew from another store."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from reelkeeper.catalogue.mapping import batch_of, bounds, replica_of, replica_rows
+from reelkeeper.catalogue.records import TransferPlan
+from reelkeeper.catalogue.session import Rows, Session
+from reelkeeper.catalogue.transfers import FAILED_REST, STALE_AFTER
+from reelkeeper.model import Key, Replica, StoreName
+from reelkeeper.policy.restoration import USUAL_TIMES
+
+_PAGE = 500
+
+
+class Repairs:
+    """What becomes of doubted replicas."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def lose(self, replicas: Sequence[Replica], *, now: datetime) -> int:
+        """Another look did not find these suspicious replicas either: they are lost. How many, now."""
+        return self._told("lose_replicas", replicas, now)
+
+    def heal(self, replicas: Sequence[Replica], *, now: datetime) -> int:
+        """The bytes of these doubted replicas were read and are right: they are available again. How many, now."""
+        return self._told("heal_replicas", replicas, now)
+
+    def find(self, replicas: Sequence[Replica]) -> None:
+        """Verified objects are replicas that the catalogue had lost, or never got to record."""
+        if not replicas:
+            return
+        span = bounds(replica.start_time for replica in replicas)
+        places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in replicas]
+        with self._session.transaction():
+            self._session.rows("upsert_replicas", rows=replica_rows(replicas))
+            self._session.execute("point_segments", rows=Rows(places), **span)
+
+    def move_lost(self, replica: Replica, moved_to: Key) -> int:
+        """The damaged object of a lost replica lies elsewhere now. 0 when the row has changed meanwhile."""
+        return self._session.execute(
+            "move_lost_replica",
+            segment_id=replica.segment_id, start_time=replica.start_time, store=replica.store, path=replica.path,
+            moved_to=moved_to,
+        )  # fmt: skip
+
+    def repairable(self, store: StoreName, *, sources: Sequence[StoreName], now: datetime) -> Iterator[list[Replica]]:
+        """The lost replicas of a store that have an available copy in one of `sources`, in pages."""
+        after_start: object = "-infinity"
+        after_id = UUID(int=0)
+        while rows := self._session.rows(
+            "lost_replicas_after",
+            store=store, stores=list(sources), archives=list(USUAL_TIMES), now=now,
+            after_start=after_start, after_id=after_id, limit=_PAGE,
+        ):  # fmt: skip
+            after_start, after_id = rows[-1].start_time, rows[-1].segment_id
+            yield [replica_of(row, row.segment_id) for row in rows]
+
+    def plan(
+        self,
+        run_id: str,
+        *,
+        store: StoreName,
+        sources: Sequence[StoreName],
+        now: datetime,
+        batch_size: int,
+        batch_bytes: int,
+        max_batches: int,
+    ) -> TransferPlan:
+        """Put the lost replicas of a store into batches, each from the first of `sources` with a copy to be read.
+
+        Planning again finds the batches of the run that have open items. What a dead run left is taken over; what
+        failed lately rests. At most `max_batches` are made.
+        """
+        with self._session.transaction():
+            self._session.rows("lock_planning", what=f"transfers to {store}")
+            self._session.execute(
+                "abandon_stale_items",
+                run_id=run_id, destination_store=store, stale_after=STALE_AFTER, priority=0, serves_requests=False,
+            )  # fmt: skip
+            self._session.rows(
+                "plan_repair_batches",
+                run_id=run_id, store=store, stores=list(sources), archives=list(USUAL_TIMES), now=now,
+                failed_rest=FAILED_REST, batch_size=batch_size, batch_bytes=batch_bytes, max_batches=max_batches,
+            )  # fmt: skip
+            rows = self._session.rows("open_repair_batches", run_id=run_id, store=store)
+        return TransferPlan(
+            tuple(batch_of(row) for row in rows),
+            sum(row.open_items for row in rows),
+            sum(row.open_bytes for row in rows),
+        )
+
+    def _told(self, query: str, replicas: Sequence[Replica], now: datetime) -> int:
+        if not replicas:
+            return 0
+        rows = Rows([
+            {"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store, "path": r.path} for r in replicas
+        ])  # fmt: skip
+        return len(self._session.rows(query, rows=rows, now=now, **bounds(r.start_time for r in replicas)))

@@ -1,0 +1,165 @@
+"""What objects are that no row knew before the listing: known by now, footage that was lost, or orphans."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.comparison import Difference, WantedSegment
+from reelkeeper.catalogue.orphans import Orphan
+from reelkeeper.errors import InvalidKey, ObjectArchived, ObjectExists, ObjectNotFound, TransferCorrupted
+from reelkeeper.model import Key, Replica, ReplicaState, canonical_key
+from reelkeeper.policy.reconciliation import MEDIA, OrphanTerms, is_ripe, segment_named
+from reelkeeper.reports import Report
+from reelkeeper.stores.proof import accept_existing
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+COLUMNS = (
+    "finding", "path", "segment_id", "size_bytes", "expected_bytes", "modified_at", "sightings", "what_follows",
+)  # fmt: skip
+"""Of a report of a reconciliation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What was found among the objects that no row knew."""
+
+    orphans: int = 0
+    orphan_bytes: int = 0
+    ripe: int = 0  # may go to quarantine
+    found: int = 0  # footage that the catalogue had lost
+    foreign: int = 0  # somebody else's, though below our prefixes
+
+
+def judge_objects(
+    catalogue: Catalogue,
+    store: Store,
+    report: Report,
+    terms: OrphanTerms,
+    *,
+    run_id: str,
+    now: datetime,
+    store_clock: datetime,
+    dry_run: bool,
+) -> Sightings:
+    """Look at every unknown object of a comparison, note the orphans, and report each.
+
+    An object whose key and bytes are those of a segment that lacks a good replica is that replica again. Orphans that
+    were noted by earlier runs and are not there any more, or known, are forgotten.
+    """
+    orphans = orphan_bytes = ripe = found = foreign = 0
+    for page in catalogue.comparison.differences("unknown"):
+        strange = [one for one in page if not _is_canonical(one.path)]
+        for one in strange:
+            _tell(report, "foreign", one, None, "left alone: its key is not one of ours")
+        foreign += len(strange)
+        known = catalogue.comparison.known(store.name, [one.path for one in page])
+        unknown = [one for one in page if one.path not in known and one not in strange]
+        good = _find(catalogue, store, report, unknown, now=now, dry_run=dry_run)
+        found += len(good)
+        left = [_orphan_of(one) for one in unknown if one.path not in good]
+        if not left:
+            continue
+        if dry_run:
+            standing = catalogue.orphans.at(store.name, [orphan.path for orphan in left])
+        else:
+            standing = catalogue.orphans.sight(store.name, left, run_id=run_id, now=now)
+        for orphan in left:
+            stands = standing.get(orphan.path)
+            sightings = _sightings(orphan, stands, dry_run=dry_run)
+            is_due = is_ripe(sightings, orphan.modified_at, store_clock, terms) and not (
+                stands and stands.in_quarantine
+            )
+            ripe += is_due
+            follows = _what_follows(orphan, stands, sightings, store_clock, terms)
+            report.add(
+                "orphan", orphan.path, None, orphan.size_bytes, None, orphan.modified_at.isoformat(), sightings, follows
+            )
+        orphans += len(left)
+        orphan_bytes += sum(orphan.size_bytes for orphan in left)
+    if not dry_run:
+        catalogue.orphans.forget_unseen(store.name, run_id=run_id)
+    return Sightings(orphans, orphan_bytes, ripe, found, foreign)
+
+
+def _find(
+    catalogue: Catalogue, store: Store, report: Report, unknown: Sequence[Difference], *, now: datetime, dry_run: bool
+) -> set[str]:
+    """Take those objects that are replicas which the catalogue lacks for such again; their paths."""
+    media = [one for one in unknown if MEDIA in one.path]
+    wanted = catalogue.comparison.wanted(store.name, [one.path for one in media])
+    good: dict[str, Replica] = {}
+    for one in media:
+        segment = wanted.get(named) if (named := segment_named(one.path)) else None
+        if segment is None or one.size_bytes != segment.size_bytes or not _is_right(store, one.path, segment):
+            continue
+        wanted.pop(segment.segment_id)  # one is enough
+        _tell(report, "found", one, str(segment.segment_id), "it is a replica that the catalogue lacked")
+        good[one.path] = Replica(
+            segment.segment_id, segment.start_time, store.name, Key(one.path), segment.size_bytes, segment.checksum,
+            ReplicaState.AVAILABLE, verified_at=now,
+        )  # fmt: skip
+    if good and not dry_run:
+        catalogue.repairs.find(list(good.values()))
+    return set(good)
+
+
+def _is_right(store: Store, path: str, segment: WantedSegment) -> bool:
+    """Whether an object holds a segment's bytes: by the SHA-256 that came with it, or by reading it."""
+    try:
+        retrying()(
+            accept_existing, store, Key(path), segment.size_bytes, segment.checksum, attested=store.attests_writes
+        )
+    except (ObjectExists, ObjectNotFound, TransferCorrupted):
+        return False
+    except ObjectArchived:
+        log.warning("store %r: %r may be a lost replica, but is archived and cannot be read", store.name, path)
+        return False
+    return True
+
+
+def _orphan_of(one: Difference) -> Orphan:
+    assert one.size_bytes is not None  # it was listed
+    assert one.modified_at is not None
+    return Orphan(Key(one.path), one.size_bytes, one.modified_at)
+
+
+def _sightings(orphan: Orphan, stands: Orphan | None, *, dry_run: bool) -> int:
+    """In how many runs it has been seen unchanged, this one included."""
+    if stands is None:
+        return 1
+    if not dry_run:
+        return stands.sightings
+    is_same = (stands.size_bytes, stands.modified_at) == (orphan.size_bytes, orphan.modified_at)
+    return stands.sightings + 1 if is_same else 1
+
+
+def _what_follows(
+    orphan: Orphan, stands: Orphan | None, sightings: int, store_clock: datetime, terms: OrphanTerms
+) -> str:
+    if stands and stands.in_quarantine:
+        if stands.quarantine_path:
+            return "waits: an earlier object of this path is in quarantine"
+        return "in quarantine, where it was found"
+    if orphan.modified_at > terms.modified_before(store_clock):
+        return f"waits: younger than {terms.min_age} by the store's clock"
+    if sightings < terms.sightings:
+        return f"waits: seen by {sightings} of {terms.sightings} runs"
+    return "goes to quarantine"
+
+
+def _is_canonical(path: str) -> bool:
+    try:
+        canonical_key(path)
+    except InvalidKey:
+        return False
+    return True
+
+
+def _tell(report: Report, finding: str, one: Difference, segment_id: str | None, follows: str) -> None:
+    modified = one.modified_at.isoformat() if one.modified_at else None
+    report.add(finding, one.path, segment_id, one.size_bytes, one.expected_bytes, modified, None, follows)
