@@ -15,7 +15,8 @@ from demo.estate import ROOT
 from demo.folders import locked, owner, remove, stop
 from demo.job import Job
 from demo.main_job import set_up
-from demo.processes import log_tail
+from demo.processes import log_tail, parts
+from demo.reaper import leads
 from demo.story import run, started
 
 ESTATES = ROOT / ".estate"
@@ -53,13 +54,38 @@ def run_command(*, keep: bool) -> None:
 
 @main.command("up")
 def up_command() -> None:
-    """Start an estate that stays, with footage in its landing zone, and print where it is."""
+    """Start an estate that stays, with footage in its landing zone, and print where it is.
+
+    One that is up, but has lost a part, is stopped and started anew; its files stay.
+    """
+    if dead := [name for name, lives in _parts_of_up().items() if not lives]:
+        print(f"ended by themselves or killed: {', '.join(dead)}; starting anew; the logs are below {UP}")
+        stop(UP)
     if owner(UP) is None:
         _spawn()
     ready = json.loads((UP / "ready.json").read_text())
     print(f"Airflow    {ready['url']}   user {ADMIN!r}, password {ready['password']!r}")
     print(f"Settings   {UP / 'estate.toml'}")
     print(f"Recordings {UP / 'landing'}: trigger ingest_recordings, then migrate_recordings; `make down` stops all")
+
+
+@main.command("status")
+def status_command() -> None:
+    """Tell which parts of the estate of `up` live. Exit 1 unless all do; `make up` then starts it anew."""
+    found = _parts_of_up()
+    for name, lives in found.items():
+        print(f"{name:14} {'lives' if lives else 'DEAD'}")
+    if not found:
+        print("no estate is up")
+    sys.exit(not found or not all(found.values()))
+
+
+def _parts_of_up() -> dict[str, bool]:
+    """Whether each part of the estate of `up` lives; none when it is not up."""
+    ready = UP / "ready.json"
+    if owner(UP) is None or not ready.exists():
+        return {}
+    return {name: leads(int(pid)) for pid, name in json.loads(ready.read_text())["parts"].items()}
 
 
 def _spawn() -> None:
@@ -91,7 +117,8 @@ def serve_command() -> None:
         ready = UP / "ready.json"
         half = UP / "ready.json.half"
         half.touch(mode=0o600)
-        half.write_text(json.dumps({"url": flow.url, "password": estate.secrets["admin_password"]}))
+        told = {"url": flow.url, "password": estate.secrets["admin_password"], "parts": parts()}
+        half.write_text(json.dumps(told))
         half.rename(ready)
         try:
             while True:

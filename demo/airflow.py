@@ -89,6 +89,7 @@ def _settings(servers: Servers, home: Path, passwords: Path, ports: list[int]) -
     values: dict[str, dict[str, object]] = {
         "core": {
             "executor": "LocalExecutor", "parallelism": 8, "load_examples": False,
+            "test_connection": "Enabled",  # off by default, as it reaches whatever is asked for; here all is loopback
             "dags_folder": ROOT / "dags", "plugins_folder": ROOT / "plugins", "fernet_key": servers.secrets["fernet"],
             "execution_api_server_url": f"{url}/execution/", "simple_auth_manager_users": f"{ADMIN}:admin",
             "simple_auth_manager_passwords_file": passwords,

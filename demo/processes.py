@@ -83,6 +83,7 @@ class _Reaper:
 
 
 _reaper = _Reaper()
+_parts: dict[int, str] = {}
 
 
 def removed_with_us(folder: Path) -> None:
@@ -142,10 +143,17 @@ def running(
     _reaper.tell(f"+{process.pid} {int(stop_signal)}")
     try:
         _await(name, process, ready, log, start_seconds)
+        _parts[process.pid] = name
         yield process
     finally:
+        _parts.pop(process.pid, None)
         _stop(process, stop_signal, stop_seconds)
         _reaper.tell(f"-{process.pid}")
+
+
+def parts() -> dict[int, str]:
+    """Our children that have answered and that nobody has stopped, by process id: those that should be alive."""
+    return dict(_parts)
 
 
 def user_group(user: int) -> int:

@@ -26,6 +26,11 @@ def session_members(leader: int) -> list[int]:
     return [pid for pid in _living() if _session(pid) == leader]
 
 
+def leads(pid: int) -> bool:
+    """Whether the process lives, and leads a session as our children do; a later one of the same number may not."""
+    return pid in session_members(pid)
+
+
 def _living() -> list[int]:
     proc = Path("/proc")
     if not (proc / "self" / "stat").exists():  # not Linux

@@ -13,7 +13,8 @@ import pytest
 import demo.postgres
 from demo.folders import elsewhere, remove
 from demo.postgres import postgres
-from demo.processes import StartFailed, free_ports, running
+from demo.processes import StartFailed, free_ports, parts, running
+from demo.reaper import leads
 from demo.servers import PostgresServer, S3Server
 
 _OWNER = """
@@ -53,6 +54,18 @@ def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
 def test_a_server_that_never_answers_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(StartFailed, match=r"did not answer in 0\.3 s"):
         running("mute", ["sleep", "600"], log=tmp_path / "log", ready=lambda: False, start_seconds=0.3).__enter__()
+
+
+def test_a_part_that_died_is_noticed(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "sleep 600 & sleep 600"]  # what it started outlives it
+    with running("sleeper", command, log=tmp_path / "log", ready=lambda: True) as process:
+        assert parts()[process.pid] == "sleeper"
+        assert leads(process.pid)
+        process.kill()
+        process.wait()
+        assert not leads(process.pid)
+        assert process.pid in parts()
+    assert process.pid not in parts()
 
 
 def test_nothing_stays_of_an_owner_killed_outright(tmp_path: Path) -> None:
