@@ -186,7 +186,9 @@ class _Asker:
         )  # fmt: skip
 
     def look(self, restore: Restore) -> RestoreRecord | None:
-        """See whether one is readable by now. None: it is still under way."""
+        """See whether one is readable by now. None: it is still under way, or to be asked for by whoever holds it."""
+        if restore.state != "requested":
+            return None
         found = self._retry(self._store.readability, restore.path)
         if found.state == "readable":
             until = found.until or self._now + restore.days * _DAY

@@ -75,7 +75,7 @@ LIMIT :limit
 FOR UPDATE OF x SKIP LOCKED;
 
 -- name: restores_under_way
--- Restores of a store that the run waits for and that were asked for, each with its replica if that is still there.
+-- Restores of a store that the run waits for and that are not settled, each with its replica if that is still there.
 SELECT x.id, x.state AS restore_state, x.speed, x.days, x.planned_at, x.requested_at, x.expected_at, x.extend_until,
        x.segment_id AS wanted_id, x.start_time AS wanted_start, x.store AS wanted_store, x.path AS wanted_path, r.*
 FROM restores x
@@ -83,7 +83,8 @@ JOIN restore_wishes w ON w.restore_id = x.id
 LEFT JOIN replicas r
     ON r.segment_id = x.segment_id AND r.start_time = x.start_time AND r.store = x.store AND r.path = x.path
    AND r.state IN ('available', 'suspicious')
-WHERE w.run_id = :run_id AND x.store = :store AND x.id > :above AND x.state = 'requested'
+WHERE w.run_id = :run_id AND x.store = :store AND x.id > :above
+  AND (x.state IN ('planned', 'requested') OR (x.state = 'readable' AND x.extend_until IS NOT NULL))
 ORDER BY x.id
 LIMIT :limit;
 

@@ -204,7 +204,7 @@ class Restores:
         return [_restore(row) for row in rows]
 
     def under_way(self, run_id: str, store: StoreName, *, above: int, limit: int) -> list[Restore]:
-        """Up to `limit` restores with an id above `above` that were asked for and are not known to be readable."""
+        """Up to `limit` restores with an id above `above` that are not settled: to be asked for, or asked for."""
         rows = self._session.rows("restores_under_way", run_id=run_id, store=store, above=above, limit=limit)
         return [_restore(row) for row in rows]
 
