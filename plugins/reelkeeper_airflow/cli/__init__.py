@@ -11,6 +11,7 @@ from reelkeeper_airflow.cli.cameras import cameras
 from reelkeeper_airflow.cli.database import db
 from reelkeeper_airflow.cli.doctor import doctor
 from reelkeeper_airflow.cli.estate import estate
+from reelkeeper_airflow.cli.hold import hold
 
 __all__ = ["main"]
 
@@ -53,3 +54,4 @@ main.add_command(cameras)
 main.add_command(db)
 main.add_command(doctor)
 main.add_command(estate)
+main.add_command(hold)
