@@ -14,6 +14,15 @@ ALTER TABLE replicas
 CREATE INDEX replicas_doubted ON replicas (store, suspected_at) WHERE state IN ('suspicious', 'lost');   -- to be checked
 CREATE INDEX replicas_store_time ON replicas (store, start_time);   -- the oldest of a store; what a tier's age takes
 
+-- proved_at(storage_class, verified_at, seen_at): when a replica was last proved, as far as it can be: by its bytes, or,
+-- where they must be restored before they can be read (the classes of policy/restoration.py), by its being there.
+CREATE FUNCTION proved_at(storage_class text, verified_at timestamptz, seen_at timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN greatest(verified_at, seen_at) ELSE verified_at END
+$$;
+CREATE INDEX replicas_proved_at ON replicas (store, proved_at(storage_class, verified_at, seen_at))
+    WHERE state = 'available';   -- what is to be verified next
+
 -- A lock: a reason why nothing may delete. It covers the segments that share an instant with its range, of one camera or
 -- of all; or one segment. Locks that follow from the state of things (a transfer under way, an only verified copy) have
 -- no row: policy/retention.py lists them.
