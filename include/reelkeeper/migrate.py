@@ -11,29 +11,26 @@ from datetime import UTC, datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, BatchCounts, TransferFailure
-from reelkeeper.errors import ConfigurationError, GateFailed, ObjectNotFound, ReelkeeperError, TransferCorrupted
+from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.migration_batch import BatchResult, barred, transfer_batch
-from reelkeeper.model import BatchId, Replica, ReplicaState, SegmentId, TimeRange
+from reelkeeper.model import BatchId, ReplicaState, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
 from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.presence import discrepancies
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
-from reelkeeper.stores.transfer import verify_object
 
 __all__ = [
     "BatchResult",
     "BatchVerified",
     "MigrationPlan",
     "MigrationSummary",
-    "ReplicaFinding",
     "gate",
     "plan_migration",
     "summarise",
     "transfer_batch",
     "verify_batch",
-    "verify_segment",
 ]
 
 log = logging.getLogger(__name__)
@@ -74,19 +71,6 @@ class MigrationSummary:
 
     counts: BatchCounts
     failures: tuple[TransferFailure, ...]  # the first ones
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaFinding:
-    """What reading a whole replica found. Without `error` its bytes are those of the catalogue."""
-
-    replica: Replica
-    error: ReelkeeperError | None = None
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether it was seen that the bytes are gone or others. Any other error tells nothing about them."""
-        return isinstance(self.error, (ObjectNotFound, TransferCorrupted))
 
 
 def plan_migration(
@@ -234,25 +218,3 @@ def summarise(catalogue: Catalogue, batch_ids: Sequence[BatchId]) -> MigrationSu
     counts = retrying()(catalogue.transfers.counts, batch_ids)
     failures = retrying()(catalogue.transfers.failures, batch_ids, _FAILURES_SHOWN) if counts.failed else ()
     return MigrationSummary(counts, tuple(failures))
-
-
-def verify_segment(
-    catalogue: Catalogue, open_store: Callable[[str], Store], segment_id: SegmentId
-) -> list[ReplicaFinding]:
-    """Read every replica of one segment whole, and compare it with the catalogue. Changes nothing.
-
-    ObjectNotFound when the catalogue does not know the segment.
-    """
-    segment = catalogue.segments.get(segment_id)
-    if segment is None:
-        raise ObjectNotFound(f"segment {str(segment_id)!r} is not in the catalogue")
-    replicas = catalogue.replicas.of_segments([(segment.id, segment.start_time)]).get(segment.id, [])
-    return [ReplicaFinding(replica, _read_whole(open_store, replica)) for replica in replicas]
-
-
-def _read_whole(open_store: Callable[[str], Store], replica: Replica) -> ReelkeeperError | None:
-    try:
-        verify_object(open_store(replica.store), replica.path, replica.size_bytes, replica.checksum, attested=False)
-    except ReelkeeperError as error:
-        return error
-    return None

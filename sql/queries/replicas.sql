@@ -43,11 +43,11 @@ WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = 
   AND copy.start_time BETWEEN :first_start AND :last_start;
 
 -- name: suspect_replicas!
--- These replicas were not found as recorded. Other copies of their segments are not to leave on the strength of them.
+-- These replicas were not found as recorded, where they still are said to be. Other copies of their segments are not to leave on the strength of them.
 WITH suspects AS (
     UPDATE replicas r SET state = 'suspicious', suspected_at = statement_timestamp()
-    FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text)
-    WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store
+    FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text, path text)
+    WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store AND r.path = n.path
       AND r.state = 'available'
       AND r.start_time BETWEEN :first_start AND :last_start
     RETURNING r.segment_id, r.start_time

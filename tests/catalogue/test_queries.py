@@ -37,13 +37,14 @@ VALUES = {
     "until": LATER, "upload_seconds": None, "window": timedelta(minutes=5),
     "above": 0, "after_id": UUID, "after_start": LATER, "camera_ids": [UUID], "ids": [UUID], "now": LATER,
     "restore_ids": [1],
-    "boundaries": [LATER], "choices": "[]", "first_number": 0, "kept_days": [1], "origins": "[]",
-    "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_tiers": ["COOL", "HOT"], "why": "no",
     "after_number": 0, "archives": ["GLACIER"], "finished_at": LATER, "foreign_objects": 0, "healed": 0,
     "kinds": ["unknown"], "lost": 0, "modified_before": LATER, "moved_to": "a", "object_bytes": 0, "objects": 0,
     "only_path": None, "only_run": None, "orphan_bytes": 0, "orphans": 0, "outcome": "agreed", "path": "a",
     "prefixes": ["media/"], "quarantined": 0, "replicas": 0, "report_path": None, "sightings": 2, "started_at": LATER,
     "wrong_size": 0,
+    "boundaries": [LATER], "choices": "[]", "first_number": 0, "kept_days": [1], "origins": "[]",
+    "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_tiers": ["COOL", "HOT"], "why": "no",
+    "after_time": LATER, "before": LATER, "buckets": 100, "seed": 1,
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -23,6 +23,7 @@ from reelkeeper.catalogue.session import Connect, Session
 from reelkeeper.catalogue.thumbnails import Thumbnails
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
+from reelkeeper.catalogue.verification import Verification
 
 
 class Catalogue:
@@ -48,6 +49,7 @@ class Catalogue:
         self.deletions = Deletions(self._session)
         self.retention = Retention(self._session)
         self.rollout = Rollout(self._session)
+        self.verification = Verification(self._session)
         self.tier_moves = TierMoves(self._session)
         self.comparison = Comparison(self._session)
         self.orphans = Orphans(self._session)

@@ -33,14 +33,16 @@ class Replicas:
         return bool(self._session.row("any_replica_in", store=store).found)
 
     def suspect(self, replicas: Sequence[Replica]) -> None:
-        """A look did not find these as recorded: the available ones become suspicious.
+        """A look did not find these as recorded: the available ones become suspicious. One that has another path by
+        now was moved while it was looked for, and stays as it is.
 
         The other replicas of their segments lose the retirement date that they got when these seemed safe, and reads
         ask one of those that are available first.
         """
         if not replicas:
             return
-        rows = Rows([{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in replicas])
+        columns = ("segment_id", "start_time", "store", "path")
+        rows = Rows([{column: getattr(replica, column) for column in columns} for replica in replicas])
         span = bounds(replica.start_time for replica in replicas)
         with self._session.transaction():
             self._session.execute("suspect_replicas", rows=rows, **span)

@@ -117,7 +117,8 @@ class SummariseMigrationOperator(BaseOperator):
 class VerifySegmentOperator(BaseOperator):
     """Reads every replica of one segment whole and compares it with the catalogue.
 
-    Returns how many replicas are right. GateFailed when one is not, StoreUnavailable when one could not be looked at,
+    One that was doubted and is right is available again, one that is wrong is suspicious from then on. Returns how many
+    replicas are right. GateFailed when one is not, StoreUnavailable when one could not be looked at,
     as on a worker that does not see the disk.
 
     :param segment_id: which one
@@ -130,7 +131,7 @@ class VerifySegmentOperator(BaseOperator):
         self.segment_id = segment_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.migrate import verify_segment
+        from reelkeeper.verifying import verify_segment
 
         with open_catalogue() as catalogue:
             findings = verify_segment(catalogue, open_store, SegmentId(UUID(str(self.segment_id))))

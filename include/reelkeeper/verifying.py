@@ -1,0 +1,328 @@
+"""Verification: the replicas that a store is said to hold are looked at again, the longest unproved first.
+
+A run reads what is due (`verification.cycle_days`) up to a budget of bytes, so that daily runs spread the work. What
+was found is recorded every few seconds, and is then due no more: a run that was killed goes on where its records end.
+Suspicious replicas come first, and are always read whole, as nothing less proves them. Nothing is ever deleted, and
+what is wrong becomes `suspicious`, for `reconcile_stores` to repair from another copy.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from time import monotonic
+from typing import Literal
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.verification import Found, Selection
+from reelkeeper.errors import ConfigurationError, ObjectNotFound, ReelkeeperError, StoreUnavailable
+from reelkeeper.looking import Looker, ReplicaFinding
+from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, SegmentId, StoreName, TimeRange
+from reelkeeper.policy.reconciliation import is_sick
+from reelkeeper.policy.restoration import can_be_read
+from reelkeeper.policy.rollout import BUCKETS, Percentage
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+Method = Literal["presence", "size", "hash"]
+_RECORD_SECONDS = 2.0
+_RECORD_FINDINGS = 1000
+_PAGE = 1000
+_SEEN_PAGE = 5000
+"""Rows at a time: of replicas to be read, and of those to be seen, which a listing tells a thousand of at once."""
+_SHOWN = 50
+_MOST_HELD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which replicas a run looks at. By default those that are due, up to the budget."""
+
+    method: Method | None = None  # None: as in the estate
+    sample: Percentage | None = None  # this share of all, due or not, without a budget
+    everything: bool = False  # all, due or not, without a budget
+    camera: str | None = None  # a slug of the estate's tenant
+    starts_in: TimeRange | None = None
+
+
+@dataclass(slots=True)
+class StoreVerified:
+    """What one run found in one store. Replicas, unless it says bytes."""
+
+    store: StoreName
+    method: Method
+    read: int = 0  # whole, and right
+    seen: int = 0  # there, and of the right size; not read
+    archived: int = 0  # of those seen: must be restored before they can be read
+    healed: int = 0  # doubted before, and right
+    wrong: int = 0  # other bytes or another size, twice
+    missing: int = 0
+    unknown: int = 0  # could not be looked at: nothing is concluded
+    at_risk: int = 0  # of those wrong or missing: no other store has a verified copy
+    bytes_read: int = 0
+    due: int = 0  # when the run began
+    due_bytes: int = 0
+    left: int = 0  # due, and not looked at: beyond the budget
+    left_bytes: int = 0
+    problems: list[str] = field(default_factory=list)  # the first ones, for people
+
+
+def verify_store(
+    estate: Estate,
+    open_catalogue: Callable[[], Catalogue],
+    open_store: Callable[[str], Store],
+    store: str,
+    scope: Scope = Scope(),
+    *,
+    run_id: str,
+    started: datetime,
+    progress: Progress | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> StoreVerified:
+    """Look at replicas of one store, and record what was found.
+
+    `run_id` and `started`, the same in every try of a run, let a later try take the same sample, spare what an earlier
+    one has proved, and go on with the same budget. A replica that is larger than the whole budget is read by a run of
+    its own.
+
+    Raises, after all else is recorded, the error that made the store be dropped or that all looks met; StoreUnavailable
+    when it lacks so many replicas that the store is doubted and not they (`reconcile.sick_count`, `sick_ratio`):
+    nothing is said of those.
+    ConfigurationError for a store or a camera that is not there.
+    """
+    with open_catalogue() as catalogue:
+        settings = estate.store(store)
+        looker = Looker(open_store(store), concurrency=settings.concurrency, now=now)
+        run = _Run(estate, catalogue, looker, settings.store_name, scope, run_id, started, progress, now)
+        try:
+            run.look()
+        finally:
+            run.record(is_last=True)
+        return run.result()
+
+
+def verify_segment(
+    catalogue: Catalogue,
+    open_store: Callable[[str], Store],
+    segment_id: SegmentId,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[ReplicaFinding]:
+    """Read every replica of one segment whole, and record what was found: what is right is available, though it was
+    doubted; what is wrong is suspicious. One that is condemned stays so.
+
+    ObjectNotFound when the catalogue does not know the segment.
+    """
+    segment = catalogue.segments.get(segment_id)
+    if segment is None:
+        raise ObjectNotFound(f"segment {str(segment_id)!r} is not in the catalogue")
+    replicas = catalogue.replicas.of_segments([(segment.id, segment.start_time)]).get(segment.id, [])
+    findings = [_read_one(open_store, replica, now) for replica in replicas]
+    _record(catalogue, findings)
+    return findings
+
+
+def _read_one(open_store: Callable[[str], Store], replica: Replica, now: Callable[[], datetime]) -> ReplicaFinding:
+    try:
+        looker = Looker(open_store(replica.store), concurrency=1, now=now)
+    except ReelkeeperError as error:  # the store is not the estate's any more, or has no connection
+        return ReplicaFinding(replica, now(), "read", error)
+    return looker.read(replica)
+
+
+def _record(catalogue: Catalogue, findings: Iterable[ReplicaFinding]) -> tuple[int, int]:
+    """What was right is confirmed, what was wrong suspicious. How many were healed; how many have no good copy left.
+
+    Recording twice changes nothing.
+    """
+    right = [Found(each.replica, each.at, each.how == "read") for each in findings if each.error is None]
+    wrong = [each.replica for each in findings if each.is_wrong]
+    healed = retrying()(catalogue.verification.confirm, right)
+    if not wrong:
+        return healed, 0
+    retrying()(catalogue.replicas.suspect, wrong)
+    copies = retrying()(catalogue.replicas.of_segments, [(one.segment_id, one.start_time) for one in wrong])
+    at_risk = sum(
+        bool(copies.get(one.segment_id))  # a segment that is gone was deleted meanwhile
+        and not any(copy.state is ReplicaState.AVAILABLE for copy in copies[one.segment_id])
+        for one in wrong
+    )
+    return healed, at_risk
+
+
+class _Run:
+    """One run on one store."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        catalogue: Catalogue,
+        looker: Looker,
+        store: StoreName,
+        scope: Scope,
+        run_id: str,
+        started: datetime,
+        progress: Progress | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._estate, self._catalogue, self._looker, self._progress, self._now = (
+            estate,
+            catalogue,
+            looker,
+            progress,
+            now,
+        )
+        self._method: Method = scope.method or estate.verification.method
+        whole = scope.everything or scope.sample is not None
+        sample = BUCKETS if scope.sample is None else scope.sample.buckets
+        cycle = timedelta(days=0 if whole else estate.verification.cycle_days)
+        seed = int.from_bytes(sha256(f"{run_id} {store}".encode()).digest()[:8], signed=True)
+        camera = _camera(estate, catalogue, scope.camera)
+        self._selection = Selection(store, started - cycle, sample, seed, camera, scope.starts_in)
+        self._started = started
+        self._budget = None if whole else estate.verification.bytes_per_run
+        self._taken = 0  # bytes of replicas that were handed out to be read, by earlier tries as well
+        self._findings: list[ReplicaFinding] = []  # to be recorded
+        self._missing: list[ReplicaFinding] = []  # held back: so many may be missing that the store is doubted
+        self._looked = 0
+        self._told = self._absent = 0  # of those that were not doubted before: that told something, that are missing
+        self._sick: StoreUnavailable | None = None
+        self._unknown: ReelkeeperError | None = None  # why the first one could not be looked at
+        self._recorded_at = monotonic()
+        self._result = StoreVerified(store, self._method)
+
+    def look(self) -> None:
+        """Look at everything that the run is to look at."""
+        verification, reads = self._catalogue.verification, self._method == "hash"
+        self._result.due, self._result.due_bytes = self._due()
+        if self._budget is not None:
+            self._taken = retrying()(verification.bytes_proved_since, self._selection.store, self._started)
+        self._read(verification.suspicious(self._selection, _PAGE))
+        if reads:
+            self._read(verification.to_prove(self._selection, _PAGE))
+        else:
+            for page in verification.to_see(self._selection, _SEEN_PAGE):
+                for finding in self._looker.see(page):
+                    self._take(finding)
+                self._keep_up()
+                if self._stops():
+                    return
+
+    def result(self) -> StoreVerified:
+        """What was found. Raises what kept the run from its end."""
+        result = self._result
+        result.bytes_read = self._looker.bytes_read
+        result.left, result.left_bytes = self._due()
+        error = self._sick or self._looker.dropped
+        if error is None and result.unknown == self._looked:
+            error = self._unknown
+        if error is not None:
+            log.error("store %r was left after %d replicas: %s", result.store, self._looked, error)
+            raise error
+        return result
+
+    # --- what is looked at --------------------------------------------------------------------------------------------
+
+    def _read(self, replicas: Iterator[Replica]) -> None:
+        with closing(self._looker.read_all(self._within_budget(replicas), self._keep_up)) as findings:
+            for finding in findings:
+                self._take(finding)
+                self._keep_up()
+
+    def _within_budget(self, replicas: Iterator[Replica]) -> Iterator[Replica]:
+        """The replicas up to the first that the budget has no room for. One that need not be read costs nothing."""
+        for replica in replicas:
+            if self._stops():
+                return
+            cost = replica.size_bytes if can_be_read(replica, self._now()) else 0
+            if self._budget is not None and cost and self._taken and self._taken + cost > self._budget:
+                return
+            self._taken += cost
+            yield replica
+
+    def _stops(self) -> bool:
+        return self._sick is not None or self._looker.dropped is not None
+
+    def _due(self) -> tuple[int, int]:
+        """How many replicas are due now, and the bytes that are to be read."""
+        if self._method == "hash":
+            return retrying()(self._catalogue.verification.count_to_prove, self._selection)
+        return retrying()(self._catalogue.verification.count_to_see, self._selection), 0
+
+    # --- what was found -----------------------------------------------------------------------------------------------
+
+    def _take(self, finding: ReplicaFinding) -> None:
+        result, replica, error = self._result, finding.replica, finding.error
+        self._looked += 1
+        self._told += replica.state is ReplicaState.AVAILABLE and (error is None or finding.is_wrong)
+        if error is None:
+            result.read += finding.how == "read"
+            result.seen += finding.how == "seen"
+            result.archived += self._method == "hash" and finding.how == "seen"
+            self._findings.append(finding)
+        elif finding.is_missing and replica.state is ReplicaState.AVAILABLE:
+            self._missing.append(finding)
+        elif finding.is_wrong:
+            self._shout(replica, error)
+            result.wrong += not finding.is_missing
+            result.missing += finding.is_missing
+            self._findings.append(finding)
+        else:
+            result.unknown += 1
+            self._unknown = self._unknown or error
+            log.warning("replica %r in store %r is unknown: %s", replica.path, replica.store, error)
+
+    def _shout(self, replica: Replica, error: ReelkeeperError) -> None:
+        log.error("segment %s: replica %r in store %r is wrong: %s",
+                  replica.segment_id, replica.path, replica.store, error)  # fmt: skip
+        if len(self._result.problems) < _SHOWN:
+            self._result.problems.append(f"segment {replica.segment_id}: {error}")
+
+    def _keep_up(self) -> None:
+        if len(self._findings) >= _RECORD_FINDINGS or monotonic() - self._recorded_at >= _RECORD_SECONDS:
+            self.record()
+        if self._progress:
+            result = self._result
+            due_bytes = min(result.due_bytes, self._budget or result.due_bytes)
+            read = min(self._looker.bytes_read, due_bytes) if due_bytes else 0
+            self._progress(min(self._looked, result.due), result.due, read, due_bytes)
+
+    def record(self, *, is_last: bool = False) -> None:
+        """Record what was found so far; what is missing when enough of the store was seen to judge it."""
+        self._recorded_at = monotonic()
+        self._judge()
+        findings = self._findings
+        if not self._stops() and (is_last or len(self._missing) >= _MOST_HELD):
+            for finding in self._missing:
+                assert finding.error is not None  # that is why it is here
+                self._shout(finding.replica, finding.error)
+            self._result.missing += len(self._missing)
+            self._absent += len(self._missing)
+            findings, self._missing = findings + self._missing, []
+        healed, at_risk = _record(self._catalogue, findings)
+        self._findings = []
+        self._result.healed += healed
+        self._result.at_risk += at_risk
+
+    def _judge(self) -> None:
+        terms = self._estate.reconcile
+        absent = self._absent + len(self._missing)
+        if is_sick(absent, self._told, count=terms.sick_count, ratio=terms.sick_ratio):
+            self._sick = StoreUnavailable(
+                f"store {self._result.store!r} lacks {absent} of {self._told} replicas that were looked at: the store "
+                f"itself is doubted, and nothing is concluded (reconcile.sick_count is {terms.sick_count})"
+            )
+
+
+def _camera(estate: Estate, catalogue: Catalogue, slug: str | None) -> CameraId | None:
+    if slug is None:
+        return None
+    cameras = retrying()(catalogue.cameras.by_slug, estate.tenant_name)
+    if slug not in cameras:
+        raise ConfigurationError(f"unknown camera {slug!r}: expected the slug of one of tenant {estate.tenant!r}")
+    return cameras[slug].id
