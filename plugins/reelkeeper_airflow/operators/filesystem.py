@@ -8,6 +8,7 @@ from reelkeeper_airflow.operators.store import (
     CheckStoreOperator,
     SetUpStoreOperator,
     StoreOperator,
+    TierBatchOperator,
     TransferBatchOperator,
 )
 
@@ -31,6 +32,14 @@ class FilesystemTransferBatchOperator(_Filesystem, TransferBatchOperator):
     """Copies one batch of segments into the folder."""
 
 
+class FilesystemTierBatchOperator(_Filesystem, TierBatchOperator):
+    """Moves one batch of replicas to another folder or store."""
+
+
 BACKEND = Backend(
-    "fs_conn_id", FilesystemSetUpStoreOperator, FilesystemCheckStoreOperator, FilesystemTransferBatchOperator
+    "fs_conn_id",
+    FilesystemSetUpStoreOperator,
+    FilesystemCheckStoreOperator,
+    FilesystemTransferBatchOperator,
+    FilesystemTierBatchOperator,
 )

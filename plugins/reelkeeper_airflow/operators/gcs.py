@@ -8,6 +8,7 @@ from reelkeeper_airflow.operators.store import (
     CheckStoreOperator,
     SetUpStoreOperator,
     StoreOperator,
+    TierBatchOperator,
     TransferBatchOperator,
 )
 
@@ -34,4 +35,10 @@ class GCSTransferBatchOperator(_GCS, TransferBatchOperator):
     """Copies one batch of segments into the bucket."""
 
 
-BACKEND = Backend("gcp_conn_id", GCSSetUpStoreOperator, GCSCheckStoreOperator, GCSTransferBatchOperator)
+class GCSTierBatchOperator(_GCS, TierBatchOperator):
+    """Moves one batch of replicas between storage classes."""
+
+
+BACKEND = Backend(
+    "gcp_conn_id", GCSSetUpStoreOperator, GCSCheckStoreOperator, GCSTransferBatchOperator, GCSTierBatchOperator
+)

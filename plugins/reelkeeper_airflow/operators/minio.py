@@ -8,6 +8,7 @@ from reelkeeper_airflow.operators.store import (
     CheckStoreOperator,
     SetUpStoreOperator,
     StoreOperator,
+    TierBatchOperator,
     TransferBatchOperator,
 )
 
@@ -36,4 +37,14 @@ class MinioTransferBatchOperator(_Minio, TransferBatchOperator):
     """Copies one batch of segments into the bucket."""
 
 
-BACKEND = Backend("minio_conn_id", MinioSetUpStoreOperator, MinioCheckStoreOperator, MinioTransferBatchOperator)
+class MinioTierBatchOperator(_Minio, TierBatchOperator):
+    """Moves one batch of replicas to another prefix or store."""
+
+
+BACKEND = Backend(
+    "minio_conn_id",
+    MinioSetUpStoreOperator,
+    MinioCheckStoreOperator,
+    MinioTransferBatchOperator,
+    MinioTierBatchOperator,
+)

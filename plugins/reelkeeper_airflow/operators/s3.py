@@ -8,6 +8,7 @@ from reelkeeper_airflow.operators.store import (
     CheckStoreOperator,
     SetUpStoreOperator,
     StoreOperator,
+    TierBatchOperator,
     TransferBatchOperator,
 )
 
@@ -37,4 +38,10 @@ class S3TransferBatchOperator(_S3, TransferBatchOperator):
     """Copies one batch of segments into the bucket."""
 
 
-BACKEND = Backend("aws_conn_id", S3SetUpStoreOperator, S3CheckStoreOperator, S3TransferBatchOperator)
+class S3TierBatchOperator(_S3, TierBatchOperator):
+    """Moves one batch of replicas between storage classes."""
+
+
+BACKEND = Backend(
+    "aws_conn_id", S3SetUpStoreOperator, S3CheckStoreOperator, S3TransferBatchOperator, S3TierBatchOperator
+)

@@ -152,6 +152,50 @@ class TransferBatchOperator(StoreOperator):
         return counts | {"stopped": 0}
 
 
+class TierBatchOperator(StoreOperator):
+    """Moves the open replicas of one batch to their new tiers, each verified, then recorded.
+
+    Returns the counts of this try. What a try that was killed has moved is found, so that a re-run finishes the work.
+    Skipped when the estate's mode forbids the cloud. StoreUnavailable when replicas are left for another try.
+
+    :param batch_id: of a batch that `PlanTiersOperator` planned for this store
+    """
+
+    template_fields: Sequence[str] = ("store", "batch_id")
+
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from uuid import UUID
+
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from reelkeeper.tiering import tier_batch
+        from reelkeeper_airflow.clock import run_clock
+        from reelkeeper_airflow.progress import ProgressLog
+
+        settings = self.settings()
+        result = tier_batch(
+            current_estate(),
+            open_catalogue,
+            lambda name: self.open() if name == settings.name else open_store(name),
+            BatchId(UUID(str(self.batch_id))),
+            run_id=context["dag_run"].run_id,
+            progress=ProgressLog(self.log, "replicas"),
+            now=lambda: run_clock(context),
+            current_estate=current_estate,
+        )
+        counts = {
+            "moved": result.moved, "failed": result.failed, "dropped": result.dropped, "bytes": result.moved_bytes
+        }  # fmt: skip
+        if result.barred:
+            context["ti"].xcom_push("return_value", counts | {"stopped": 1})  # the gate must know of it
+            raise AirflowSkipException(f"stopped after {result.moved} replicas: {result.barred}; nothing is lost")
+        return counts | {"stopped": 0}
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The operators of one kind of store, and the name of their connection argument."""
@@ -160,6 +204,7 @@ class Backend:
     set_up: type[SetUpStoreOperator]
     check: type[CheckStoreOperator]
     transfer: type[TransferBatchOperator]
+    tier: type[TierBatchOperator]
 
     def bound_to(self, store: StoreSettings) -> dict[str, Any]:
         """The arguments that bind one of these operators to a store."""
