@@ -78,16 +78,25 @@ def _store_plan(estate: Estate, catalogue: Catalogue, name: StoreName, contents:
 
 
 def condemn_due(
-    estate: Estate, catalogue: Catalogue, store_name: str, *, run_id: str, now: datetime, approved: int = 0
+    estate: Estate,
+    catalogue: Catalogue,
+    store_name: str,
+    *,
+    run_id: str,
+    now: datetime,
+    approved: int = 0,
+    grace_from: datetime | None = None,
 ) -> Found:
     """Condemn what is to leave a store at `now`, all or nothing; it is deleted when its grace is over.
+
+    The grace begins at `grace_from` (None: `now`): a person may have taken two days to approve what was planned.
 
     `approved` is how many a person agreed to. GateFailed, with nothing condemned, when by now it is above the hard cap,
     or above the soft one and more than was approved. What the run condemned before is not counted again: trying again
     is safe.
     """
     name = estate.store(store_name).store_name
-    after = now + timedelta(hours=estate.retention.grace_hours)
+    after = (grace_from or now) + timedelta(hours=estate.retention.grace_hours)
     terms = _sweep(estate, name, now, run_id=run_id, delete_after=after)
 
     def condemn() -> Found:
@@ -124,12 +133,13 @@ def bring_back(
     segment_id: SegmentId | None = None,
     camera_id: CameraId | None = None,
     run_id: str | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Take back what is condemned in a store and not deleted yet, of a segment, of a camera, or by a run; how many.
 
     Each object is looked at: a replica that is as recorded is available again, another one suspicious. What expired is
-    condemned anew by the next run, unless a hold is placed or its camera's retention raised before. ValueError when
-    nothing says what to bring back.
+    condemned anew by the next run, unless a hold is placed or its camera's retention raised before. A dry run only
+    counts. ValueError when nothing says what to bring back.
     """
     if segment_id is None and camera_id is None and run_id is None:
         raise ValueError("bring_back needs a segment, a camera or a run id: it brings nothing back at random")
@@ -141,7 +151,7 @@ def bring_back(
             catalogue.deletions.condemned, name, after_path=after, limit=_BRING_BACK, segment_id=segment_id,
             camera_id=camera_id, run_id=run_id,
         ):  # fmt: skip
-            brought += retrying()(spare, terms, catalogue, page)
+            brought += len(page) if dry_run else retrying()(spare, terms, catalogue, page)
             after = page[-1].path
     return brought
 

@@ -14,7 +14,14 @@ from reelkeeper_airflow.dag_index import index, read_dags
 from reelkeeper_airflow.failures import TASK_DEFAULTS, alert
 
 ROOT = Path(__file__).parents[2]
-DAGS = {"advance_rollout", "ingest_recordings", "migrate_recordings", "restore_recordings", "setup_estate"}
+DAGS = {
+    "advance_rollout",
+    "enforce_retention",
+    "ingest_recordings",
+    "migrate_recordings",
+    "restore_recordings",
+    "setup_estate",
+}
 # Everything that takes long to import, or that a task may need and a DAG file must not.
 HEAVY = ("av", "boto3", "botocore", "google", "great_expectations", "minio", "numpy", "obstore", "pandas", "psycopg2",
          "reelkeeper.catalogue", "reelkeeper.media", "reelkeeper.stores")  # fmt: skip
