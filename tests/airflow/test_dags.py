@@ -19,8 +19,11 @@ DAGS = {
     "enforce_retention",
     "ingest_recordings",
     "migrate_recordings",
+    "reconcile_stores",
     "restore_recordings",
     "setup_estate",
+    "tier_recordings",
+    "verify_replicas",
 }
 # Everything that takes long to import, or that a task may need and a DAG file must not.
 HEAVY = ("av", "boto3", "botocore", "google", "great_expectations", "minio", "numpy", "obstore", "pandas", "psycopg2",

@@ -1,0 +1,159 @@
+"""The tasks that look again at what the stores hold."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from reelkeeper.errors import ConfigurationError, GateFailed
+from reelkeeper.model import TimeRange, utc
+from reelkeeper.policy.rollout import Percentage
+from reelkeeper_airflow.clock import clock_offset
+from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.progress import ProgressLog, size
+
+if TYPE_CHECKING:
+    from reelkeeper.verifying import Scope
+
+_COUNTS = (
+    "read", "seen", "archived", "healed", "wrong", "missing", "unknown", "at_risk", "bytes_read", "left", "left_bytes",
+)  # fmt: skip
+
+
+class VerifyStoreOperator(BaseOperator):
+    """Looks at replicas of one store and records what it finds. Returns counts.
+
+    By default those that are due, the longest unproved first, up to the estate's budget of bytes. A later try of the
+    run goes on where an earlier one stopped. Skipped when the run is about another store. StoreUnavailable when the
+    store cannot be looked at, or lacks so much that it is doubted itself.
+
+    :param store: its name in estate.toml
+    :param only: the store that the run is about; None: all
+    :param method: "presence", "size" or "hash"; None: as in estate.toml
+    :param sample: percentage of all replicas, 1 means 1 %; None: no sample
+    :param everything: all replicas, due or not, without a budget
+    :param camera: slug of one camera; None: all
+    :param start_time: first start of segments, ISO 8601; None: ever
+    :param end_time: their starts lie before this; None: without end
+    """
+
+    template_fields: Sequence[str] = (
+        "store", "only", "method", "sample", "everything", "camera", "start_time", "end_time",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        store: str,
+        only: str | None = None,
+        method: str | None = None,
+        sample: float | str | None = None,
+        everything: bool | str = False,
+        camera: str | None = None,
+        start_time: str | None = None,
+        end_time: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.only = only
+        self.method = method
+        self.sample = sample
+        self.everything = everything
+        self.camera = camera
+        self.start_time = start_time
+        self.end_time = end_time
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from airflow.sdk.observability import stats
+
+        from reelkeeper.verifying import verify_store
+
+        if self.only not in (None, self.store):
+            raise AirflowSkipException(f"the run is about store {self.only!r}")
+        offset, run = clock_offset(context), context["dag_run"]
+        found = verify_store(
+            current_estate(),
+            open_catalogue,
+            open_store,
+            self.store,
+            self._scope(),
+            run_id=run.run_id,
+            started=utc(run.run_after) + offset,
+            progress=ProgressLog(self.log, "replicas"),
+            now=lambda: datetime.now(UTC) + offset,
+        )
+        for problem in found.problems:
+            self.log.error("%s", problem)
+        tags = {"store": self.store}
+        stats.incr("reelkeeper.replicas_verified", found.read + found.seen, tags=tags)
+        stats.incr("reelkeeper.replicas_wrong", found.wrong + found.missing, tags=tags)
+        return {name: getattr(found, name) for name in _COUNTS}
+
+    def _scope(self) -> "Scope":
+        from reelkeeper.verifying import Scope
+
+        if self.method not in (None, "presence", "size", "hash"):
+            raise ConfigurationError(f"method is {self.method!r}: expected one of 'presence', 'size', 'hash'")
+        return Scope(
+            method=self.method,  # type: ignore[arg-type]  # looked at above
+            sample=None if self.sample is None else Percentage.of(self.sample, name="sample"),
+            everything=truth(self.everything, name="all"),
+            camera=None if self.camera is None else str(self.camera),
+            starts_in=self._range(),
+        )
+
+    def _range(self) -> TimeRange | None:
+        if not self.start_time and not self.end_time:
+            return None
+        start = datetime.fromisoformat(self.start_time) if self.start_time else datetime(1970, 1, 1, tzinfo=UTC)
+        end = datetime.fromisoformat(self.end_time) if self.end_time else datetime(9000, 1, 1, tzinfo=UTC)
+        try:
+            return TimeRange(start, end)
+        except ValueError as exc:
+            raise ConfigurationError(f"start_time {self.start_time!r}, end_time {self.end_time!r}: {exc}") from exc
+
+
+class SummariseVerificationOperator(BaseOperator):
+    """Tells people what was found in which store: a table in the log. Returns the sums.
+
+    GateFailed when footage has no verified copy left in any store: a person must know of it. What is wrong and has
+    another copy is repaired by `reconcile_stores`.
+
+    :param verified: what the `VerifyStoreOperator` of each store returned; None: it failed or was skipped
+    """
+
+    template_fields: Sequence[str] = ("verified",)
+
+    def __init__(self, *, verified: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verified = verified
+
+    def execute(self, context: Context) -> dict[str, int]:
+        told = {store: found for store, found in self.verified.items() if found}
+        for line in summary_table(told):
+            self.log.info("%s", line)
+        for store in sorted(self.verified.keys() - told.keys()):
+            self.log.warning("store %r was not looked at to the end: see its task", store)
+        sums = {name: sum(found[name] for found in told.values()) for name in _COUNTS}
+        if sums["at_risk"]:
+            raise GateFailed(
+                f"{sums['at_risk']} replicas are wrong or missing whose segments have no verified copy in any store: "
+                "the stores' tasks name them"
+            )
+        return sums
+
+
+def summary_table(verified: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What was found in each store, as lines of a table."""
+    head = ["| store | read | seen only | archived | healed | wrong | missing | unknown | bytes read | still due |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    return head + [
+        f"| {store} | {found['read']} | {found['seen']} | {found['archived']} | {found['healed']} | {found['wrong']} "
+        f"| {found['missing']} | {found['unknown']} | {size(found['bytes_read'])} "
+        f"| {found['left']}, {size(found['left_bytes'])} |"
+        for store, found in verified.items()
+    ]
