@@ -95,12 +95,13 @@ def moto(directory: Path | None = None) -> Iterator[S3Server]:
 
 @contextmanager
 def gcs_emulator(directory: Path) -> Iterator[GcsServer]:
-    """gcp-storage-emulator; it keeps its data in `directory`."""
+    """gcp-storage-emulator, with storage classes; it keeps its data in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     with free_ports(1) as [port]:
         server = GcsServer(f"http://{HOST}:{port}")
-        command = [_program("gcp-storage-emulator"), "-d", str(directory / "data"), "start",
-                   "--host", HOST, "--port", str(port)]  # fmt: skip
+        program = Path(__file__).with_name("gcs_emulator.py")
+        command = [sys.executable, str(program), "-d", str(directory / "data"), "start", "--host", HOST,
+                   "--port", str(port)]  # fmt: skip
         with running(
             "gcs emulator", command, log=directory / "gcs.log", directory=directory,
             ready=lambda: _status(server.endpoint_url, f"/storage/v1/b?project={server.project}") == 200,

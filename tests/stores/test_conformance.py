@@ -21,7 +21,23 @@ import pytest
 from reelkeeper.errors import InvalidKey, ObjectExists, ObjectNotFound, SourceCorrupted, StillGrowing
 from reelkeeper.model import Key, Sha256, StoreKind
 from reelkeeper.stores.body import Body
-from reelkeeper.stores.protocols import Copies, Deletes, Links, Lists, Reads, SetsUp, Signs, Stats, WriteOptions, Writes
+from reelkeeper.stores.protocols import (
+    Copies,
+    Deletes,
+    Folders,
+    Links,
+    Lists,
+    Reads,
+    Restores,
+    SetsUp,
+    Signs,
+    Stats,
+    TellsTime,
+    Tiers,
+    Uploads,
+    WriteOptions,
+    Writes,
+)
 from tests.stores.rigs import ORIGIN, Rig
 
 MIB = 2**20
@@ -250,6 +266,14 @@ class TestDeleting:
             rig.store.delete([rig.key("a/b/c.ts")])
 
 
+class TestTime:
+    def test_the_clock_is_the_one_that_stamps_objects(self, rig: Rig) -> None:
+        write(rig, "a.ts")
+        clock = rig.store.clock()
+        assert clock.utcoffset() == timedelta(0)
+        assert abs(clock - rig.store.stat(rig.key("a.ts")).last_modified) < timedelta(seconds=10)
+
+
 class TestCopying:
     def test_bytes_and_checksum_come_along(self, rig: Rig) -> None:
         data = pattern(9 * MIB)
@@ -259,6 +283,17 @@ class TestCopying:
         assert rig.store.stat(rig.key("quarantine/a.ts")).sha256 == rig.store.stat(rig.key("a.ts")).sha256
         rig.store.delete([rig.key("a.ts")])
         assert read(rig, "quarantine/a.ts") == data
+
+    def test_a_copy_is_in_the_standard_class(self, rig: Rig) -> None:
+        if not isinstance(rig.store, Tiers):
+            pytest.skip("this store has no storage classes")
+        write(rig, "a.ts")
+        standard = rig.store.stat(rig.key("a.ts")).storage_class
+        cool = "NEARLINE" if rig.store.kind is StoreKind.GCS else "STANDARD_IA"
+        rig.store.set_class(rig.key("a.ts"), cool)
+        rig.store.copy(rig.key("a.ts"), rig.key("b.ts"))
+        assert rig.store.stat(rig.key("a.ts")).storage_class == cool
+        assert rig.store.stat(rig.key("b.ts")).storage_class == standard == "STANDARD"
 
     def test_source_must_be_there(self, rig: Rig) -> None:
         with pytest.raises(ObjectNotFound):
@@ -284,6 +319,12 @@ class TestSetUp:
         assert rig.store.name == "conformed"
         for protocol in (Stats, Lists, Reads, Writes, Deletes, Copies, SetsUp):
             assert isinstance(rig.store, protocol)
+        has_classes = rig.store.kind in (StoreKind.S3, StoreKind.GCS, StoreKind.MEMORY)
+        assert isinstance(rig.store, TellsTime)
+        assert isinstance(rig.store, Tiers) is has_classes
+        assert isinstance(rig.store, Restores) is (rig.store.kind in (StoreKind.S3, StoreKind.MEMORY))
+        assert isinstance(rig.store, Uploads) is (rig.store.kind not in (StoreKind.GCS, StoreKind.MEMORY))
+        assert isinstance(rig.store, Folders) is (rig.store.kind is StoreKind.FILESYSTEM)
         is_local = rig.store.kind in (StoreKind.MEMORY, StoreKind.FILESYSTEM)
         assert isinstance(rig.store, Signs) is not is_local
         assert isinstance(rig.store, Links) is (rig.store.kind is StoreKind.FILESYSTEM)

@@ -167,8 +167,11 @@ class FilesystemStore:
     def clock(self) -> datetime:
         """The time that the disk, or the server behind a network disk, gives to a file made now."""
         self._marker.require()
-        with disk.disk_errors(self.name, "make a file to tell the time by"), self._publisher.temporary() as (file, _):
-            return datetime.fromtimestamp(os.fstat(file).st_ctime, UTC)
+        with (
+            disk.disk_errors(self.name, "make a file to tell the time by"),
+            self._publisher.temporary(clean=False) as (descriptor, _),
+        ):
+            return datetime.fromtimestamp(os.fstat(descriptor).st_ctime, UTC)
 
     def stale_uploads(self, older_than: timedelta) -> Iterator[Upload]:
         """Hidden files that killed writers left, by when they were last written to."""

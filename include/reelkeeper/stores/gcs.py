@@ -27,7 +27,7 @@ from reelkeeper.stores.access import GcsAccess
 from reelkeeper.stores.body import Body, BodyFailed
 from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.gcs_errors import gcs_errors
-from reelkeeper.stores.gcs_writing import CHUNK_BYTES, SINGLE_REQUEST_BYTES, TIMEOUT, upload
+from reelkeeper.stores.gcs_writing import CHUNK_BYTES, SINGLE_REQUEST_BYTES, TIMEOUT, rewrite, upload
 from reelkeeper.stores.guard import Guard
 from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, WriteOptions
 from reelkeeper.stores.retry import retrying
@@ -148,10 +148,13 @@ class GcsStore:
 
     def copy(self, source: Key, destination: Key) -> None:
         """Metadata comes along; the destination gets the bucket's standard class."""
-        origin = self._bucket.blob(canonical_key(source))
-        self._refuse_existing(canonical_key(destination))
+        origin, target = self._bucket.blob(canonical_key(source)), self._bucket.blob(canonical_key(destination))
+        self._refuse_existing(destination)
         with self._answers(f"copy {source!r} to {destination!r}"):
-            _rewrite(origin, self._bucket.blob(destination), if_generation_match=0)
+            origin.reload(**_NO_RETRY)
+            target.metadata, target.cache_control = origin.metadata, origin.cache_control
+            target.content_type, target.content_encoding = origin.content_type, origin.content_encoding
+            rewrite(origin, target, if_generation_match=0)
 
     def set_class(self, key: Key, storage_class: str) -> None:
         blob = self._bucket.blob(canonical_key(key))
@@ -163,7 +166,7 @@ class GcsStore:
         blob.storage_class = storage_class  # sent with all that is known of it: what is not sent would be lost
         try:
             with self._answers(f"move {key!r} to class {storage_class!r}"):
-                _rewrite(blob, blob, if_generation_match=generation)
+                rewrite(blob, blob, if_generation_match=generation)
         except PermanentError as exc:
             if isinstance(exc.__cause__, BadRequest):
                 raise ConfigurationError(
@@ -282,15 +285,6 @@ class GcsStore:
             yield
         except NotFound as exc:
             raise BucketNotFound(f"bucket {self._bucket.name!r} of store {self.name!r} does not exist") from exc
-
-
-def _rewrite(source: Any, target: Any, *, if_generation_match: int) -> None:
-    """Copy at the server, in as many requests as it wants. The client's errors pass through."""
-    token = None
-    while True:
-        token, _, _ = target.rewrite(source, token=token, if_generation_match=if_generation_match, **_NO_RETRY)
-        if token is None:
-            return
 
 
 def _stat_of(blob: Any) -> ObjectStat:

@@ -40,6 +40,17 @@ def upload(blob: Any, body: Body, content_type: str) -> None:
         raise
 
 
+def rewrite(source: Any, target: Any, *, if_generation_match: int) -> None:
+    """Copy at the server, in as many requests as it wants. The client's errors pass through."""
+    token = None
+    while True:
+        token, _, _ = target.rewrite(
+            source, token=token, if_generation_match=if_generation_match, timeout=TIMEOUT, retry=None
+        )
+        if token is None:
+            return
+
+
 def _timeout(size_bytes: int) -> tuple[float, float]:
     """As TIMEOUT. What bounds a connection here bounds the sending of a whole request as well, which takes longer."""
     connect, read = TIMEOUT

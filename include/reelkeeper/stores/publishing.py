@@ -29,9 +29,12 @@ class Publisher:
         self._is_cleaned = False
 
     @contextmanager
-    def temporary(self) -> Iterator[tuple[int, str]]:
-        """A new hidden file: its descriptor and path. It is gone afterwards, unless the process is killed."""
-        if not self._is_cleaned:
+    def temporary(self, *, clean: bool = True) -> Iterator[tuple[int, str]]:
+        """A new hidden file: its descriptor and path. It is gone afterwards, unless the process is killed.
+
+        `clean`: what killed writers left goes too, once in a process.
+        """
+        if clean and not self._is_cleaned:
             self._is_cleaned = True
             self.remove_leftovers()
         path = os.path.join(self.hidden_folder(), secrets.token_hex(16))

@@ -28,6 +28,10 @@ _KEPT = (
 """What the answer to a HEAD calls by the name that a request gives it."""
 
 
+_STANDARD = {"StorageClass": "STANDARD"}
+"""What AWS takes where no class is told; other servers keep that of the source."""
+
+
 def class_of(head: Mapping[str, Any]) -> str:
     """The storage class that the answer to a HEAD tells; it is not sent for the standard one."""
     return str(head.get("StorageClass") or "STANDARD")
@@ -52,10 +56,10 @@ class Copier:
         condition = {"IfNoneMatch": "*"} if refuse else {}
         what = f"copy {source!r} to {destination!r}"
         if head["ContentLength"] > MOST_AT_ONCE:
-            self._copy_parts(source, head, destination, what, {}, condition)
+            self._copy_parts(source, head, destination, what, _STANDARD, condition)
             return
         with boto3_errors(self._store, what):
-            self._client.copy_object(**self._named(source, head, destination), **condition)
+            self._client.copy_object(**self._named(source, head, destination), **_STANDARD, **condition)
 
     def set_class(self, key: Key, head: Mapping[str, Any], storage_class: str) -> None:
         """Copy an object onto itself in another class. It is there with the old one, or with the new one."""
