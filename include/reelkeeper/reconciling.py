@@ -233,7 +233,7 @@ def _outcome(run: _Run, verdict: CapVerdict, takeable: Takeable, doubts: Doubts,
 
 def _published(run: _Run, report: Report) -> Key:
     store = run.open_store(run.estate.placement.exports_in)
-    return report.publish(store, f"reconcile/{run.now:%Y-%m-%d}/{run.run_id}/{run.settings.name}")
+    return report.publish(store, f"reconcile_stores/{run.now:%Y-%m-%d}/{run.run_id}/{run.settings.name}")
 
 
 def _record(

@@ -176,7 +176,7 @@ class Transfers:
             told = [result for result in results if result.replica is None or result.item.segment_id in new]
             for batch_id in sorted({result.item.batch_id for result in told}):
                 attempts = [result.record for result in told if result.item.batch_id == batch_id and result.record]
-                rows = history_rows(attempts, job="migrate", batch_id=batch_id)
+                rows = history_rows(attempts, job=self.get(batch_id).job, batch_id=batch_id)
                 self._session.execute("insert_transfers", rows=Rows(rows))
             returned = [_returned(result) for result in results if result.replica is None]
             self._session.execute("return_transfer_items", rows=Rows(returned))
