@@ -239,8 +239,8 @@ class _Planner:
             self._add(replica, offer)
 
     def _live(self, replica: Replica, restore: UnderWay | None) -> tuple[Replica, UnderWay] | None:
-        if restore is None or (restore.until is not None and restore.until <= self._now):
-            return None  # none, or one that has ended and is not marked yet
+        if restore is None or restore.is_over(self._now):  # not marked yet, in a dry run
+            return None
         return replica, restore
 
     def _share(self, replica: Replica, restore: UnderWay) -> None:
@@ -260,7 +260,6 @@ class _Planner:
             begins, ends = self._now, restore.until
             if restore.expected_at is not None and restore.state == "requested":
                 begins = max(begins, restore.expected_at)
-                ends = restore.until or restore.expected_at + restore.days * _DAY
             wanted = begins + days * _DAY
             is_short = ends is None or ends < wanted
             cost = self._offers.longer(replica, wanted - (ends or begins)) if is_short else Decimal(0)

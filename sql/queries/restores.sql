@@ -113,13 +113,15 @@ WHERE x.id = ANY (:restore_ids::bigint[]) AND x.state = 'readable'
   AND r.start_time BETWEEN :first_start AND :last_start;
 
 -- name: end_restores
--- Restored copies whose time is over are gone: their replicas are archived again. Those that a run still wanted for
--- longer failed it.
+-- Restored copies whose time is over are gone: their replicas are archived again. Failed are those that a run still
+-- wanted for longer, and those that nobody looked at while their copy lasted.
 WITH over AS (
     UPDATE restores SET
-        state = CASE WHEN extend_until > :now THEN 'failed' ELSE 'ended' END,
-        error = CASE WHEN extend_until > :now THEN 'the copy ended before it was asked for longer' END
-    WHERE state = 'readable' AND readable_until <= :now
+        state = CASE WHEN state = 'requested' OR extend_until > :now THEN 'failed' ELSE 'ended' END,
+        error = CASE WHEN state = 'requested' THEN 'nobody looked at it before its copy ended'
+                     WHEN extend_until > :now THEN 'the copy ended before it was asked for longer' END
+    WHERE (state = 'readable' AND readable_until <= :now)
+       OR (state = 'requested' AND expected_at + days * interval '1 day' <= :now)
     RETURNING segment_id, start_time, store, path
 ), closed AS (
     UPDATE replicas r SET readable_until = NULL

@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Ingested, LandingFile
-from reelkeeper.errors import ConfigurationError, ReelkeeperError
+from reelkeeper.errors import ReelkeeperError
 from reelkeeper.model import (
     BatchId,
     Camera,
@@ -44,45 +44,28 @@ from reelkeeper.restoring import (
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
-from reelkeeper.stores.protocols import Readability, RestoreSpeed, WriteOptions
+from reelkeeper.stores.protocols import RestoreSpeed, WriteOptions
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START = datetime(2026, 3, 1, tzinfo=UTC)
-TIMES = {"expedited": timedelta(minutes=3), "standard": timedelta(hours=4), "bulk": timedelta(hours=8)}
 
 
 class Glacier(MemoryStore):
-    """A memory store whose archived objects take as long to restore as S3's, by a clock that the test sets."""
+    """A memory store with a clock that the test sets, which remembers what it was asked for."""
 
     def __init__(self, name: StoreName) -> None:
-        super().__init__(name)
+        super().__init__(name, clock=lambda: self.now)
         self.now = NOW
         self.asked: list[tuple[Key, int, RestoreSpeed]] = []
         self.faults: dict[Key, ReelkeeperError] = {}
         self.after_restore: Callable[[Key], None] = lambda key: None
-        self._ready: dict[Key, tuple[datetime, datetime]] = {}  # from when, until when
 
     def restore(self, key: Key, *, days: int, speed: RestoreSpeed) -> None:
         if fault := self.faults.get(key):
             raise fault
-        found = self.readability(key)
-        if speed == "expedited" and self.stat(key).storage_class == "DEEP_ARCHIVE":
-            raise ConfigurationError(f"{key!r} has no {speed!r}")
+        super().restore(key, days=days, speed=speed)
         self.asked.append((key, days, speed))
-        if found.state == "archived":
-            ready = self.now + TIMES[speed]
-            self._ready[key] = (ready, ready + timedelta(days=days))
-        elif found.state == "readable":
-            self._ready[key] = (self._ready[key][0], self.now + timedelta(days=days))
         self.after_restore(key)
-
-    def readability(self, key: Key) -> Readability:
-        if self.stat(key).storage_class not in ("GLACIER", "DEEP_ARCHIVE"):
-            return Readability("readable")
-        begin, end = self._ready.get(key, (None, self.now))
-        if begin is None or end <= self.now:
-            return Readability("archived")
-        return Readability("readable", end) if begin <= self.now else Readability("restoring")
 
     def requests(self) -> Counter[Key]:
         """How often each object was asked for."""

@@ -1,6 +1,7 @@
 """Random histories of runs that plan, ask, look, die and end: no replica is asked for while it is under restore."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.errors import StoreUnavailable
+from reelkeeper.catalogue.restores import RestoreCounts
+from reelkeeper.errors import GateFailed, StoreUnavailable
 from reelkeeper.model import Key, StoreName
 from reelkeeper.restoring import end_restores, gate
 from reelkeeper.stores.protocols import RestoreSpeed
@@ -61,7 +63,7 @@ class History:
         vault.sql("UPDATE replicas SET readable_until = NULL, state = 'available'")
         old = vault.stores["aws"]
         self.store = Watched(StoreName("aws"))
-        self.store._objects = old._objects
+        self.store._objects = {key: replace(each, restored=None) for key, each in old._objects.items()}
         vault.stores["aws"] = self.store
         vault.at(NOW)
         self.keys = sorted(self.store._objects)
@@ -111,18 +113,25 @@ class History:
     def converges(self) -> None:
         """A clean run makes all readable, for as long as it wants."""
         self.heal()
-        self.plan("last", 5, "standard")
         begin = self.now
+        try:
+            counts = self.clean_run()
+        except GateFailed:  # it shared one that had ended unseen, and asks for nothing beyond its budget
+            begin = self.now
+            counts = self.clean_run()
+        assert counts.readable == SEGMENTS
+        assert counts.readable_until is not None
+        assert counts.readable_until >= begin + timedelta(days=5)
+        self.check()
+
+    def clean_run(self) -> RestoreCounts:
+        self.plan("last", 5, "standard")
         for _ in range(4):
             self.request("last")
             self.look("last")
             self.request("last")  # a later end that was wanted
             self.wait(6)
-        counts = gate(self.vault.catalogue, "last")
-        assert counts.readable == SEGMENTS
-        assert counts.readable_until is not None
-        assert counts.readable_until >= begin + timedelta(days=5)
-        self.check()
+        return gate(self.vault.catalogue, "last")
 
 
 @pytest.fixture
@@ -135,7 +144,7 @@ def recorded(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Vault:
     return vault
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(happened=steps)
 def test_random_histories(recorded: Vault, happened: list[tuple[object, ...]]) -> None:
     history = History(recorded)

@@ -52,8 +52,8 @@ def test_from_the_plan_to_the_end(vault: "Vault") -> None:
     with pytest.raises(GateFailed, match=r"5 of 5 restores are not settled: expected 0"):
         gate(vault.catalogue, "run")
 
-    look = vault.look(now=NOW + 4 * HOUR)
-    until = NOW + 4 * HOUR + 3 * DAY
+    look = vault.look(now=NOW + 5 * HOUR)
+    until = NOW + 5 * HOUR + 3 * DAY
     assert (look.readable, look.waiting, look.next_look) == (5, 0, None)
     assert {vault.replica(segment).readable_until for segment in segments} == {until}
     counts = gate(vault.catalogue, "run")
@@ -76,7 +76,7 @@ def test_more_than_one_claim_takes(vault: "Vault", monkeypatch: pytest.MonkeyPat
         progress=lambda *state: seen.append(state),
     )  # fmt: skip
     assert seen == [(3, 10, 0, 0), (6, 10, 0, 0), (9, 10, 0, 0), (10, 10, 0, 0)]
-    assert vault.look(now=NOW + 4 * HOUR).readable == 10
+    assert vault.look(now=NOW + 5 * HOUR).readable == 10
 
 
 def test_each_store_is_asked_for_its_own(vault: "Vault") -> None:
@@ -106,7 +106,7 @@ def test_a_second_request_asks_for_nothing(vault: "Vault") -> None:
     assert set(vault.stores["aws"].requests().values()) == {1}
 
 
-@pytest.mark.parametrize("moment", [NOW, NOW + 4 * HOUR + 5 * DAY], ids=["restoring", "readable"])
+@pytest.mark.parametrize("moment", [NOW, NOW + 5 * HOUR + 5 * DAY], ids=["restoring", "readable"])
 def test_a_kill_between_request_and_record(vault: "Vault", moment: datetime) -> None:
     vault.record(6)
     vault.plan()
@@ -125,7 +125,7 @@ def test_a_kill_between_request_and_record(vault: "Vault", moment: datetime) -> 
     result = vault.request(now=moment)
     assert result.requested + result.readable == 6
     assert set(vault.stores["aws"].requests().values()) == {1}
-    vault.look(now=moment + 4 * HOUR)
+    vault.look(now=moment + 5 * HOUR)
     assert gate(vault.catalogue, "run").readable == 6
 
 
@@ -137,7 +137,7 @@ def test_runs_share_a_restore(vault: "Vault") -> None:
     assert (second.replicas, second.shared, second.sharing_usd) == (0, 3, 0)
     vault.request("second")
     assert len(vault.stores["aws"].asked) == 3
-    assert vault.look("second", now=NOW + 4 * HOUR).readable == 3
+    assert vault.look("second", now=NOW + 5 * HOUR).readable == 3
     assert gate(vault.catalogue, "first").readable == gate(vault.catalogue, "second").readable == 3
     assert vault.catalogue.restores.counts("second").cost_usd == 0
 
@@ -161,8 +161,8 @@ def test_one_that_wants_it_longer_has_it_extended(vault: "Vault") -> None:
     same = vault.plan("same", now=later - HOUR, days=3)
     assert same.sharing_usd == 0
     second = vault.plan("second", now=later, days=10)
-    # 100 GB × 0.023 USD × 8 days / (365 / 12): 10 days from now are 7 days and an hour more; one request
-    assert round(float(second.cost_usd), 4) == round(100 * 0.023 * 8 / (365 / 12) + 0.00005, 4)
+    # 100 GB × 0.023 USD × 7 days / (365 / 12), and one request
+    assert round(float(second.cost_usd), 4) == round(100 * 0.023 * 7 / (365 / 12) + 0.00005, 4)
     with pytest.raises(GateFailed, match="1 of 1 restores are not settled"):
         gate(vault.catalogue, "second")
     vault.request("second", now=later)
@@ -181,7 +181,7 @@ def test_a_longer_wish_for_one_under_way_waits_until_it_is_readable(vault: "Vaul
     vault.plan("second", now=NOW + HOUR, days=10)
     vault.request("second", now=NOW + HOUR)
     assert len(vault.stores["aws"].asked) == 1
-    ready = NOW + 4 * HOUR
+    ready = NOW + 5 * HOUR
     vault.look("second", now=ready)
     assert vault.catalogue.restores.counts("second").open == 1
     vault.request("second", now=ready)
@@ -196,7 +196,7 @@ def test_an_extension_that_came_too_late_is_told_and_a_new_plan_asks_anew(vault:
     vault.record(1)
     vault.plan("first", days=1)
     vault.request("first")
-    vault.look("first", now=NOW + 4 * HOUR)
+    vault.look("first", now=NOW + 5 * HOUR)
     vault.plan("second", now=NOW + 5 * HOUR, days=10)
     late = vault.at(NOW + 3 * DAY)
     assert vault.request("second", now=late).failed == 1
@@ -210,11 +210,11 @@ def test_what_somebody_else_restored_is_not_asked_for(vault: "Vault") -> None:
     [segment] = vault.record(1)
     key = vault.replica(segment).path
     vault.stores["aws"].restore(key, days=30, speed="bulk")
-    vault.at(NOW + 9 * HOUR)
-    vault.plan(now=NOW + 9 * HOUR)
-    assert vault.request(now=NOW + 9 * HOUR).readable == 1
+    vault.at(NOW + 13 * HOUR)
+    vault.plan(now=NOW + 13 * HOUR)
+    assert vault.request(now=NOW + 13 * HOUR).readable == 1
     assert len(vault.stores["aws"].asked) == 1
-    assert vault.replica(segment).readable_until == NOW + 8 * HOUR + 30 * DAY
+    assert vault.replica(segment).readable_until == NOW + 12 * HOUR + 30 * DAY
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -228,12 +228,12 @@ def test_one_that_is_gone_fails_alone_and_becomes_suspicious(vault: "Vault") -> 
     assert (result.requested, result.failed) == (3, 1)
     assert vault.replica(gone).state is ReplicaState.SUSPICIOUS
     assert {vault.replica(segment).state for segment in others} == {ReplicaState.AVAILABLE}
-    assert vault.look(now=NOW + 4 * HOUR).readable == 3
+    assert vault.look(now=NOW + 5 * HOUR).readable == 3
     with pytest.raises(GateFailed, match=rf"1 of 4 restores failed: expected 0; segment '{gone.id}' in store 'aws'"):
         gate(vault.catalogue, "run")
     [failure] = summarise(vault.catalogue, "run").failures
     assert failure.segment_id == gone.id
-    assert vault.plan("next", now=NOW + 4 * HOUR).replicas == 1  # unknown is not missing
+    assert vault.plan("next", now=NOW + 5 * HOUR).replicas == 1  # unknown is not missing
 
 
 def test_one_that_moved_away_meanwhile_is_not_asked_for(vault: "Vault") -> None:
@@ -279,6 +279,15 @@ def test_a_restore_that_the_store_forgot_has_failed(vault: "Vault") -> None:
     assert (look.failed, look.waiting) == (1, 0)
     with pytest.raises(GateFailed, match="the store knows of no restore of it"):
         gate(vault.catalogue, "run")
+
+
+def test_one_that_nobody_looked_at_is_not_shared(vault: "Vault") -> None:
+    vault.record(1)
+    vault.plan("dead", days=1)
+    vault.request("dead")
+    late = vault.at(NOW + 3 * DAY)
+    assert vault.plan("next", now=late).replicas == 1
+    assert vault.request("next", now=late).requested == 1
 
 
 def test_one_that_takes_long_is_waited_for_and_told(vault: "Vault", caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ way, for which any number of runs may wait.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
 from uuid import UUID
@@ -40,9 +40,24 @@ class UnderWay:
     days: int
     cost_usd: float  # as estimated
     run_id: str  # of the run that planned it
-    until: datetime | None  # when its copy is expected to end: known once it is readable
+    readable_until: datetime | None
+    extend_until: datetime | None  # a later end that is wanted already
     expected_at: datetime | None
     is_waited_for: bool  # by the run that asks
+
+    @property
+    def until(self) -> datetime | None:
+        """When its copy ends, as far as is known; None before it was asked for."""
+        asked = self.expected_at and self.expected_at + timedelta(days=self.days)
+        ends = [end for end in (self.readable_until or asked, self.extend_until) if end is not None]
+        return max(ends, default=None)
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its copy is gone, as `Restores.end` would find."""
+        ends = self.readable_until
+        if self.state == "requested" and self.expected_at is not None:
+            ends = self.expected_at + timedelta(days=self.days)
+        return self.state != "planned" and ends is not None and ends <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +252,7 @@ def _replica(row: Any) -> tuple[Replica, UnderWay | None]:
     if row.restore_id is not None:
         under_way = UnderWay(
             row.restore_id, row.restore_state, row.speed, row.days, row.cost_usd, row.restore_run_id,
-            max(filter(None, (row.restored_until, row.extend_until)), default=None), row.expected_at, row.is_waited_for,
+            row.restored_until, row.extend_until, row.expected_at, row.is_waited_for,
         )  # fmt: skip
     return replica_of(row, SegmentId(row.wanted_id)), under_way
 
