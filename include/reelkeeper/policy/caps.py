@@ -58,4 +58,5 @@ def _lower(count: int, ratio: float, total: int) -> Decimal:
 
 
 def _bound(name: str, limit: Decimal, count: int, ratio: float) -> str:
-    return f"the {name} cap is {limit:f} (the lower of {count} and {Decimal(str(ratio)) * 100:f} %)"
+    percent = (Decimal(str(ratio)) * 100).normalize()
+    return f"the {name} cap is {limit.normalize():f} (the lower of {count} and {percent:f} %)"
