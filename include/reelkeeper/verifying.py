@@ -95,10 +95,15 @@ def verify_store(
     nothing is said of those.
     ConfigurationError for a store or a camera that is not there.
     """
+
+    def moment() -> datetime:
+        """Never before the run's start, whatever this machine's clock says: what was looked at is due no more."""
+        return max(now(), started)
+
     with open_catalogue() as catalogue:
         settings = estate.store(store)
-        looker = Looker(open_store(store), concurrency=settings.concurrency, now=now)
-        run = _Run(estate, catalogue, looker, settings.store_name, scope, run_id, started, progress, now)
+        looker = Looker(open_store(store), concurrency=settings.concurrency, now=moment)
+        run = _Run(estate, catalogue, looker, settings.store_name, scope, run_id, started, progress, moment)
         try:
             run.look()
         finally:
