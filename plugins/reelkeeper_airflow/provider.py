@@ -19,7 +19,11 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "extra"],
                     "relabeling": {"host": "Server", "login": "Access key", "password": "Secret key"},
-                    "placeholders": {"host": "minio.example.org, or https://minio.example.org:9000", "port": "9000"},
+                    # Airflow 3.3.2 tests none that was saved without a port (apache/airflow, pull request 73298).
+                    "placeholders": {
+                        "host": "minio.example.org, or https://minio.example.org",
+                        "port": "9000, 443 …: needed for the button 'Test Connection'",
+                    },
                 },
                 "conn-fields": _MINIO_FIELDS,
             }
