@@ -92,7 +92,7 @@ class TieredStore:
                 }  # fmt: skip
 
     def choices(self) -> Iterator[Mapping[str, object]]:
-        """The rows `choices` of `plan_tier_moves`."""
+        """The rows of `note_tier_choices`."""
         for origin, price in self.prices.items():
             if price.must_restore:
                 continue  # its objects must be restored before they can move

@@ -11,6 +11,28 @@ WHERE b.id = m.batch_id AND b.run_id <> :run_id AND m.state IN ('pending', 'clai
   AND m.updated_at < statement_timestamp() - :stale_after
   AND (m.claimed_until IS NULL OR m.claimed_until < statement_timestamp());
 
+-- name: make_tier_choices!
+-- Room for what the cost model says. Gone with the connection.
+CREATE TEMPORARY TABLE IF NOT EXISTS tier_choices AS
+SELECT * FROM json_to_recordset('[]') AS c (
+    store text, from_tier text, wanted text, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
+    to_tier text, to_store text, is_carried boolean, one_off_fixed double precision,
+    one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision)
+WITH NO DATA;
+
+-- name: prepare_tier_planning
+-- For this transaction: months are read whole, where the planner would expect that few of their replicas have to move.
+SELECT set_config('enable_nestloop', 'off', true) AS nestloop;
+
+-- name: note_tier_choices!
+-- What the cost model says, in the place of what it said before.
+WITH gone AS (DELETE FROM tier_choices)
+INSERT INTO tier_choices
+SELECT * FROM json_to_recordset(:choices::json) AS c (
+    store text, from_tier text, wanted text, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
+    to_tier text, to_store text, is_carried boolean, one_off_fixed double precision,
+    one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision);
+
 -- name: plan_tier_moves
 -- Put the replicas of one range of start times that belong in a colder tier, and whose move pays, into new batches; the
 -- oldest first, as many as there is room for. choices is what the cost model says: for a store, a tier, the tier that
@@ -18,12 +40,7 @@ WHERE b.id = m.batch_id AND b.run_id <> :run_id AND m.state IN ('pending', 'clai
 -- kept_days), which move pays from which size on, and the line on which its costs lie. A replica that is still billed
 -- for the minimum duration of its class waits: leaving it would pay for both. One row for each kind of move and what
 -- became of it: 'taken' are in batches, 'pays' is all that pays, the others do not move, with the largest as an example.
-WITH choices AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(:choices::json) AS c (
-        store text, from_tier text, wanted text, is_held boolean, kept_step integer, from_bytes bigint,
-        below_bytes bigint, to_tier text, to_store text, is_carried boolean, one_off_fixed double precision,
-        one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision)
-), origins AS MATERIALIZED (
+WITH origins AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:origins::json) AS o (
         store text, tier text, minimum_days integer, is_archive boolean, next_rank integer)
 ), held AS MATERIALIZED (
@@ -38,7 +55,7 @@ WITH choices AS MATERIALIZED (
            greatest(date_part('day', least(
                s.end_time + coalesce(c.retention_days, :default_days) * interval '1 day', r.retire_after
            ) - :now::timestamptz), 0)::integer AS days_kept,
-           date_part('day', :now::timestamptz - coalesce(r.tier_since, r.created_at))::integer AS days_in_tier
+           greatest(date_part('day', :now::timestamptz - coalesce(r.tier_since, r.created_at)), 0)::integer AS days_in_tier
     FROM replicas r
     JOIN segments s ON s.id = r.segment_id AND s.start_time = r.start_time
     JOIN cameras c ON c.id = s.camera_id
@@ -49,6 +66,7 @@ WITH choices AS MATERIALIZED (
       -- by the start it belongs in no warmer tier than by the end: what is right already needs no segment
       AND array_position(:tiers::text[], r.tier) < array_position(:tiers::text[],
           (:wanted_tiers::text[])[width_bucket(r.start_time, :boundaries::timestamptz[]) + 1])
+    OFFSET 0   -- each is computed once
 ), candidates AS (
     SELECT a.*, o.minimum_days, o.is_archive, width_bucket(a.days_kept, :kept_days::integer[]) AS kept_step,
            a.wanted = ANY (:archives::text[]) AND EXISTS (
@@ -68,6 +86,7 @@ WITH choices AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM restores t
                       WHERE t.segment_id = a.segment_id AND t.store = a.store
                         AND t.state IN ('planned', 'requested', 'readable'))
+    OFFSET 0
 ), priced AS MATERIALIZED (
     SELECT k.segment_id, k.start_time, k.store, k.from_tier, coalesce(p.to_tier, k.wanted) AS to_tier, k.size_bytes,
            k.days_in_tier, k.days_kept, p.is_carried,
@@ -83,7 +102,7 @@ WITH choices AS MATERIALIZED (
                       AND d.start_time >= :range_start AND d.start_time < :range_end) THEN 'copied'
                 ELSE 'pays' END AS outcome
     FROM candidates k
-    LEFT JOIN choices p ON p.store = k.store AND p.from_tier = k.from_tier AND p.wanted = k.wanted
+    LEFT JOIN tier_choices p ON p.store = k.store AND p.from_tier = k.from_tier AND p.wanted = k.wanted
          AND p.is_held = k.is_held AND p.kept_step = k.kept_step
          AND k.size_bytes >= p.from_bytes AND k.size_bytes < p.below_bytes
 ), numbered AS (

@@ -82,7 +82,7 @@ def explained(postgres, _catalogue_template):
     postgres.create_database("queries", template=_catalogue_template)
     connection = psycopg2.connect(postgres.dsn("queries"), options="-c search_path=reelkeeper")
     with connection, connection.cursor() as cursor:  # what queries of the same connection read
-        for name in ("note_rows", "make_listing", "compare_listing"):
+        for name in ("note_rows", "make_listing", "compare_listing", "make_tier_choices"):
             cursor.execute(getattr(queries(), name).sql, VALUES)
 
     def explain(sql: str, values: dict[str, object]) -> list[tuple[str]]:

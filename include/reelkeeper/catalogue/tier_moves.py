@@ -23,7 +23,7 @@ than a person takes to approve."""
 
 @dataclass(frozen=True, slots=True)
 class TierTerms:
-    """What decides about a plan, besides the replicas. The rows are those of `plan_tier_moves`."""
+    """What decides about a plan, besides the replicas. The rows are those of `note_tier_choices` and `plan_tier_moves`."""
 
     now: datetime
     stores: Sequence[str]
@@ -136,6 +136,10 @@ class TierMoves:
             if not dry_run:
                 self._session.execute("drop_stale_tier_moves", run_id=run_id, stale_after=STALE_AFTER)
             self._session.rows("prepare_planning")
+            self._session.rows("prepare_tier_planning")
+            self._session.execute("make_tier_choices")
+            self._session.execute("note_tier_choices", choices=Rows(terms.choices))
+            self._session.analyze("tier_choices")
             sums, planned = list[TierSum](), 0
             for rows in self._months(run_id, terms, dry_run=dry_run):
                 planned += max((row.batches for row in rows), default=0)
@@ -279,7 +283,6 @@ def _parameters(terms: TierTerms) -> dict[str, object]:
         "tiers": [str(tier) for tier in Tier],
         "default_days": terms.default_days,
         "kept_days": list(terms.kept_days),
-        "choices": Rows(terms.choices),
         "origins": Rows(terms.origins),
         "archives": [str(tier) for tier in terms.archives],
         "batch_size": terms.batch_size,
