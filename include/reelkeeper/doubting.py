@@ -157,7 +157,7 @@ class _Judge:
         """Whether the object holds the replica's bytes; None when that cannot be told."""
         store = self._store
         try:
-            retrying()(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
+            retrying(tries=2)(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
         except (TransferCorrupted, ObjectNotFound):
             return False
         except ObjectArchived:

@@ -27,6 +27,7 @@ from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
 
+QUARANTINE = "quarantine/"
 _MOST_MOVED_BYTES = 5 * 2**30
 """Larger orphans stay where they are: no more is copied inside S3 in one request."""
 
@@ -196,8 +197,8 @@ class _Mover:
     def let_go(self, page: Sequence[Orphan]) -> None:
         """Condemn those whose time in quarantine is over, as far as nothing knows them."""
         catalogue, store = self._catalogue, self._store.name
-        in_place = self._unchanged([orphan for orphan in page if orphan.quarantine_path is None], lambda _: True)
-        left = [*in_place, *(orphan for orphan in page if orphan.quarantine_path is not None)]
+        in_place = [orphan for orphan in page if not orphan.place.startswith(QUARANTINE)]
+        left = [orphan for orphan in page if orphan not in in_place] + self._unchanged(in_place, lambda _: True)
         with catalogue.transaction():
             known = catalogue.comparison.known(store, [orphan.path for orphan in left])
             doomed = [orphan for orphan in left if orphan.path not in known]

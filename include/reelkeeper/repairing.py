@@ -83,7 +83,7 @@ def _damaged(store: Store, replica: Replica) -> ObjectStat | None:
         found = retrying()(store.stat, replica.path)
         if found.size_bytes != replica.size_bytes:
             return found
-        retrying()(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
+        retrying(tries=2)(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
     except TransferCorrupted:
         return found
     except (ObjectNotFound, ObjectArchived):

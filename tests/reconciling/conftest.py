@@ -1,7 +1,6 @@
 """An estate whose stores and catalogue are made to disagree. Time passes by the clock argument, never by waiting."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -116,6 +115,13 @@ class Scene(Archive):
         text = b"".join(self.stores["reports"].read(Key(found.row.report_path))).decode()
         return [(row["finding"], row["path"]) for row in csv.DictReader(StringIO(text, newline=""))]
 
+    def assert_bytes(self, segments: list[Segment]) -> None:
+        """Each copy of each is available, and its bytes are right."""
+        for segment in segments:
+            for replica in self.replicas(segment).values():
+                assert str(replica.state) == "available"
+                assert self._sha256(replica) == segment.checksum
+
     def copied(self, segments: list[Segment]) -> None:
         """The segments have reached the cloud."""
         for batch in self.plan(f"migration {next(self.runs)}", None).batches:
@@ -136,6 +142,3 @@ def scene(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Scene:
 def footage(scene: Scene) -> list[Segment]:
     """Twelve segments on the disk."""
     return scene.record(12)
-
-
-Planter = Callable[[str], Key]

@@ -96,7 +96,8 @@ class ReconcileStoreOperator(BaseOperator):
         self.log.info(
             "store %r: %d objects (%s) against %d replicas, %d foreign objects: %d orphans (%s), %d lost or damaged, "
             "%d healed%s", row.store, row.objects, size(row.object_bytes), row.replicas, row.foreign_objects,
-            row.orphans, size(row.orphan_bytes), row.lost, row.healed, f"; report {row.report_path}" if row.report_path else "",
+            row.orphans, size(row.orphan_bytes), row.lost, row.healed,
+            f"; report {row.report_path}" if row.report_path else "",
         )  # fmt: skip
         tags = {"store": str(row.store)}
         stats.gauge("reelkeeper.orphans", row.orphans, tags=tags)
