@@ -13,6 +13,7 @@ QUICK = {
     "ingest": "--files 60",
     "catalogue": "--segments 200000 --rounds 100",
     "dag": "--segments 100 --runs 1",
+    "deletion": "--objects 500 --runs 1",
 }
 """Every benchmark, and its arguments for a quick look."""
 
