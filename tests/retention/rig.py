@@ -14,6 +14,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.records import Ingested, LandingFile, Thumbnail
 from reelkeeper.deleting import DeletionResult, delete_condemned
+from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import (
     BatchId,
     Camera,
@@ -180,18 +181,21 @@ class Rig:
     def keys(self, store: StoreName, prefix: str = "media/") -> set[str]:
         return {stat.key for stat in self.stores[store].list(prefix)}
 
-    def assert_owed_is_there(self, segments: list[Segment]) -> None:
-        """Each segment has a copy on record as available whose bytes are right."""
+    def assert_owed_is_there(self, segments: list[Segment], states: tuple[str, ...] = ("available",)) -> None:
+        """Each segment has a copy on record, in one of these states, whose bytes are right."""
         for segment in segments:
             good = [
                 replica.store
                 for replica in self.replicas(segment).values()
-                if replica.state is ReplicaState.AVAILABLE and self._sha256(replica) == segment.checksum
+                if replica.state in states and self._sha256(replica) == segment.checksum
             ]
             assert good, f"segment {segment.start_time} has no copy left"
 
-    def _sha256(self, replica: Replica) -> str:
-        return sha256(b"".join(self.stores[replica.store].read(replica.path))).hexdigest()
+    def _sha256(self, replica: Replica) -> str | None:
+        try:
+            return sha256(b"".join(self.stores[replica.store].read(replica.path))).hexdigest()
+        except ObjectNotFound:
+            return None
 
 
 Act = Callable[[Rig], None]
