@@ -34,8 +34,7 @@ ON CONFLICT (run_id) DO NOTHING;
 WITH windows AS (
     SELECT date_bin(:window, finished_at, timestamptz '2000-01-01 00:00:00+00') AS start_time, count(*) AS transfers,
            count(*) FILTER (WHERE outcome = 'failed') AS failed,
-           coalesce(sum(extract(epoch FROM finished_at - started_at)) FILTER (WHERE outcome = 'succeeded'), 0)
-               AS seconds
+           sum(finished_at - started_at) FILTER (WHERE outcome = 'succeeded') AS spent
     FROM transfers
     WHERE finished_at >= :since::timestamptz AND finished_at < :until::timestamptz
       AND destination_store = :store AND job IN ('ingest', 'migrate')
@@ -48,7 +47,7 @@ WITH windows AS (
     LIMIT 1
 ), whole AS (
     SELECT coalesce(sum(transfers), 0)::bigint AS transfers, coalesce(sum(failed), 0)::bigint AS failed,
-           (sum(seconds) / nullif(sum(transfers) - sum(failed), 0))::double precision AS upload_seconds
+           (extract(epoch FROM sum(spent)) / nullif(sum(transfers) - sum(failed), 0))::double precision AS upload_seconds
     FROM windows
 )
 SELECT whole.*, worst.start_time AS worst_start, worst.transfers AS worst_transfers, worst.failed AS worst_failed
