@@ -10,6 +10,12 @@ GROUP BY store;
 -- The first and the last start of what a store holds.
 SELECT min(start_time) AS first_start, max(start_time) AS last_start FROM replicas WHERE store = :store;
 
+-- name: months_retiring
+-- The months in which a store has replicas that may leave it by now.
+SELECT DISTINCT date_trunc('month', start_time, 'UTC') AS month
+FROM replicas
+WHERE store = :store AND state = 'available' AND retire_after <= :now;
+
 -- name: shortest_retention
 -- The fewest days that footage of any camera is kept.
 SELECT least(:default_days, min(retention_days)) AS days FROM cameras;

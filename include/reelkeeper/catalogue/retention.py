@@ -102,7 +102,9 @@ class Retention:
             self._session.rows("prepare_planning")
             months = list(self._months(terms.store))
             expired, gone_bytes = self._expired(terms, months)
-            retired = sum((self._run("condemn_retired", terms, month) for month in months), Amount())
+            retiring = {row.month for row in self._session.rows("months_retiring", store=terms.store, now=terms.now)}
+            leaving = [month for month in months if month.start in retiring]
+            retired = sum((self._run("condemn_retired", terms, month) for month in leaving), Amount())
             taken, shortfall = Amount(), None
             if quota is not None:
                 if terms.delete_after is not None or held_bytes is None:
