@@ -48,8 +48,8 @@ class CameraCopies:
 
 @dataclass(slots=True)
 class Audit:
-    """What the look found. `problems` is empty when every recording is where it must be, byte for byte; `lost` are those
-    of which no copy could be read right."""
+    """What the look found. `problems` is empty when every recording is where it must be, byte for byte; `lost` has
+    those of which no copy could be read right."""
 
     cameras: dict[str, CameraCopies] = field(default_factory=lambda: defaultdict(CameraCopies))
     bytes_read: int = 0

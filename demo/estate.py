@@ -29,6 +29,8 @@ rehearsal = true            # the demo moves the clock on: never do that to foot
 name = "local"
 kind = "filesystem"
 root = "{folder}/footage"
+[stores.tiers]
+HOT = {{ usd_per_gb_month = 0.03 }}
 
 [[stores]]
 name = "cloud"              # SeaweedFS, in the place of MinIO: prefixes for slower disks
@@ -65,7 +67,16 @@ at_ingest = "local"
 
 [rollout]
 percentage = 0
+steps = [25, 100]
 advance = "automatic"
+dwell_hours = 24
+min_transfers = 20
+
+[retention]
+default_days = 365
+
+[retention_caps]
+hard_ratio = 1.0            # all local copies retire on one day, as all were made on one
 
 [tiering]
 initial = [{{ tier = "HOT" }}]  # all footage starts warm here, so that there is something to move

@@ -10,6 +10,7 @@ from demo.airflow import Api, TaskFailed
 
 _RUN_SECONDS = 300.0
 _ENDED = ("success", "failed")
+_THINKING_SECONDS = 3.0
 
 
 class Job:
@@ -18,6 +19,7 @@ class Job:
     def __init__(self, api: Api, console: Console) -> None:
         self._api, self._console = api, console
         self._told: set[tuple[str, int]] = set()
+        self._asked_at: dict[str, float] = {}  # by task instance, each try its own
 
     def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Trigger a DAG once the DAG processor has read it."""
@@ -38,7 +40,7 @@ class Job:
 
         TaskFailed with the logs' tails when it fails, and when it asks and there is no answer.
         """
-        asked = 0
+        answered = 0
         deadline = time.monotonic() + _RUN_SECONDS
         while (state := self._api.run_state(dag_id, run_id)) not in _ENDED:
             if time.monotonic() > deadline:
@@ -46,21 +48,29 @@ class Job:
                 raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
             look()
             self._tell_retries(dag_id)
-            asked += self._answer(dag_id, run_id, answer)
+            answered += self.answer(dag_id, run_id, answer)
             time.sleep(0.3)
         look()
         # A run by hand has nothing to do when a scheduled one came first: that one counts as well.
         for failed in (run["dag_run_id"] for run in self._api.runs(dag_id) if run["state"] == "failed"):
             raise self._api.failure(dag_id, failed)
-        return asked
+        return answered
 
-    def _answer(self, dag_id: str, run_id: str, answer: str | None) -> int:
-        waiting = self._api.tasks(dag_id, run_id, state="awaiting_input")
-        for task in waiting:
+    def answer(self, dag_id: str, run_id: str, answer: str | None) -> int:
+        """Answer what the run asks now; how many questions. TaskFailed when it asks and there is no answer.
+
+        A question is answered some seconds after it was asked, as a person would: a task that goes on before the
+        scheduler has noticed that it paused is taken for one that was killed, and tried again.
+        """
+        answered = 0
+        for task in self._api.tasks(dag_id, run_id, state="awaiting_input"):
             if answer is None:
                 raise TaskFailed(f"task {task['task_id']!r} of {dag_id!r} asks for an approval: expected none")
-            self._api.answer(task, answer)
-        return len(waiting)
+            asked_at = self._asked_at.setdefault(task["id"], time.monotonic())
+            if time.monotonic() - asked_at > _THINKING_SECONDS * 3 ** (task["try_number"] - 1):
+                self._api.answer(task, answer)
+                answered += 1
+        return answered
 
     def _tell_retries(self, dag_id: str) -> None:
         """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,8 @@ from demo.job import Job
 from demo.telling import mib, progress, timed
 
 STORES = ("local", "cloud")
+RAMP = (25, 100)
+"""The steps of the rollout in the demo's estate.toml, one a day."""
 
 
 def set_up(job: Job, console: Console) -> None:
@@ -34,7 +36,8 @@ class MainJob:
         set_up(self._job, self._console)
         with _growing(self._estate.landing / iso_layout("back-yard", hour + timedelta(minutes=30))):
             self._ingest(len(made))
-            for percentage in (25, 100):
+            for days_ago, percentage in zip(reversed(range(len(RAMP))), RAMP, strict=True):
+                self._advance(days_ago, percentage)
                 self._migrate(percentage)
         with timed(self._console, "every copy read back, without the project's code"):
             found = audit(self._estate, everywhere(made, STORES))
@@ -47,10 +50,17 @@ class MainJob:
             self._job.finish("ingest_recordings", run_id, lambda: show(*copies_in(self._estate, "local")))
         self._expect("local", recordings)
 
+    def _advance(self, days_ago: int, percentage: int) -> None:
+        """The ramp goes on by what it has measured: its last step was a day ago, by the clock that this run had."""
+        clock = datetime.now(UTC) - timedelta(days=days_ago)
+        with timed(self._console, f"advance_rollout: the ramp goes to {percentage} %"):
+            conf = {"clock": clock.isoformat(), "dry_run": False}
+            self._job.finish("advance_rollout", self._job.start("advance_rollout", conf))
+
     def _migrate(self, percentage: int) -> None:
         wanted = wanted_in_cloud(self._estate, percentage)
         with progress(self._console, f"migrate_recordings at {percentage} %: local → cloud", wanted) as show:
-            run_id = self._job.start("migrate_recordings", {"percentage": percentage})
+            run_id = self._job.start("migrate_recordings")
             self._job.finish("migrate_recordings", run_id, lambda: show(*copies_in(self._estate, "cloud")))
         self._expect("cloud", wanted)
 

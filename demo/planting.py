@@ -1,6 +1,6 @@
 """What goes wrong in the life of an estate, done on purpose: strays that nobody knows, copies that vanish or rot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -28,9 +28,10 @@ class Planted:
     rotten: dict[str, list[str]] = field(default_factory=dict)
     """As many bytes, and one of them another: only a hash tells."""
 
-    def count(self, what: Sequence[str] = ("removed", "cut", "rotten")) -> int:
-        """How many in all stores."""
-        return sum(len(keys) for name in what for keys in getattr(self, name).values())
+    @property
+    def damaged(self) -> int:
+        """How many copies are not as they were."""
+        return sum(len(keys) for done in (self.removed, self.cut, self.rotten) for keys in done.values())
 
 
 def plant(servers: Servers, camera: str) -> Planted:

@@ -26,9 +26,9 @@ def run(folder: Path, console: Console) -> bool:
     began = time.monotonic()
     with started(folder, console, scheduled=False) as (estate, flow, made), Api(flow) as api:
         job = Job(api, console)
-        proved = MainJob(estate, job, console).run(made, _hour_of_footage()) and Lifecycle(estate, job, console).run(
-            made
-        )
+        proved = MainJob(estate, job, console).run(made, _hour_of_footage()) and Lifecycle(
+            estate, flow, job, console
+        ).run(made)
     console.print(f"all stopped, {time.monotonic() - began:.0f} s in all")
     return proved
 

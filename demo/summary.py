@@ -1,8 +1,8 @@
 """The tables at the end: where the footage is and what it costs there, and what each job found and did."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,10 @@ _BY_TIER = """
     SELECT store, tier, count(*), sum(size_bytes)::bigint FROM reelkeeper.replicas WHERE state = 'available'
     GROUP BY store, tier
     ORDER BY array_position(ARRAY['local', 'cloud', 'aws'], store), array_position(ARRAY['HOT', 'COOL', 'COLD'], tier)
+"""
+_MOVES = """
+    SELECT store, from_tier, to_tier, count(*), sum(size_bytes)::bigint, sum(one_off_usd), sum(saving_usd)
+    FROM reelkeeper.tier_moves WHERE state = 'done' GROUP BY 1, 2, 3 ORDER BY min(updated_at), 1
 """
 _STEPS = "SELECT from_buckets, to_buckets, reason FROM reelkeeper.rollout_steps ORDER BY id"
 
@@ -43,13 +47,39 @@ def _price(store: StoreSettings, tier: Tier) -> ClassPrice:
     return prices_of(load_prices(shipped_prices()), store.price_list).of(place.storage_class or "")
 
 
-def show_jobs(found: Mapping[str, tuple[Any, Any, bool]], console: Console) -> None:
-    """One row for each thing that was done on purpose: what was expected, what the estate did."""
-    table = Table(title="What went wrong on purpose, and what came of it")
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was done on purpose, how often, and how often the estate did about it what it should."""
+
+    what: str
+    expected: int
+    done: int
+
+    @property
+    def is_right(self) -> bool:
+        return self.expected == self.done > 0
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """What was done on purpose, and what the estate made of it."""
+    table = Table(title="What the months brought")
     for heading in ("what", "expected", "done", "right"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
-    for what, (expected, done, right) in found.items():
-        table.add_row(what, str(expected), str(done), "yes" if right else "[red]NO[/]")
+    for finding in findings:
+        right = "yes" if finding.is_right else "[red]NO[/]"
+        table.add_row(finding.what, str(finding.expected), str(finding.done), right)
+    console.print(table)
+
+
+def show_moves(servers: Servers, console: Console) -> None:
+    """What moved to a colder tier, and what that costs and saves by the estimate."""
+    table = Table(title="What moved to a colder tier, as planned and paid for")
+    for heading in ("store", "from", "to", "segments", "size", "once, USD", "saves, USD"):
+        table.add_column(
+            heading, justify="right" if heading in ("segments", "size", "once, USD", "saves, USD") else "left"
+        )
+    for store, before, after, count, size_bytes, cost, saving in rows(servers, _MOVES):
+        table.add_row(store, before, after, str(count), mib(size_bytes), _usd(cost), _usd(saving))
     console.print(table)
 
 
@@ -70,5 +100,5 @@ def show_rollout(servers: Servers, console: Console) -> None:
         console.print(f"  rollout {before / 100:g} % → {after / 100:g} %: {reason}", highlight=False)
 
 
-def _usd(amount: Decimal) -> str:
+def _usd(amount: Decimal | float) -> str:
     return f"{amount:.6f}"
