@@ -27,7 +27,8 @@ ORDER BY start_time, segment_id, store
 ON CONFLICT (segment_id, store, start_time) DO UPDATE SET
     path = excluded.path, storage_class = excluded.storage_class, size_bytes = excluded.size_bytes,
     checksum = excluded.checksum, state = excluded.state, verified_at = excluded.verified_at,
-    retire_after = excluded.retire_after, tier = excluded.tier, tier_since = NULL, seen_at = NULL, suspected_at = NULL,
+    retire_after = coalesce(excluded.retire_after, r.retire_after),   -- of one that is made again
+    tier = excluded.tier, tier_since = NULL, seen_at = NULL, suspected_at = NULL,
     readable_until = NULL
     WHERE r.state IN ('suspicious', 'lost')
 RETURNING r.segment_id, r.store;
