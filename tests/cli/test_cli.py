@@ -209,6 +209,31 @@ def test_cameras_are_imported_all_or_none(run: Run, tmp_path: Path, catalogue_ds
     assert again.out.splitlines()[-1] == "0 created, 1 updated, 1 unchanged"
 
 
+def test_holds_are_placed_listed_and_released(run: Run, tmp_path: Path, catalogue_dsn: str) -> None:
+    write_estate(tmp_path)
+    environ = {"AIRFLOW_CONN_REELKEEPER_CATALOGUE": catalogue_dsn}
+    (tmp_path / "cameras.csv").write_text("name\nGate\n")
+    assert run("cameras", "import", tmp_path / "cameras.csv", **environ).code == 0
+    said = run("hold", "add", "--camera", "gate", "--from", "2026-01-01T00:00:00Z", "--reason", "case 7", **environ)
+    assert said.code == 0, said.err
+    identity, _, rest = said.out.strip().partition("  ")
+    assert rest == "camera default/gate: holds 0 segments now, 0 B"
+    listed = run("hold", "list", **environ).out
+    assert f"{identity}  legal_hold  default/gate  2026-01-01T00:00+00:00 to for ever  until released" in listed
+    assert "case 7" in listed
+    assert run("hold", "release", identity, **environ).out == f"{identity}  released: case 7\n"
+    assert run("hold", "list", **environ).out == "nothing is held\n"
+    for wrong, says in (
+        (("add", "--camera", "gaet", "--reason", "x"), "camera 'gaet' is not in the catalogue"),
+        (("add", "--reason", "x"), "expected one of cameras, a segment, or every camera"),
+        (("add", "--camera", "gate", "--reason", "x", "--from", "2026-01-01"), "expected an ISO 8601 time with a zone"),
+        (("release", identity), "was released already"),
+    ):
+        said = run("hold", *wrong, **environ)
+        assert said.code != 0
+        assert says in said.err, said.err
+
+
 # --- the doctor -------------------------------------------------------------------------------------------------------
 
 
