@@ -27,13 +27,18 @@ told in the summary, and planned again by the next run. What a run that died lef
 
 from datetime import UTC, datetime
 
-from airflow.sdk import TaskGroup, TriggerRule, XComArg, chain, dag
+from airflow.sdk import TaskGroup, TriggerRule, chain, dag
 
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.approval import ApproveOperator
 from reelkeeper_airflow.operators.store import backend_of, placed_at
-from reelkeeper_airflow.operators.tier import PlanTiersOperator, SummariseTiersOperator, TierGateOperator
+from reelkeeper_airflow.operators.tier import (
+    PlanTiersOperator,
+    SummariseTiersOperator,
+    TierBatchesOperator,
+    TierGateOperator,
+)
 from reelkeeper_airflow.params import CLOCK, DRY_RUN
 
 ESTATE = current_estate()
@@ -67,10 +72,11 @@ def tier_recordings() -> None:
         others = [ESTATE.store(place.store) for place in store.tiers.values() if place.store]
         backend = backend_of(store)
         with TaskGroup(f"in_{store.name}", tooltip=f"tiers of store {store.name!r}"):
+            batches = TierBatchesOperator(task_id="batches", store=store.name)
             move = backend.tier.partial(task_id="move", **backend.bound_to(store), **placed_at(store, *others)).expand(
-                batch_id=XComArg(plan, key=f"batches_{store.name}")
+                batch_id=batches.output
             )
-        chain(approve, move)
+        chain(approve, batches)
         moved.append(move.output)
     gate = TierGateOperator(task_id="gate", moved=moved, trigger_rule=TriggerRule.ALL_DONE)
     chain([approve, *moved], gate, SummariseTiersOperator(task_id="summary").as_teardown())

@@ -25,8 +25,8 @@ _REFUSED = ("| store | from | to | replicas | size | why not |", "|---|---|---|-
 class PlanTiersOperator(BaseOperator):
     """Estimates which replicas save money in a colder tier, and freezes them, with the figures, in batches.
 
-    Returns counts and sums. XCom `batches_<store>` has the ids of a store's batches, `asks` whether a person must
-    approve the one-off cost (`tiering.approve_above_usd`), `question` the figures for the person. The log has a table
+    Returns counts and sums. XCom `asks` says whether a person must approve the one-off cost
+    (`tiering.approve_above_usd`), `question` has the figures for the person. The log has a table
     of what moves, and one of what does not and why. Skipped, with all that follows but the summary, in a dry run and
     when nothing is to move. A second try finds what the first one planned.
     """
@@ -50,10 +50,6 @@ class PlanTiersOperator(BaseOperator):
         }  # fmt: skip
         self.log.info("%s", _told(plan))
         ti = context["ti"]
-        for store in estate.stores:
-            ti.xcom_push(
-                f"batches_{store.name}", [str(batch.id) for batch in plan.batches if batch.store == store.name]
-            )
         ti.xcom_push("asks", asks)
         ti.xcom_push("question", "\n".join([_told(plan), "", *table]))
         ti.xcom_push("return_value", told)  # a skipped task returns nothing, and the summary wants the figures
@@ -62,6 +58,22 @@ class PlanTiersOperator(BaseOperator):
         if not plan.batches:
             raise AirflowSkipException("nothing is to move")
         return told
+
+
+class TierBatchesOperator(BaseOperator):
+    """Returns the ids of the batches that the run planned for one store; none: what follows is skipped.
+
+    :param store: its name in estate.toml
+    """
+
+    def __init__(self, *, store: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+
+    def execute(self, context: Context) -> list[str]:
+        with open_catalogue() as catalogue:
+            batches = catalogue.tier_moves.batches(context["dag_run"].run_id)
+        return [str(batch.id) for batch in batches if batch.store == self.store]
 
 
 class TierGateOperator(BaseOperator):
