@@ -2,8 +2,7 @@
 
 Order (invariant 3): write → verify → record; only then does a file leave its zone. Camera, start and hence key and
 segment follow from the file alone, so a kill between any two steps leaves claims whose lease ends, and objects that the
-next try finds, compares and takes for its own. A quarantined file gets its row first, then its new place. What was
-recorded and not yet removed is planned again by a later scan, and found to be a duplicate.
+next try finds, compares and takes for its own. How files leave is told in `ingest_exits`.
 """
 
 import logging
@@ -15,14 +14,15 @@ from datetime import timedelta
 
 from reelkeeper.camera_register import CameraRegister
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, Quarantined, RecordOutcome
+from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, RecordOutcome
 from reelkeeper.claims import Claims, Terms
-from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, RowRefused, StillGrowing
+from reelkeeper.errors import InvalidFootage, ReelkeeperError, RowRefused
 from reelkeeper.examination import Examined, Examiner
 from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
+from reelkeeper.ingest_exits import Exits
 from reelkeeper.ingest_result import IngestResult, Tally
 from reelkeeper.keeping import Keeper, Kept
-from reelkeeper.landing.source import Removes, SetsAside, Source
+from reelkeeper.landing.source import Source
 from reelkeeper.landing.zones import naming_of, open_zone
 from reelkeeper.media.binaries import find_program
 from reelkeeper.model import (
@@ -83,6 +83,9 @@ class Worker:
         self._retry = terms.retry
         self._claims = Claims(catalogue.landing, batch, terms, **({} if self._zone.path else {"most": _MOST_FETCHED}))
         self._tally = Tally()
+        self._exits = Exits(
+            self._zone, self._source, catalogue.landing, batch.id, self._claims, self._tally, open_store, terms.retry
+        )
 
     def run(self) -> IngestResult:
         """Work until nothing of the batch is open. Raises the first error when nothing could be taken in."""
@@ -125,7 +128,7 @@ class Worker:
             if isinstance(seen, Examined):
                 examined.append(seen)
             else:
-                self._put_off(file, seen)
+                self._exits.put_off(file, seen)
         for candidates in without_twins(self._candidates(examined)):
             self._settle_unless_new(candidates)
         self._tell_progress()
@@ -135,7 +138,7 @@ class Worker:
         for file in files:
             if file.attempts > _MOST_ATTEMPTS:
                 text = f"{file.attempts - 1} workers took the file up and none could tell what became of it"
-                self._put_off(file, InvalidFootage(f"{text}: expected one to", code="worker_died"))
+                self._exits.put_off(file, InvalidFootage(f"{text}: expected one to", code="worker_died"))
         return [file for file in files if file.attempts <= _MOST_ATTEMPTS]
 
     def _candidates(self, examined: Sequence[Examined]) -> list[Candidate]:
@@ -146,7 +149,7 @@ class Worker:
             if isinstance(camera, Camera):
                 candidates.append(candidate(one, camera))
             else:
-                self._drop(one, camera)
+                self._exits.drop(one, camera)
         return candidates
 
     def _settle_unless_new(self, candidates: Sequence[Candidate]) -> None:
@@ -159,7 +162,7 @@ class Worker:
         for one in candidates:
             there = known.get(one.name)
             if there is not None and there.checksum != one.segment.checksum:
-                self._drop(one.examined, one.conflicts_with(there.checksum))
+                self._exits.drop(one.examined, one.conflicts_with(there.checksum))
             elif there is not None and one.segment.id in verified:
                 duplicates.append((one, verified[one.segment.id]))
             else:
@@ -173,7 +176,7 @@ class Worker:
             if isinstance(outcome, Kept):
                 kept.append((one, outcome))
             else:
-                self._drop(one.examined, outcome)
+                self._exits.drop(one.examined, outcome)
         return kept
 
     def _unchanged(self, kept: Sequence[tuple[Candidate, Kept]]) -> list[tuple[Candidate, Kept]]:
@@ -187,7 +190,7 @@ class Worker:
             if error is None:
                 unchanged.append((one, made))
             else:
-                self._drop(one.examined, error)
+                self._exits.drop(one.examined, error)
         return unchanged
 
     def _keep_one(self, one: Candidate) -> Kept:
@@ -214,10 +217,10 @@ class Worker:
         leaving = []
         for (one, made), item, outcome in told:
             if isinstance(outcome, InvalidFootage):
-                self._drop(one.examined, outcome)
+                self._exits.drop(one.examined, outcome)
                 continue
             if outcome is RecordOutcome.CONFLICT:
-                self._drop(one.examined, one.conflicts_with("of its own"))
+                self._exits.drop(one.examined, one.conflicts_with("of its own"))
                 continue
             self._claims.settled(one.file)
             self._tally.add("ingested" if outcome is RecordOutcome.RECORDED else "duplicates")
@@ -229,7 +232,7 @@ class Worker:
                 leaving.append((one, made.replica))
             elif one.segment.id in verified:
                 leaving.append((one, verified[one.segment.id]))
-        self._remove(leaving)
+        self._exits.remove(leaving, self._examiners)
 
     def _outcomes(self, items: Sequence[Ingested]) -> list[RecordOutcome | InvalidFootage]:
         """Record together what can be: one file that the catalogue refuses must not keep the others out."""
@@ -250,64 +253,7 @@ class Worker:
             self._claims.settled(one.file)
             self._tally.add("duplicates")
             self._source.discard(one.examined.fetched, finished=True)
-        self._remove(duplicates)
-
-    def _remove(self, leaving: Sequence[tuple[Candidate, Replica]]) -> None:
-        """Let files leave a zone of handling `move`, unless they are the replica itself, or not what was recorded."""
-        source = self._source
-        if not self._moves or not isinstance(source, Removes):
-            return
-        if self._claims.lost:
-            log.warning("zone %r: %d recorded files stay: their claims were lost", self._zone.name, len(leaving))
-            return
-
-        def leave(pair: tuple[Candidate, Replica]) -> None:
-            one, replica = pair
-            path = one.file.path
-            if source.is_replica(path, self._open_store(replica.store), replica.path):
-                return
-            now = source.look(path)
-            if now is not None and now != one.examined.seen:
-                raise StillGrowing(f"{path!r} changed since it was read: it was {one.examined.seen}, it is {now}")
-            source.remove(path)
-
-        for (one, _), error in self._claims.each(self._examiners, leave, leaving):
-            if error is not None:  # a later scan finds it again
-                log.warning("zone %r: %r was recorded, but stays: %s", self._zone.name, one.file.path, error)
-
-    # --- what does not become a segment -------------------------------------------------------------------------------
-
-    def _drop(self, examined: Examined, error: ReelkeeperError) -> None:
-        self._source.discard(examined.fetched, finished=isinstance(error, InvalidFootage))
-        self._put_off(examined.file, error)
-
-    def _put_off(self, file: LandingFile, error: ReelkeeperError) -> None:
-        """Quarantine what can never be taken in; leave the rest to the next scan, or the task's next try."""
-        self._tally.put_off(error)
-        if isinstance(error, InvalidFootage):
-            self._quarantine(file, error)
-        elif isinstance(error, (StillGrowing, ObjectNotFound)):
-            log.info("zone %r: %r is left for the next scan: %s", self._zone.name, file.path, error)
-            self._retry(self._catalogue.landing.release, self._batch.id, [file])
-        else:
-            log.warning("zone %r: %r cannot be taken in now: %s", self._zone.name, file.path, error)
-            self._claims.let_go(file)
-            return
-        self._claims.settled(file)
-
-    def _quarantine(self, file: LandingFile, error: InvalidFootage) -> None:
-        log.warning("zone %r: %r is quarantined (%s): %s", self._zone.name, file.path, error.code, error)
-        source = self._source
-        finish = self._catalogue.landing.finish_quarantined
-        if not self._moves or not isinstance(source, SetsAside):
-            self._retry(finish, self._batch.id, [Quarantined(file, error.code, str(error), None)])
-            return
-        place = source.quarantine_place(file.path)
-        self._retry(finish, self._batch.id, [Quarantined(file, error.code, str(error), place)])
-        try:
-            source.quarantine(file.path, place)
-        except ReelkeeperError as exc:  # a later scan finds it again
-            log.warning("zone %r: %r stays where it is: %s", self._zone.name, file.path, exc)
+        self._exits.remove(duplicates, self._examiners)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

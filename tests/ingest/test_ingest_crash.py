@@ -34,7 +34,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, catalogue_dsn: str, footage:
             cursor.execute(
                 "TRUNCATE reelkeeper.cameras, reelkeeper.segments, reelkeeper.replicas, reelkeeper.thumbnails,"
                 " reelkeeper.batches, reelkeeper.transfer_items, reelkeeper.transfers, reelkeeper.migration_requests,"
-                " reelkeeper.landing_files"
+                " reelkeeper.landing_files CASCADE"
             )
         connection.close()
         return Rig(tmp_path_factory.mktemp("estate"), lambda: Catalogue(connect), footage, connect, placement=placement)
