@@ -85,7 +85,7 @@ class Judge:
     def judge(self, claimed: Sequence[Condemnation]) -> list[Judged]:
         """What becomes of each. From here to the end of the transaction no lock is placed."""
         condemnations, store = self._catalogue.condemnations, self._terms.store
-        copies = condemnations.good_copies(claimed)
+        copies = condemnations.good_copies([one for one in claimed if _needs_another(one)])
         seen = self._look([copy for one in claimed if _needs_another(one) for copy in self._others(one, copies)])
         condemnations.promise_to_locks()
         replicas = condemnations.replicas(store, claimed)
