@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from time import monotonic, sleep
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -258,14 +259,18 @@ class _Worker:
             items = [] if self._stops() else self._claim()
 
     def _place(self, item: TransferItem) -> WritePlace:
-        """The tier to write to. An archive is for what can be read at its source for a while."""
+        """The tier to write to. An archive is for what can be read at its source for a while, and not read back."""
         estate = self._terms.current_estate()
         stays = estate.migration.local_retention_days > 0 or not self._terms.delete_local
         return self._places.choose(
             self._destination, size_bytes=item.size_bytes, start_time=item.start_time,
             retention_days=item.retention_days, now=self._terms.now(),
-            readable=not (stays and estate.is_local(estate.store(item.source_store))),
+            readable=self._reads_back or not (stays and estate.is_local(estate.store(item.source_store))),
         )  # fmt: skip
+
+    @cached_property
+    def _reads_back(self) -> bool:
+        return self._terms.verify == "read_back" or not self._open_store(self._destination.name).attests_writes
 
     def _take(self, outcome: Transferred[tuple[TransferItem, WritePlace]]) -> None:
         (item, place), error = outcome.transfer.token, outcome.error

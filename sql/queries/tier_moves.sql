@@ -135,7 +135,7 @@ SELECT 'taken' AS outcome, store, from_tier, to_tier, count(*) AS replicas, sum(
 FROM taken GROUP BY store, from_tier, to_tier
 UNION ALL
 SELECT outcome, store, from_tier, to_tier, count(*), sum(size_bytes)::bigint, sum(one_off_usd), sum(saving_usd),
-       max(ARRAY[size_bytes, days_in_tier, days_kept]), 0
+       max(ARRAY[size_bytes, days_in_tier, days_kept]) FILTER (WHERE outcome <> 'pays'), 0
 FROM priced GROUP BY outcome, store, from_tier, to_tier
 ORDER BY store, from_tier, to_tier, outcome;
 
