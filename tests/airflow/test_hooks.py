@@ -85,7 +85,7 @@ def test_minio_connection_test(monkeypatch: pytest.MonkeyPatch, seaweedfs: S3Ser
     define(monkeypatch, "minio_default", **right, password=seaweedfs.secret_key)
     ok, message = MinioHook().test_connection()
     assert ok, message
-    assert "buckets visible" in message
+    assert "buckets that these credentials see" in message
     define(monkeypatch, "minio_default", **right, password=SECRET)
     ok, message = MinioHook().test_connection()
     assert not ok

@@ -95,7 +95,7 @@ class MinioHook(FromEnvironment, BaseHook):
             return False, f"{self._address(connection)} refused: {exc.code}: {exc.message}"
         except Exception as exc:  # noqa: BLE001 - whatever it is, the person who asks is to read it
             return False, f"{type(exc).__name__}: {exc}"
-        return True, f"{self._address(connection)} answers, {buckets} buckets visible"
+        return True, f"{self._address(connection)} answers; buckets that these credentials see: {buckets}"
 
     def _new_client(self, connection: Connection, read_timeout: int) -> Any:
         import certifi
