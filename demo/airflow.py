@@ -159,6 +159,14 @@ class Api:
             raise RuntimeError(f"{method} {path} answered {answer.status_code}: {answer.text}")
         return answer.json() if answer.content else None
 
+    def text(self, url: str) -> str:
+        """What another page of the server says, to the admin. RuntimeError when it refuses."""
+        self.request("GET", "/dags", params={"limit": 1})  # the token is fresh
+        answer = self._client.get(url)
+        if answer.is_error:
+            raise RuntimeError(f"GET {url} answered {answer.status_code}: {answer.text}")
+        return answer.text
+
     def _sign_in(self) -> None:
         account = {"username": ADMIN, "password": self._airflow.password}
         token = self._client.post("/auth/token", json=account).raise_for_status().json()["access_token"]
