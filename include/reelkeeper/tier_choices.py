@@ -87,7 +87,7 @@ class TieredStore:
         for tier, price in self.prices.items():
             if targets := self.targets(tier):
                 yield {
-                    "store": self.settings.name, "tier": tier, "minimum_days": price.minimum_days,
+                    "store": self.settings.name, "rank": tier.rank + 1, "minimum_days": price.minimum_days,
                     "is_archive": price.must_restore, "next_rank": targets[-1].tier.rank + 1,
                 }  # fmt: skip
 
@@ -105,7 +105,7 @@ class TieredStore:
                     for step, days in enumerate(KEPT_DAYS, 1):
                         for row in _chosen(paying, targets, days):
                             yield {
-                                "store": self.settings.name, "from_tier": origin, "wanted": wanted,
+                                "store": self.settings.name, "from_rank": origin.rank + 1, "wanted": wanted.rank + 1,
                                 "is_held": is_held, "kept_step": step, **row,
                             }  # fmt: skip
 

@@ -15,7 +15,7 @@ WHERE b.id = m.batch_id AND b.run_id <> :run_id AND m.state IN ('pending', 'clai
 -- Room for what the cost model says. Gone with the connection.
 CREATE TEMPORARY TABLE IF NOT EXISTS tier_choices AS
 SELECT * FROM json_to_recordset('[]') AS c (
-    store text, from_tier text, wanted text, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
+    store text, from_rank integer, wanted integer, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
     to_tier text, to_store text, is_carried boolean, one_off_fixed double precision,
     one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision)
 WITH NO DATA;
@@ -29,7 +29,7 @@ SELECT set_config('enable_nestloop', 'off', true) AS nestloop;
 WITH gone AS (DELETE FROM tier_choices)
 INSERT INTO tier_choices
 SELECT * FROM json_to_recordset(:choices::json) AS c (
-    store text, from_tier text, wanted text, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
+    store text, from_rank integer, wanted integer, is_held boolean, kept_step integer, from_bytes bigint, below_bytes bigint,
     to_tier text, to_store text, is_carried boolean, one_off_fixed double precision,
     one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision);
 
@@ -42,7 +42,7 @@ SELECT * FROM json_to_recordset(:choices::json) AS c (
 -- became of it: 'taken' are in batches, 'pays' is all that pays, the others do not move, with the largest as an example.
 WITH origins AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:origins::json) AS o (
-        store text, tier text, minimum_days integer, is_archive boolean, next_rank integer)
+        store text, rank integer, minimum_days integer, is_archive boolean, next_rank integer)
 ), held AS MATERIALIZED (
     SELECT camera_id, segment_id, start_time, end_time
     FROM held_footage
@@ -51,7 +51,8 @@ WITH origins AS MATERIALIZED (
       AND (end_time IS NULL OR end_time > :range_start)
 ), aged AS (
     SELECT r.segment_id, r.start_time, s.end_time, s.camera_id, r.store, r.tier AS from_tier, r.size_bytes,
-           (:wanted_tiers::text[])[width_bucket(s.end_time, :boundaries::timestamptz[]) + 1] AS wanted,
+           CASE r.tier WHEN 'HOT' THEN 1 WHEN 'COOL' THEN 2 WHEN 'COLD' THEN 3 ELSE 4 END AS from_rank,
+           (:wanted_ranks::integer[])[width_bucket(s.end_time, :boundaries::timestamptz[]) + 1] AS wanted,
            greatest(date_part('day', least(
                s.end_time + coalesce(c.retention_days, :default_days) * interval '1 day', r.retire_after
            ) - :now::timestamptz), 0)::integer AS days_kept,
@@ -64,20 +65,19 @@ WITH origins AS MATERIALIZED (
       AND r.store = ANY (:stores::text[]) AND r.state = 'available'
       AND (r.readable_until IS NULL OR r.readable_until <= :now)
       -- by the start it belongs in no warmer tier than by the end: what is right already needs no segment
-      AND array_position(:tiers::text[], r.tier) < array_position(:tiers::text[],
-          (:wanted_tiers::text[])[width_bucket(r.start_time, :boundaries::timestamptz[]) + 1])
+      AND CASE r.tier WHEN 'HOT' THEN 1 WHEN 'COOL' THEN 2 WHEN 'COLD' THEN 3 ELSE 4 END
+          < (:wanted_ranks::integer[])[width_bucket(r.start_time, :boundaries::timestamptz[]) + 1]
     OFFSET 0   -- each is computed once
 ), candidates AS (
     SELECT a.*, o.minimum_days, o.is_archive, width_bucket(a.days_kept, :kept_days::integer[]) AS kept_step,
-           a.wanted = ANY (:archives::text[]) AND EXISTS (
+           a.wanted = ANY (:archive_ranks::integer[]) AND EXISTS (
                SELECT FROM held h
                WHERE h.segment_id = a.segment_id
                   OR h.segment_id IS NULL AND (h.camera_id IS NULL OR h.camera_id = a.camera_id)
                      AND (h.start_time IS NULL OR h.start_time < a.end_time)
                      AND (h.end_time IS NULL OR h.end_time > a.start_time)) AS is_held
     FROM aged a
-    JOIN origins o ON o.store = a.store AND o.tier = a.from_tier
-         AND o.next_rank <= array_position(:tiers::text[], a.wanted)
+    JOIN origins o ON o.store = a.store AND o.rank = a.from_rank AND o.next_rank <= a.wanted
     WHERE NOT EXISTS (SELECT FROM tier_moves m
                       WHERE m.segment_id = a.segment_id AND m.store = a.store AND m.state IN ('pending', 'claimed'))
       AND NOT EXISTS (SELECT FROM transfer_items i
@@ -88,7 +88,7 @@ WITH origins AS MATERIALIZED (
                         AND t.state IN ('planned', 'requested', 'readable'))
     OFFSET 0
 ), priced AS MATERIALIZED (
-    SELECT k.segment_id, k.start_time, k.store, k.from_tier, coalesce(p.to_tier, k.wanted) AS to_tier, k.size_bytes,
+    SELECT k.segment_id, k.start_time, k.store, k.from_tier, coalesce(p.to_tier, (:tiers::text[])[k.wanted]) AS to_tier, k.size_bytes,
            k.days_in_tier, k.days_kept, p.is_carried,
            greatest(p.one_off_fixed + p.one_off_per_byte * k.size_bytes, 0) AS one_off_usd,
            p.saving_fixed + p.saving_per_byte * k.size_bytes AS saving_usd,
@@ -102,7 +102,7 @@ WITH origins AS MATERIALIZED (
                       AND d.start_time >= :range_start AND d.start_time < :range_end) THEN 'copied'
                 ELSE 'pays' END AS outcome
     FROM candidates k
-    LEFT JOIN tier_choices p ON p.store = k.store AND p.from_tier = k.from_tier AND p.wanted = k.wanted
+    LEFT JOIN tier_choices p ON p.store = k.store AND p.from_rank = k.from_rank AND p.wanted = k.wanted
          AND p.is_held = k.is_held AND p.kept_step = k.kept_step
          AND k.size_bytes >= p.from_bytes AND k.size_bytes < p.below_bytes
 ), numbered AS (

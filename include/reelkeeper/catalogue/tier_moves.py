@@ -23,7 +23,7 @@ than a person takes to approve."""
 
 @dataclass(frozen=True, slots=True)
 class TierTerms:
-    """What decides about a plan, besides the replicas. The rows are those of `note_tier_choices` and `plan_tier_moves`."""
+    """What decides about a plan, besides the replicas. Rows are those of `note_tier_choices` and `plan_tier_moves`."""
 
     now: datetime
     stores: Sequence[str]
@@ -279,12 +279,12 @@ def _parameters(terms: TierTerms) -> dict[str, object]:
         "now": terms.now,
         "stores": list(terms.stores),
         "boundaries": [terms.now - timedelta(days=days) for days, _ in steps],
-        "wanted_tiers": [*(str(tier) for _, tier in steps), str(Tier.HOT)],
+        "wanted_ranks": [*(tier.rank + 1 for _, tier in steps), Tier.HOT.rank + 1],
         "tiers": [str(tier) for tier in Tier],
         "default_days": terms.default_days,
         "kept_days": list(terms.kept_days),
         "origins": Rows(terms.origins),
-        "archives": [str(tier) for tier in terms.archives],
+        "archive_ranks": [tier.rank + 1 for tier in terms.archives],
         "batch_size": terms.batch_size,
         "batch_bytes": terms.batch_bytes,
         "stale_transfer": STALE_TRANSFER,
