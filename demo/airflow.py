@@ -141,7 +141,7 @@ class Api:
 
     def __init__(self, airflow: Airflow) -> None:
         self._airflow = airflow
-        self._client = httpx.Client(base_url=airflow.url, trust_env=False, timeout=30)
+        self._client = httpx.Client(base_url=airflow.url, trust_env=False, timeout=120)  # on a busy machine
 
     def __enter__(self) -> Self:
         return self
