@@ -16,7 +16,7 @@ RUN := .venv/bin
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: .venv/.ready  ## Run the main job from landing zone to verified cloud copy, in about two minutes
+demo: .venv/.ready  ## Run every job, from the landing zone to the archive and back, in about three minutes
 	@$(RUN)/python -m demo run
 
 up: .venv/.ready  ## Start the same servers and leave them running; prints the address and the password

@@ -34,7 +34,7 @@ def main() -> None:
 @main.command("run")
 @click.option("--keep", is_flag=True, help="Leave files and logs there, for a look.")
 def run_command(*, keep: bool) -> None:
-    """Run the main job on an estate of its own, from start to proof, and leave nothing behind."""
+    """Run every job on an estate of its own, from start to proof, and leave nothing behind."""
     console = _console()
     _sweep()
     folder = ESTATES / f"demo-{secrets.token_hex(4)}"

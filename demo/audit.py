@@ -30,6 +30,7 @@ _REPLICAS = """
     LEFT JOIN reelkeeper.replicas r ON r.segment_id = s.id AND r.start_time = s.start_time
     ORDER BY c.slug, s.start_time, r.store
 """
+_CONDEMNED = "SELECT store, path FROM reelkeeper.condemnations"
 _QUARANTINED = "SELECT path, reason_code FROM reelkeeper.landing_files WHERE state = 'quarantined' ORDER BY path"
 _COPIES = "SELECT count(*), coalesce(sum(size_bytes), 0)::bigint FROM reelkeeper.replicas WHERE store = %s"
 _WANTED = "SELECT count(*) FROM reelkeeper.segments WHERE rollout_bucket < %s"
@@ -82,7 +83,7 @@ def audit(servers: Servers, expected: Mapping[MadeFile, Collection[str]], *, not
     """Read every copy of every recording and compare it with what was made, not only with what the catalogue says.
 
     `expected` says for each recording in which stores it must have a copy; it may be in no other, and one at least must
-    be readable. No store may hold footage that the catalogue does not know. With `nothing_else` the catalogue may have
+    be readable. No store may hold footage that the catalogue does not know, as a copy or as condemned. With `nothing_else` the catalogue may have
     no segment that was not made.
     """
     found = Audit()
@@ -99,6 +100,8 @@ def audit(servers: Servers, expected: Mapping[MadeFile, Collection[str]], *, not
             found.problems.append(f"segment {camera} {start.isoformat()} is catalogued with another size or SHA-256")
         elif state == "available":
             copies[file][store] = path
+    for store, path in rows(servers, _CONDEMNED):
+        known[store].add(path)
     readers = _readers(servers)
     for file, stores in expected.items():
         _read_copies(found, file, copies[file], stores, readers)

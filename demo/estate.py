@@ -74,6 +74,7 @@ min_transfers = 20
 
 [retention]
 default_days = 365
+history_days = 365          # work lists outlive the demo's months, for its tables
 
 [retention_caps]
 hard_ratio = 1.0            # all local copies retire on one day, as all were made on one

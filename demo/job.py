@@ -56,6 +56,11 @@ class Job:
             raise self._api.failure(dag_id, failed)
         return answered
 
+    def log_of(self, dag_id: str, run_id: str, task_id: str) -> list[str]:
+        """The lines of a task's log, as they were logged."""
+        [task] = [task for task in self._api.tasks(dag_id, run_id) if task["task_id"] == task_id]
+        return self._api.log(task, 1000).splitlines()
+
     def answer(self, dag_id: str, run_id: str, answer: str | None) -> int:
         """Answer what the run asks now; how many questions. TaskFailed when it asks and there is no answer.
 
