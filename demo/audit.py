@@ -83,8 +83,8 @@ def audit(servers: Servers, expected: Mapping[MadeFile, Collection[str]], *, not
     """Read every copy of every recording and compare it with what was made, not only with what the catalogue says.
 
     `expected` says for each recording in which stores it must have a copy; it may be in no other, and one at least must
-    be readable. No store may hold footage that the catalogue does not know, as a copy or as condemned. With `nothing_else` the catalogue may have
-    no segment that was not made.
+    be readable. No store may hold footage that the catalogue knows neither as a copy nor as condemned. With
+    `nothing_else` the catalogue may have no segment that was not made.
     """
     found = Audit()
     by_name = {(file.camera, file.start_time): file for file in expected}
