@@ -23,10 +23,12 @@ _SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """With what the module's own SETTINGS add."""
+    settings = _SETTINGS | getattr(request.module, "SETTINGS", {})
     folder = tmp_path_factory.mktemp("stack")
     video = make_video(folder / "two-seconds.mp4").read_bytes()
-    with servers(folder) as started, airflow(started, settings=_SETTINGS) as flow, Api(flow) as api:
+    with servers(folder) as started, airflow(started, settings=settings) as flow, Api(flow) as api:
         job = Job(api, Console(quiet=True))
         set_up(job, Console(quiet=True))
         yield Stack(started, flow, api, job, video)
