@@ -128,7 +128,7 @@ def migrate_recordings() -> None:
         verified=verified,
         trigger_rule=TriggerRule.ALL_DONE,
     )
-    chain(route, verify_segment)
+    chain(plan, route, verify_segment)
     chain([gate, verify_segment], SummariseMigrationOperator(task_id="summary").as_teardown())
 
 

@@ -98,6 +98,12 @@ def test_a_migration_takes_the_interval_that_the_estate_wants(estate_file: Path,
     assert migrate.timetable == CronDataIntervalTimetable(cron, timezone="UTC")
 
 
+def test_a_plan_without_work_can_skip_every_other_task_of_its_run(dags: list[Any]) -> None:
+    [migrate] = [dag for dag in dags if dag.dag_id == "migrate_recordings"]
+    after = migrate.get_task("plan").get_flat_relative_ids(upstream=False)
+    assert after == set(migrate.task_ids) - {"plan"}
+
+
 def test_nothing_heavy_is_imported_to_read_them(estate_file: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from airflow.dag_processing.dagbag import BundleDagBag;"

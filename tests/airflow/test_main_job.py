@@ -90,6 +90,11 @@ def test_the_main_job(estate: Path, footage: Any, seaweedfs: S3Server, caplog: p
 
     runs.append(run("migrate_recordings", {"percentage": 100}))  # nothing is left to do
     assert states(runs[-1])["gate"] == Counter(skipped=1)
+    first, *_ = open_store("cloud").list("media/")
+    runs.append(run("migrate_recordings", {"verify": first.key.rpartition("_")[2].removesuffix(".mp4")}))
+    seen = states(runs[-1])
+    assert (seen["verify_segment"], seen["summary"]) == (Counter(success=1), Counter(success=1))
+    assert seen["to_cloud.transfer"] == Counter(skipped=1)
     assert [str(each.state) for each in runs] == ["success"] * len(runs)
     left_behind = "".join(map(traces, runs)) + caplog.text
     assert seaweedfs.secret_key not in left_behind

@@ -79,10 +79,12 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
         from reelkeeper.migrate import plan_migration
 
         estate = current_estate()
-        if self.only_verify or not (self.destination or estate.placement.cloud_store):
-            why = "a segment is only verified" if self.only_verify else "the estate has no cloud store"
-            self.log.info("nothing is planned: %s", why)
-            self._skip(why, context)
+        if self.only_verify:
+            self.log.info("nothing is planned: a segment is only verified")
+            return []
+        if not (self.destination or estate.placement.cloud_store):
+            self.log.info("nothing is planned: the estate has no cloud store")
+            self._skip("the estate has no cloud store", context)
         run_type = context["dag_run"].run_type
         if run_type in _ITS_INTERVAL:
             interval: TimeRange | None = self._await_interval(context)
