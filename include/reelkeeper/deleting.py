@@ -9,7 +9,7 @@ the next run deletes what may be gone already: an object that is not there count
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,9 @@ from reelkeeper.stores.retry import retrying
 log = logging.getLogger(__name__)
 
 CHUNK = 1000
-"""Objects of one transaction, and of one bulk request."""
+"""Objects of one transaction."""
+REQUEST = 250
+"""Objects of one bulk request: the most that can still go when the connection to the catalogue breaks meanwhile."""
 _WORKERS = 4
 _SHOWN = 5
 _TELL_SECONDS = 1.0
@@ -190,6 +192,7 @@ class _Worker:
         tally = _Tally()
         judge = Judge(self._terms, self._catalogue)
         with self._catalogue.transaction():
+            self._condemnations.stay_connected()
             claimed = self._condemnations.claim(self._terms.store, now=self._terms.now, after=cursor, limit=limit)
             if not claimed:
                 return cursor, tally
@@ -226,11 +229,19 @@ class _Worker:
         """Delete the objects; those that the store would not, each with why."""
         if not paths:
             return {}
-        store = self._terms.open_store(self._terms.store)
-        failures = dict(retrying()(store.delete, [Key(path) for path in paths]))
+        store, keys = self._terms.open_store(self._terms.store), [Key(path) for path in paths]
+        failures: dict[Key, Exception] = {}
+        for first in range(0, len(keys), REQUEST):
+            failures |= retrying()(self._request, store, keys[first : first + REQUEST])
         for path, error in list(failures.items())[:_SHOWN]:
             log.warning("store %r did not delete %r: %s", self._terms.store, path, error)
         return {str(path): error for path, error in failures.items()}
+
+    def _request(self, store: Store, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+        """One bulk request, once more at each retry. With the connection our promise to locks would be gone, and a hold
+        that was placed since then forbids this: CatalogueUnavailable, with nothing asked of the store."""
+        self._condemnations.promise_to_locks()
+        return store.delete(keys)
 
 
 def spare(terms: Terms, catalogue: Catalogue, condemned: Sequence[Condemnation]) -> int:

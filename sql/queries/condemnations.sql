@@ -44,6 +44,11 @@ SELECT count(*) AS objects, coalesce(sum(size_bytes), 0)::bigint AS size_bytes
 FROM condemnations
 WHERE store = :store AND delete_after <= :now;
 
+-- name: stay_connected
+-- For this transaction, which waits for stores: not cut off as idle, and probed often enough that no firewall forgets it.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true) AS idle,
+       set_config('tcp_keepalives_idle', '30', true) AS keepalives;
+
 -- name: promise_to_locks
 -- Let no lock be placed while a chunk of deletions is under way: whoever places one waits for the end of this transaction,
 -- and what comes after sees it.

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reelkeeper.errors import ConfigurationError
+from reelkeeper.errors import CatalogueUnavailable, ConfigurationError, StoreUnavailable
 from reelkeeper.holds import place_hold, release_hold
 from reelkeeper.model import Key, ReplicaState, SegmentId
 from reelkeeper.stores.memory import MemoryStore
@@ -59,6 +59,31 @@ def test_after_a_hold_is_placed_nothing_is_deleted_any_more(rig: Rig, monkeypatc
     assert {rig.replicas(segment)[CLOUD].state for segment in segments if CLOUD in rig.replicas(segment)} == {
         ReplicaState.AVAILABLE
     }
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_after_the_connection_broke_no_further_request_deletes_what_is_held(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr("reelkeeper.deleting.REQUEST", 2)
+
+    class Cut(MemoryStore):
+        def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:
+            if not rig.catalogue.locks.list(now=LATE):
+                rig.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE state = 'idle in transaction' AND datname = current_database()")  # fmt: skip
+                place(rig, cameras=["gate"])
+                if fails:
+                    raise StoreUnavailable("no answer")
+            return super().delete(keys)
+
+    rig.stores[CLOUD] = Cut(CLOUD)
+    segments = rig.record(6)
+    rig.condemn(segments, CLOUD, now=LATE)
+    with pytest.raises(CatalogueUnavailable):
+        rig.delete(CLOUD, now=LATE)
+    assert len(rig.keys(CLOUD)) == (6 if fails else 4)  # what was on its way when the connection broke is gone
+    assert rig.delete(CLOUD, now=LATE).spared == 6
 
 
 def test_it_tells_what_it_covers_now(rig: Rig) -> None:

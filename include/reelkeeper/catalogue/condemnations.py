@@ -126,8 +126,16 @@ class Condemnations:
 
     # --- what decides -------------------------------------------------------------------------------------------------
 
+    def stay_connected(self) -> None:
+        """Let this transaction wait for a slow store: neither the server nor the network in between cuts it off."""
+        self._session.rows("stay_connected")
+
     def promise_to_locks(self) -> None:
-        """From here to the end of the transaction no lock is placed: what is read about locks stays true."""
+        """From here to the end of the transaction no lock is placed: what is read about locks stays true.
+
+        May be asked again, and passes at once then. CatalogueUnavailable when the connection broke meanwhile, and the
+        promise with it.
+        """
         self._session.rows("promise_to_locks")
 
     def replicas(self, store: StoreName, condemned: Sequence[Condemnation]) -> dict[str, Replica]:
