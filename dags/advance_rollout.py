@@ -22,7 +22,8 @@ was set to 0 stays there until somebody sets it again.
 **Stop everything**: `placement.mode = "local"` in estate.toml wins over every percentage, and the ramp stands still.
 
 **Recover**: a failed run is safe to clear: a run decides once, and a decision that is on record stays as it is. A
-question that nobody answers in two days is a no; the next run asks again.
+question that nobody answers in two days is a no; the next run asks again. After a no, what failed since the question
+steps back all the same.
 """
 
 from datetime import UTC, datetime

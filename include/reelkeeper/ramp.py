@@ -6,7 +6,7 @@ again decides nothing anew. estate.toml's percentage is where the ramp starts; c
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -96,11 +96,18 @@ def take_step(
 
 
 def reject(estate: Estate, catalogue: Catalogue, *, run_id: str, now: datetime, reason: str) -> RolloutStep:
-    """Record that the ramp stays where it is, because a person would not have it go on; `reason` names the person."""
+    """Record that the ramp stays where it is, because a person would not have it go on; `reason` names the person.
+
+    What failed since the question was asked steps it back all the same: no later decision would look at that again.
+    """
 
     def stay() -> RolloutStep:
         found = propose(estate, catalogue, now=now)
-        decision = RampDecision("hold", found.position.percentage, reason)
+        decision = found.decision
+        if decision.action == "step_back":
+            decision = replace(decision, reason=f"{decision.reason} ({reason})")
+        else:
+            decision = RampDecision("hold", found.position.percentage, reason)
         return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=BY_ITSELF)
 
     return _decided_once(catalogue, run_id, stay)

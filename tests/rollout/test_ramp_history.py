@@ -178,6 +178,21 @@ def test_asking_a_person(catalogue: Catalogue, transferred: Transferred) -> None
     assert catalogue.rollout.history(1)[0].decided_by == "reelkeeper"
 
 
+@pytest.mark.parametrize("answer", ["rejected by 'ann'", "rejected, as nobody had answered in time"])
+def test_a_no_does_not_swallow_a_step_back(catalogue: Catalogue, transferred: Transferred, answer: str) -> None:
+    ask = estate(25, advance="ask")
+    assert step(catalogue, NOW, ask) == ("start", "25 %")
+    transferred(200, at=NOW + DAY)
+    assert ramp.propose(ask, catalogue, now=NOW + WEEK).decision.asks
+    transferred(200, 200, at=NOW + WEEK + DAY)
+    moment = NOW + WEEK + 2 * DAY
+    no = ramp.reject(ask, catalogue, run_id="no", now=moment, reason=answer)
+    assert (no.action, no.to_buckets) == ("step_back", 1000)
+    assert no.reason.startswith("200 of 200 transfers failed in the window")
+    assert no.reason.endswith(f"({answer})")
+    assert step(catalogue, moment, ask) == ("hold", "10 %")  # one step for one failing time
+
+
 def test_mode_local_wins_over_the_ramp(catalogue: Catalogue) -> None:
     local = estate(100, mode="local")
     with pytest.raises(ConfigurationError, match=r"placement\.mode is 'local'"):
