@@ -246,9 +246,10 @@ class _Planner:
     def _share(self, replica: Replica, restore: UnderWay) -> None:
         """Wait for what is under way; have it stay longer where this run wants that."""
         days = self._terms.days
-        if restore.is_waited_for and restore.run_id != self._run_id:
+        is_to_be_asked = restore.run_id == self._run_id or restore.state == "planned"
+        if restore.is_waited_for and not is_to_be_asked:
             self._shared += 1
-        elif restore.is_waited_for:  # planned by an earlier try of this run
+        elif restore.is_waited_for:  # an earlier try of this run counted it: it planned it, or may be the first to ask
             usual = usual_time(str(replica.storage_class), restore.speed)
             self._add(replica, Offer(restore.speed, usual, Decimal(str(restore.cost_usd))))
         elif restore.state == "planned":  # this run may be the first to ask

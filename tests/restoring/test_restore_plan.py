@@ -83,6 +83,17 @@ def test_a_run_that_plans_again_cannot_spend_its_budget_twice(vault: "Vault") ->
     assert vault.sql("SELECT count(*) FROM restores") == [(40,)]
 
 
+def test_a_restore_that_another_run_planned_counts_again_as_long_as_nobody_asked_for_it(vault: "Vault") -> None:
+    vault.record(20, size_bytes=50 * GIB)
+    vault.plan("a", budget_usd=Decimal(16))  # and ends before it asks
+    first = vault.plan("b", budget_usd=Decimal(16))
+    vault.record(20, size_bytes=50 * GIB, camera="yard")
+    with pytest.raises(BudgetExceeded, match=r"30\.59 USD"):
+        vault.plan("b", budget_usd=Decimal(16))
+    again = vault.plan("b", budget_usd=Decimal(31))
+    assert (first.replicas, again.replicas, again.shared) == (20, 40, 0)
+
+
 # --- which copy -------------------------------------------------------------------------------------------------------
 
 
