@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +11,8 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
-from reelkeeper.errors import ObjectNotFound, ReelkeeperError
+from reelkeeper.catalogue.orphans import Orphan
+from reelkeeper.errors import ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
 from reelkeeper.policy.retention import (
     Copy,
@@ -27,6 +28,7 @@ from reelkeeper.policy.retention import (
 )
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
+from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
@@ -69,6 +71,7 @@ class _Known:
     seen: dict[tuple[StoreName, str], bool | None]
     cameras: dict[tuple[Tenant, str], CameraId] = field(default_factory=dict)  # that keys of strangers name
     exports: dict[UUID, str] = field(default_factory=dict)  # how they stand
+    orphans: dict[str, Orphan] = field(default_factory=dict)  # of what lies in quarantine, by path
     locks: Sequence[Lock] = ()
 
 
@@ -94,9 +97,11 @@ class Judge:
             replicas,
             copies,
             condemnations.footage(claimed),
-            condemnations.known(store, [path for one in strangers for path in _places(one)]),
+            condemnations.known(store, [path for one in strangers for path in _origins(one.path)]),
             seen,
         )
+        inside = [path for one in claimed if one.path.startswith(_QUARANTINE) for path in _origins(one.path)]
+        known.orphans = self._catalogue.orphans.at(store, inside) if inside else {}
         named = [name for one in claimed if (name := footage_named(one.path))]
         known.cameras = self._cameras(named)
         known.exports = self._catalogue.exports.states([export for one in claimed if (export := _export_of(one.path))])
@@ -127,7 +132,7 @@ class Judge:
         kept = known.footage.get(one.object.segment_id) if one.object.segment_id else None
         is_thumbnail = reason is Reason.THUMBNAIL and kept is not None
         if one.path not in known.replicas and not is_thumbnail:
-            if live := known.paths.intersection(_places(one)):
+            if live := known.paths.intersection(_places(one, known.orphans)):
                 return Verdict(Ruling.SPARE, f"the catalogue knows {min(live)!r}")
             if reason is not Reason.MOVED or kept is None:
                 return _waiting(self._stranger_verdict(one.path, known))
@@ -187,7 +192,7 @@ class Judge:
         if breaker.error():
             return None
         try:
-            stat = retrying()(self._terms.open_store(replica.store).stat, replica.path)
+            is_good = _is_recorded(self._terms.open_store(replica.store), replica)
         except ObjectNotFound:
             breaker.succeeded()
             log.error("store %r lacks %r, which the catalogue calls %s", replica.store, replica.path, replica.state)
@@ -197,19 +202,39 @@ class Judge:
             log.warning("store %r could not be asked about %r: %s", replica.store, replica.path, exc)
             return None
         breaker.succeeded()
-        return stat.size_bytes == replica.size_bytes and stat.sha256 in (None, replica.checksum)
+        return is_good
+
+
+def _is_recorded(store: Store, replica: Replica) -> bool:
+    """Whether the object is the replica's: by size and the SHA-256 that came with it. Where writes are attested, one
+    without a SHA-256 was written by somebody else, or adopted: it is read."""
+    stat = retrying()(store.stat, replica.path)
+    if stat.size_bytes != replica.size_bytes or stat.sha256 not in (None, replica.checksum):
+        return False
+    if stat.sha256 is None and store.attests_writes:
+        try:
+            retrying(tries=2)(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
+        except TransferCorrupted:
+            log.error("store %r has other bytes at %r than the catalogue says", store.name, replica.path)
+            return False
+    return True
 
 
 def _needs_another(one: Condemnation) -> bool:
     return one.object.reason in (Reason.RETIRED, Reason.QUOTA, Reason.MOVED)
 
 
-def _places(one: Condemnation) -> tuple[str, ...]:
+def _places(one: Condemnation, orphans: Mapping[str, Orphan]) -> tuple[str, ...]:
     """Where the catalogue may know the object: at its path, and an orphan also where it was found before it came to
-    quarantine. What was moved out of there is superfluous there, known or not."""
-    if one.object.reason is Reason.MOVED:
+    quarantine. Not so one whose row has its place in quarantine for its path: it was proved to be other bytes than what
+    is known there. What was moved out of quarantine is superfluous there, known or not."""
+    if one.object.reason is Reason.MOVED or one.path in orphans:
         return (one.path,)
-    return (one.path, one.path.removeprefix(_QUARANTINE))
+    return _origins(one.path)
+
+
+def _origins(path: str) -> tuple[str, ...]:
+    return (path, path.removeprefix(_QUARANTINE))
 
 
 def _export_of(path: str) -> UUID | None:

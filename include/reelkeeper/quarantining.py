@@ -15,13 +15,14 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.deleting import delete_condemned
-from reelkeeper.errors import GateFailed, InvalidKey, ObjectNotFound, PermanentError
-from reelkeeper.model import Key, StoreName, quarantine_key
+from reelkeeper.errors import GateFailed, InvalidKey, ObjectExists, ObjectNotFound, PermanentError, ReelkeeperError
+from reelkeeper.model import Key, Replica, StoreName, quarantine_key
 from reelkeeper.moving import copy_within
 from reelkeeper.policy.caps import CapAction, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
+from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store, TellsTime
 from reelkeeper.stores.retry import retrying
 
@@ -177,8 +178,8 @@ class _Mover:
         catalogue, store = self._catalogue, self._store.name
         with catalogue.transaction():
             # A place in quarantine that is itself condemned would lose the bytes at once.
-            places = {orphan.quarantine_path for orphan in placed if orphan.quarantine_path}
-            taken = catalogue.comparison.known(store, list(places))
+            places = [orphan.quarantine_path for orphan in placed if orphan.quarantine_path]
+            taken = catalogue.comparison.known(store, places) | catalogue.orphans.at(store, places).keys()
             placed = [orphan for orphan in placed if orphan.quarantine_path not in taken]
             known = catalogue.comparison.known(store, [orphan.path for orphan in placed])
             inside = catalogue.orphans.quarantine(
@@ -249,7 +250,16 @@ class _Mover:
 
 
 def _return(catalogue: Catalogue, store: Store, page: Sequence[Orphan], *, run_id: str, now: datetime) -> int:
-    """Bring these back to where they were found; how many."""
+    """Bring these back to where they were found; how many. In a replica's place only what holds the replica's bytes:
+    what holds others is nobody's there, and stays in quarantine for its time."""
+    rows = catalogue.replicas.by_path(store.name, [orphan.path for orphan in page])
+    proofs = {
+        orphan.path: _is_replica(store, orphan, rows[orphan.path])
+        for orphan in page
+        if orphan.quarantine_path and orphan.path in rows
+    }
+    catalogue.orphans.part(store.name, [path for path, is_replica in proofs.items() if is_replica is False])
+    page = [orphan for orphan in page if proofs.get(orphan.path, True)]
     back = []
     with catalogue.transaction():  # an old place that is not deleted yet stays
         held = catalogue.condemnations.hold(store.name, [orphan.path for orphan in page])
@@ -268,6 +278,21 @@ def _return(catalogue: Catalogue, store: Store, page: Sequence[Orphan], *, run_i
         _condemn(catalogue, store.name, places, moved, Reason.MOVED, run_id=run_id, now=now)
         catalogue.orphans.forget(store.name, [orphan.path for orphan in back])
     return len(back)
+
+
+def _is_replica(store: Store, orphan: Orphan, replica: Replica) -> bool | None:
+    """Whether what lies in quarantine holds a replica's bytes; None when that cannot be told now."""
+    try:
+        retrying(tries=2)(
+            accept_existing, store, orphan.place, replica.size_bytes, replica.checksum, attested=store.attests_writes
+        )
+    except ObjectExists as other:
+        log.warning("store %r: %r is not the replica at %r: %s", store.name, orphan.place, orphan.path, other)
+        return False
+    except ReelkeeperError as error:
+        log.error("store %r: %r cannot be held against its replica: %s", store.name, orphan.place, error)
+        return None
+    return True
 
 
 def _condemn(

@@ -59,8 +59,8 @@ FROM orphans o
 WHERE store = :store;
 
 -- name: known_orphans
--- Orphans in quarantine that are replicas by now: recorded late. Damaged objects, which have a place of their own there,
--- are not. (A thumbnail can be made again.)
+-- Orphans in quarantine that are replicas by now: recorded late. Damaged objects and those
+-- with other bytes, whose path is their place there, are not. (A thumbnail can be made again.)
 SELECT path, size_bytes, modified_at, sightings, state, quarantine_path, seen_run_id
 FROM orphans o
 WHERE store = :store AND state = 'quarantined' AND NOT path ^@ 'quarantine/'
@@ -85,6 +85,11 @@ SET state = 'quarantined', quarantine_path = n.quarantine_path, quarantined_at =
 FROM json_to_recordset(:rows::json) AS n (path text, quarantine_path text)
 WHERE o.store = :store AND o.path = n.path AND o.state = 'seen' AND o.seen_run_id = :run_id
 RETURNING o.path;
+
+-- name: part_orphans!
+-- What lies in quarantine has other bytes than what its path belongs to: its path is its place there.
+UPDATE orphans o SET path = o.quarantine_path, quarantine_path = NULL
+WHERE o.store = :store AND o.path = ANY (:paths::text[]) AND o.state = 'quarantined' AND o.quarantine_path IS NOT NULL;
 
 -- name: quarantine_damaged!
 -- Objects that are not what their replicas should be, and lie in quarantine now.

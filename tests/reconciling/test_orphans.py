@@ -1,12 +1,13 @@
 """Objects that nothing knows: seen twice, old by the store's clock, in quarantine, and gone only if still unknown."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from reelkeeper.catalogue.records import Ingested, LandingFile
-from reelkeeper.errors import GateFailed, ObjectNotFound, StoreUnavailable
+from reelkeeper.errors import GateFailed, ObjectArchived, ObjectNotFound, StoreUnavailable
 from reelkeeper.model import BatchId, Key, Replica, Segment, StoreName
 from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.memory import MemoryStore
@@ -197,6 +198,47 @@ def test_what_is_recorded_at_the_last_moment_is_not_deleted(scene: Scene) -> Non
     scene.act("last", days=40)
     assert replica.path in scene.listed()
     assert b"".join(scene.stores["disk"].read(replica.path))
+
+
+def test_other_bytes_never_take_a_replicas_place(scene: Scene, footage: list[Segment]) -> None:
+    segment = footage[0]
+    scene.sql("UPDATE cameras SET retention_days = 3650")
+    path = scene.plant(scene.replicas(segment)["disk"].path, b"x" * segment.size_bytes, store="cloud")
+    for days in (2, 3):
+        scene.night("cloud", days=days)  # into quarantine
+    scene.copied(footage)
+    scene.stores["cloud"].delete([path])  # the replica is truly lost now
+    found, _ = scene.night("cloud", days=4)
+    assert found.row.lost == 1
+    scene.assert_bytes([segment])  # repaired from the disk
+    assert scene.orphans("cloud").keys() == {f"quarantine/{path}"}
+    assert scene.back("cloud").returned == 0
+    assert scene.night("cloud", days=40)[1].deleted == 1  # its time was over, as that of any orphan
+    assert scene.night("cloud", days=41)[0].takeable.total == 0
+    assert scene.listed("cloud", "quarantine/") == []
+    scene.assert_bytes(footage)
+
+
+def test_what_cannot_be_proved_to_be_a_replica_waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    (segment,) = scene.record(1)
+    scene.record(30, camera="yard")
+    replica = scene.replicas(segment)["disk"]
+    _take_rows(scene)
+    for days in (2, 3):
+        scene.night(days=days)
+    _record(scene, segment, replica)
+    disk = scene.stores["disk"]
+    monkeypatch.setattr(disk, "read", _unreadable)
+    scene.compare(days=4)
+    assert scene.listed(prefix="quarantine/") == [f"quarantine/{replica.path}"]
+    monkeypatch.undo()
+    scene.compare(days=5)
+    assert scene.listed(prefix="quarantine/") == [f"quarantine/{replica.path}"]  # condemned: it lies in both places
+    assert b"".join(disk.read(replica.path))
+
+
+def _unreadable(key: Key) -> Iterator[bytes]:
+    raise ObjectArchived(f"{key!r} is archived")
 
 
 def test_a_segment_that_is_being_copied_is_known(scene: Scene, footage: list[Segment]) -> None:

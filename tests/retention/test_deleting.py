@@ -1,6 +1,7 @@
 """The engine of deletion: what goes, what is spared, and that each is true at the moment of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -163,7 +164,15 @@ def spoil_bytes(rig: Rig, segment: Segment) -> None:
     rig.stores[CLOUD].write(path, Body.of_bytes(b"x" * 100))
 
 
-@pytest.mark.parametrize("spoil", [spoil_missing, spoil_truncated, spoil_bytes])
+def spoil_unattested(rig: Rig, segment: Segment) -> None:
+    """Somebody else's object of the same size in its place: it carries no SHA-256."""
+    spoil_bytes(rig, segment)
+    cloud, path = rig.stores[CLOUD], rig.replicas(segment)[CLOUD].path
+    found = cloud._objects[path]
+    cloud._objects[path] = replace(found, stat=replace(found.stat, sha256=None))
+
+
+@pytest.mark.parametrize("spoil", [spoil_missing, spoil_truncated, spoil_bytes, spoil_unattested])
 @pytest.mark.parametrize("reason", [Reason.RETIRED, Reason.QUOTA])
 def test_a_copy_that_is_not_as_recorded_does_not_count(rig: Rig, spoil, reason: Reason) -> None:
     segments = rig.record(2)

@@ -109,6 +109,12 @@ class Orphans:
         )
         return {row.path for row in found}
 
+    def part(self, store: StoreName, paths: Sequence[str]) -> None:
+        """What was found at these paths and lies in quarantine is not what belongs there: its place in quarantine, where
+        its time goes on, is its path from now on."""
+        if paths:
+            self._session.execute("part_orphans", store=store, paths=list(paths))
+
     def quarantine_damaged(
         self, store: StoreName, objects: Sequence[Orphan], *, run_id: str, now: datetime, delete_after: datetime
     ) -> None:
