@@ -76,6 +76,31 @@ class WritePlace:
     """Where in a store a new replica is written. `storage_class` is the provider's name; None: it has no classes."""
 
     tier: Tier
+def tier_of_class(store: StoreSettings, storage_class: str | None, *, otherwise: Tier) -> Tier:
+    """The tier that a store keeps in a storage class; `otherwise` where it keeps none in it."""
+    if storage_class is None:
+        return otherwise
+    return next((tier for tier in Tier if (p := store.tiers.get(tier)) and p.storage_class == storage_class), otherwise)
+
+
+def reading_usd(
+    lists: Mapping[str, Prices], store: StoreSettings, by_class: Mapping[str | None, tuple[int, int]]
+) -> Decimal:
+    """What a store charges for reading objects whole: their number and bytes by storage class.
+
+    Nothing without a price list. A class that the list does not have is left out, with a warning.
+    """
+    cost = Decimal(0)
+    for storage_class, (objects, size_bytes) in by_class.items() if store.price_list else ():
+        hot = store.tiers.get(Tier.HOT)
+        name = storage_class or (hot.storage_class if hot else None) or "STANDARD"
+        try:
+            cost += read_cost(prices_of(lists, store.price_list).of(name), size_bytes, objects)
+        except ConfigurationError as exc:
+            log.warning("what reading %d bytes of store %r costs is unknown: %s", size_bytes, store.name, exc)
+    return cost
+
+
     storage_class: str | None
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -33,7 +33,7 @@ from reelkeeper.errors import (
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, canonical_key
 from reelkeeper.policy.retention import Reason
-from reelkeeper.pricing import price_lists
+from reelkeeper.pricing import price_lists, tier_of_class
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import HOPELESS, Breaker
 from reelkeeper.stores.proof import accept_existing
@@ -122,8 +122,8 @@ class _Worker:
         for items in self._claims.chunks():
             self._work_on(items)
             self._tell()
-            if self._barred or self._breaker.error():
-                break
+            if self._breaker.error() or (self._barred and all(item.attempts == 1 for item in items)):
+                break  # what another try began is looked at in any case
         return self._result()
 
     def _result(self) -> TierResult:
@@ -153,18 +153,57 @@ class _Worker:
     def _wanted(self, item: TierItem) -> TierTarget | None:
         """Where the replica goes, if that is still wanted and allowed."""
         target = self._tiered.target(item.to_tier)
-        if target is None:
-            self._drop(item, f"store {self._batch.store!r} has no tier {str(item.to_tier)!r} any more")
-        elif item.is_held and target.price.must_restore:
-            self._drop(item, "it is held, and must stay readable")
-        elif target.settings.name in item.other_stores:
-            self._drop(item, f"store {target.settings.name!r} has a copy of it already")
-        elif self._barred or (why := self._forbidden(target)):
-            self._barred = self._barred or why
-            self._claims.let_go(item)
+        unwanted = self._unwanted(item, target)
+        if target is not None and unwanted is None:
+            self._barred = self._barred or self._forbidden(target)
+            if self._barred is None:
+                return target
+        if item.attempts > 1 and self._has_moved(item):
+            return None
+        if unwanted is not None:
+            self._drop(item, unwanted)
         else:
-            return target
+            self._claims.let_go(item)
         return None
+
+    def _unwanted(self, item: TierItem, target: TierTarget | None) -> str | None:
+        if target is None:
+            return f"store {self._batch.store!r} has no tier {str(item.to_tier)!r} any more"
+        if item.is_held and target.price.must_restore:
+            return "it is held, and must stay readable"
+        if target.settings.name in item.other_stores:
+            return f"store {target.settings.name!r} has a copy of it already"
+        return None
+
+    def _has_moved(self, item: TierItem) -> bool:
+        """Whether nothing is left to decide: a try that was killed changed the class, which is recorded, or nobody can
+        tell, and the next try asks."""
+        if not isinstance(self._store, Tiers):
+            return False
+        replica = item.replica
+        try:
+            found = self._terms.retry(self._store.stat, replica.path).storage_class
+        except ObjectNotFound:
+            return False
+        except ReelkeeperError as error:
+            log.warning("segment %s may be in tier %s already: %s", item.claim_name, item.to_tier, error)
+            if self._barred is None:
+                self._first_error = self._first_error or error
+            self._claims.let_go(item)
+            return True
+        if found in (None, replica.storage_class or "STANDARD"):
+            return False
+        tier = tier_of_class(self._tiered.settings, found, otherwise=item.to_tier)
+        seen = replace(replica, storage_class=found, tier=tier)
+        self._terms.retry(self._catalogue.replicas.reclass, [seen], now=self._terms.now())
+        if tier is not item.to_tier:
+            return False
+        log.warning("segment %s is in tier %s already, where an earlier try put it", item.claim_name, tier)
+        self._terms.retry(self._catalogue.tier_moves.settle, self._batch.id, [item], "done")
+        self._claims.settled(item)
+        self._moved += 1
+        self._moved_bytes += item.size_bytes
+        return True
 
     def _forbidden(self, target: TierTarget) -> str | None:
         estate = self._current_estate()

@@ -43,6 +43,17 @@ WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = 
   AND r.start_time BETWEEN :first_start AND :last_start
   AND copy.start_time BETWEEN :first_start AND :last_start;
 
+-- name: reclass_replicas!
+-- The objects of these replicas were seen in another storage class than recorded, or where it is the recorded one, not
+-- restored any more.
+UPDATE replicas r
+SET storage_class = n.storage_class, tier = n.tier, readable_until = NULL,
+    tier_since = CASE WHEN r.storage_class IS DISTINCT FROM n.storage_class THEN :now ELSE r.tier_since END
+FROM json_to_recordset(:rows::json) AS n (
+    segment_id uuid, start_time timestamptz, store text, path text, storage_class text, tier text)
+WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store AND r.path = n.path
+  AND r.start_time BETWEEN :first_start AND :last_start;
+
 -- name: suspect_replicas!
 -- These replicas were not found as recorded, where they still are said to be. Other copies of their segments are not to leave on the strength of them.
 WITH suspects AS (

@@ -215,7 +215,8 @@ WHERE m.batch_id = :batch_id AND m.segment_id = n.segment_id AND m.state IN ('pe
 
 -- name: place_replicas
 -- Replicas are where they were moved to, and the reads of their segments follow. Only those that are still where they
--- were, available, and whose new place is nobody else's; one row for each.
+-- were; of copies those alone that are available and whose new place is nobody else's. An object whose class changed in
+-- place has it, whatever became of its replica meanwhile. One row for each.
 WITH placed AS (
     UPDATE replicas r
     SET store = n.to_store, path = n.to_path, storage_class = n.storage_class, tier = n.to_tier, tier_since = :now,
@@ -225,8 +226,10 @@ WITH placed AS (
         segment_id uuid, start_time timestamptz, store text, path text, to_store text, to_path text, to_tier text,
         storage_class text)
     WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store AND r.path = n.path
-      AND r.state = 'available' AND r.start_time BETWEEN :first_start AND :last_start
-      AND NOT EXISTS (SELECT FROM condemnations c WHERE c.store = n.to_store AND c.path = n.to_path)
+      AND r.start_time BETWEEN :first_start AND :last_start
+      AND (n.to_path = n.path AND n.to_store = n.store
+           OR r.state = 'available'
+              AND NOT EXISTS (SELECT FROM condemnations c WHERE c.store = n.to_store AND c.path = n.to_path))
       AND NOT (n.to_store <> n.store AND EXISTS (
           SELECT FROM replicas d
           WHERE d.segment_id = n.segment_id AND d.start_time = n.start_time AND d.store = n.to_store

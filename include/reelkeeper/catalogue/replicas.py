@@ -32,6 +32,19 @@ class Replicas:
         """Whether the store holds a replica, as far as the catalogue knows."""
         return bool(self._session.row("any_replica_in", store=store).found)
 
+    def reclass(self, seen: Sequence[Replica], *, now: datetime) -> int:
+        """Record the storage class and tier in which these objects were seen, and that none of them is restored.
+
+        Whatever their state; one that has another path by now stays as it is. How many there were.
+        """
+        if not seen:
+            return 0
+        columns = ("segment_id", "start_time", "store", "path", "storage_class", "tier")
+        rows = Rows([{column: getattr(replica, column) for column in columns} for replica in seen])
+        return self._session.execute(
+            "reclass_replicas", rows=rows, now=now, **bounds(replica.start_time for replica in seen)
+        )
+
     def suspect(self, replicas: Sequence[Replica]) -> None:
         """A look did not find these as recorded: the available ones become suspicious. One that has another path by
         now was moved while it was looked for, and stays as it is.

@@ -234,8 +234,9 @@ class TierMoves:
     def place(self, batch_id: BatchId, placed: Sequence[Placed], *, now: datetime) -> list[Placed]:
         """Record verified replicas in their new tiers; those for which it held, all or nothing.
 
-        One that was condemned, suspected or moved meanwhile stays as it is, and is not among them. The move of each
-        that is recorded is done. What their objects were before is the caller's to condemn, in the same transaction.
+        One that was moved meanwhile stays as it is, and is not among them; nor is a copy of one that was condemned or
+        suspected, while a class that changed in place is recorded all the same. The move of each that is recorded is
+        done. What their objects were before is the caller's to condemn, in the same transaction.
         """
         if not placed:
             return []
