@@ -30,7 +30,7 @@ FROM json_to_recordset(:rows::json) AS n (
     extension text, container text, video_codec text, width integer, height integer, frame_rate double precision,
     has_audio boolean, rollout_bucket smallint, storage_backend text, storage_path text)
 ORDER BY start_time, camera_id
-ON CONFLICT (camera_id, start_time) DO NOTHING
+ON CONFLICT DO NOTHING  -- of either key: the id follows from the other one, and two recorders may meet at each
 RETURNING camera_id, start_time;
 
 -- name: point_segments!
