@@ -43,7 +43,8 @@ def place_hold(
     A side of the range that is None is open: footage to come is covered. One hold for each camera, all or none. When
     this returns, nothing covered is deleted any more, in no store: it has waited for the chunk of deletions that was
     under way, if any. (One whose connection to the catalogue broke is not waited for; it ends with the request that its
-    store has already: `deleting.REQUEST`.) What is condemned is spared instead of deleted. It ends at `expires_at`, or when it is released.
+    store has already: `deleting.REQUEST`.) What is condemned is spared instead of deleted. It ends at `expires_at`, or
+    when it is released.
 
     ConfigurationError for a camera or segment that is not in the catalogue, and for terms that make no sense.
     """

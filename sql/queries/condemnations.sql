@@ -44,6 +44,10 @@ SELECT count(*) AS objects, coalesce(sum(size_bytes), 0)::bigint AS size_bytes
 FROM condemnations
 WHERE store = :store AND delete_after <= :now;
 
+-- name: catalogue_clock
+-- What time it is.
+SELECT clock_timestamp() AS now;
+
 -- name: stay_connected
 -- For this transaction, which waits for stores: not cut off as idle, and probed often enough that no firewall forgets it.
 SELECT set_config('idle_in_transaction_session_timeout', '0', true) AS idle,

@@ -118,6 +118,11 @@ class Condemnations:
         )
         return [condemnation_of(row) for row in rows]
 
+    def clock(self) -> datetime:
+        """What time it is by the server's clock."""
+        told: datetime = self._session.row("catalogue_clock").now
+        return told
+
     def hold(self, store: StoreName, paths: Sequence[str]) -> list[Condemnation]:
         """What stands condemned at these paths, for this transaction alone; waits for whoever has it."""
         return [

@@ -105,21 +105,21 @@ def may_delete(
 ) -> Verdict:
     """What becomes of a replica (or thumbnail, or old object of a moved replica) of this footage at `now`.
 
-    `others` are the segment's replicas in other stores (for a moved one: where it is now, too). A segment that is owed
-    must keep another copy that is available, was verified, and was seen just now: a doubted one does not count. What is
-    not owed any more needs no other copy, only that no lock covers it.
+    `others` are the segment's replicas in other stores (for a moved one: where it is now, too). What goes because there
+    is another copy needs one, owed or not, that is available, was verified, and was seen just now: a doubted one does
+    not count. What has expired needs no other copy, only that it is not owed any more and that no lock covers it.
     """
     for lock in locks:
         if covers(lock, footage.camera_id, footage.segment_id, footage.time_range):
             return Verdict(Ruling.SPARE, f"{lock.kind}: {lock.reason}")
     if footage.transfer_under_way:
         return Verdict(Ruling.SPARE, "a transfer of the segment is under way")
+    if reason not in (Reason.EXPIRED, Reason.THUMBNAIL):
+        return _with_another_copy(others)
     if not footage.is_owed(now):
         return Verdict(Ruling.DELETE, "its retention is over")
-    if reason in (Reason.EXPIRED, Reason.THUMBNAIL):
-        until = footage.time_range.end + footage.retention
-        return Verdict(Ruling.SPARE, f"its retention lasts until {until.isoformat()}")
-    return _with_another_copy(others)
+    until = footage.time_range.end + footage.retention
+    return Verdict(Ruling.SPARE, f"its retention lasts until {until.isoformat()}")
 
 
 def _with_another_copy(others: Sequence[Copy]) -> Verdict:
@@ -127,7 +127,7 @@ def _with_another_copy(others: Sequence[Copy]) -> Verdict:
     if not good:
         doubted = [copy for copy in others if copy.state in (ReplicaState.SUSPICIOUS, ReplicaState.LOST)]
         but = f", that in store {doubted[0].store!r} is {doubted[0].state}" if doubted else ""
-        return Verdict(Ruling.SPARE, f"it is the last verified copy of a segment that is still owed{but}")
+        return Verdict(Ruling.SPARE, f"it is the last verified copy of its segment{but}")
     if any(copy.seen for copy in good):
         return Verdict(Ruling.DELETE, "another verified copy was seen just now")
     if any(copy.seen is None for copy in good):

@@ -7,7 +7,7 @@ from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError
-from reelkeeper_airflow.clock import clock_offset, run_clock
+from reelkeeper_airflow.clock import clock_offset, run_clock, trusted_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
 from reelkeeper_airflow.links import ReportLink, link_report
@@ -143,7 +143,7 @@ class QuarantineOrphansOperator(BaseOperator):
             open_store,
             self.store,
             run_id=context["dag_run"].run_id,
-            now=run_clock(context),
+            now=trusted_clock(context),
             shift=clock_offset(context),
             approved=bool(answer and answer.approved and answer.by),
             current_estate=current_estate,
@@ -179,7 +179,7 @@ class PlanRepairsOperator(BaseOperator):
             raise AirflowSkipException("dry run: nothing is repaired")
         plan = plan_repairs(
             current_estate(), open_catalogue, open_store, self.store,
-            run_id=context["dag_run"].run_id, now=run_clock(context),
+            run_id=context["dag_run"].run_id, now=trusted_clock(context),
         )  # fmt: skip
         self.log.info("to repair in store %r: %d replicas, %s", self.store, plan.segments, size(plan.size_bytes))
         return [str(batch.id) for batch in plan.batches]
@@ -209,7 +209,7 @@ class BringBackOrphansOperator(BaseOperator):
             raise AirflowSkipException("dry run: nothing is brought back")
         back = bring_back(
             current_estate(), open_catalogue, open_store, self.store,
-            run_id=context["dag_run"].run_id, now=run_clock(context), path=which.get("path"),
+            run_id=context["dag_run"].run_id, now=trusted_clock(context), path=which.get("path"),
             quarantined_by=which.get("run_id"),
         )  # fmt: skip
         self.log.info("store %r: %d objects are back; %d could not come back", self.store, back.returned, back.kept)

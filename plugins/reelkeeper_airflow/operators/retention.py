@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.model import SegmentId, utc
-from reelkeeper_airflow.clock import clock_offset, run_clock
+from reelkeeper_airflow.clock import clock_offset, run_clock, trusted_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
@@ -72,6 +72,7 @@ class CondemnOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.retention import condemn_due
 
+        clock = trusted_clock(context)
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id)[self.store]
         with open_catalogue() as catalogue:
             found = condemn_due(
@@ -79,9 +80,9 @@ class CondemnOperator(BaseOperator):
                 catalogue,
                 self.store,
                 run_id=context["dag_run"].run_id,
-                now=_moment_of(context),
+                now=min(_moment_of(context), clock),
                 approved=sum(planned[reason] for reason in ("expired", "retired", "quota")),
-                grace_from=run_clock(context),
+                grace_from=clock,
             )
         if found.shortfall:
             self.log.warning("store %r stays above its quota: %s", self.store, found.shortfall)
@@ -117,7 +118,7 @@ class DeleteCondemnedOperator(BaseOperator):
             open_store,
             self.store,
             run_id=context["dag_run"].run_id,
-            now=run_clock(context),
+            now=trusted_clock(context),
             progress=ProgressLog(self.log, "objects"),
             current_estate=current_estate,
         )
@@ -164,7 +165,7 @@ class SweepStoreOperator(BaseOperator):
                 catalogue,
                 open_store(self.store),
                 run_id=context["dag_run"].run_id,
-                now=run_clock(context),
+                now=trusted_clock(context),
                 ahead=clock_offset(context),
                 current_estate=current_estate,
             )
@@ -179,7 +180,7 @@ class ExpireExportsOperator(BaseOperator):
 
         with open_catalogue() as catalogue:
             exports, objects = expire_exports(
-                current_estate(), catalogue, open_store, run_id=context["dag_run"].run_id, now=run_clock(context)
+                current_estate(), catalogue, open_store, run_id=context["dag_run"].run_id, now=trusted_clock(context)
             )
         return {"exports": exports, "objects": objects}
 
@@ -191,7 +192,7 @@ class KeepHouseOperator(BaseOperator):
         from reelkeeper.retention import keep_house
 
         with open_catalogue() as catalogue:
-            kept = keep_house(current_estate(), catalogue, now=run_clock(context))
+            kept = keep_house(current_estate(), catalogue, now=trusted_clock(context))
         return {"batches": kept.batches, "landing_files": kept.landing_files, "restores": kept.restores}
 
 
