@@ -1,8 +1,10 @@
 """What the tiers of an estate's stores cost, and in which one footage is written."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 
 from reelkeeper.errors import ConfigurationError
@@ -13,11 +15,14 @@ from reelkeeper.policy.costs import (
     flat_price,
     load_prices,
     prices_of,
+    read_cost,
     shipped_prices,
     write_cost,
 )
 from reelkeeper.policy.lifecycle import initial_tier
 from reelkeeper.settings import Estate, StoreSettings
+
+log = logging.getLogger(__name__)
 
 
 def price_lists(estate: Estate) -> dict[str, Prices]:
@@ -71,11 +76,6 @@ def tier_price(estate: Estate, lists: Mapping[str, Prices], store: StoreSettings
     return prices_of(lists, store.price_list).of(storage_class)
 
 
-@dataclass(frozen=True, slots=True)
-class WritePlace:
-    """Where in a store a new replica is written. `storage_class` is the provider's name; None: it has no classes."""
-
-    tier: Tier
 def tier_of_class(store: StoreSettings, storage_class: str | None, *, otherwise: Tier) -> Tier:
     """The tier that a store keeps in a storage class; `otherwise` where it keeps none in it."""
     if storage_class is None:
@@ -101,6 +101,11 @@ def reading_usd(
     return cost
 
 
+@dataclass(frozen=True, slots=True)
+class WritePlace:
+    """Where in a store a new replica is written. `storage_class` is the provider's name; None: it has no classes."""
+
+    tier: Tier
     storage_class: str | None
 
 

@@ -165,6 +165,11 @@ def write_cost(price: ClassPrice, size_bytes: int, days_kept: int) -> Decimal:
     return price.put_usd + storage_cost(price, size_bytes, max(days_kept, price.minimum_days))
 
 
+def read_cost(price: ClassPrice, size_bytes: int, objects: int = 1) -> Decimal:
+    """What reading `objects` objects of `size_bytes` altogether costs; a class that must be restored is not read."""
+    return objects * price.get_usd + size_bytes * price.read_usd_per_byte
+
+
 def retrieval_cost(price: ClassPrice, *, size_bytes: int, speed: Speed, objects: int = 1, days: int = 0) -> Decimal:
     """What restoring `objects` objects of `size_bytes` altogether costs, and keeping the copies for so many days.
 
