@@ -125,6 +125,12 @@ class TransferCorrupted(TransientError):
     code = "transfer_corrupted"
 
 
+class BeingDeleted(TransientError):
+    """What was to be recorded lies where a deletion is decided, or under way: it may be gone. It is made anew later."""
+
+    code = "being_deleted"
+
+
 class StillGrowing(TransientError):
     """The file changed while it was looked at: it is deferred, not ingested and not an error."""
 

@@ -13,7 +13,7 @@ from tenacity import Retrying
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.records import LandingFile, Quarantined
 from reelkeeper.claims import Claims
-from reelkeeper.errors import InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
+from reelkeeper.errors import BeingDeleted, InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
 from reelkeeper.examination import Examined
 from reelkeeper.ingest_candidates import Candidate
 from reelkeeper.ingest_result import Tally
@@ -69,7 +69,7 @@ class Exits:
         self._tally.put_off(error)
         if isinstance(error, InvalidFootage):
             self._quarantine(file, error)
-        elif isinstance(error, (StillGrowing, ObjectNotFound)):
+        elif isinstance(error, (StillGrowing, ObjectNotFound, BeingDeleted)):
             log.info("zone %r: %r is left for the next scan: %s", self._zone.name, file.path, error)
             self._retry(self._landing.release, self._batch_id, [file])
         else:

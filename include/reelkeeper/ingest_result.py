@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reelkeeper.errors import GateFailed, InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
+from reelkeeper.errors import BeingDeleted, GateFailed, InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Tally:
 
     def put_off(self, error: ReelkeeperError) -> None:
         """A file that did not become a segment."""
-        if isinstance(error, (StillGrowing, ObjectNotFound)):
+        if isinstance(error, (StillGrowing, ObjectNotFound, BeingDeleted)):
             self.add("deferred")
             return
         self._reasons[error.code] += 1

@@ -16,7 +16,7 @@ from reelkeeper.camera_register import CameraRegister
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, RecordOutcome
 from reelkeeper.claims import Claims, Terms
-from reelkeeper.errors import InvalidFootage, ReelkeeperError, RowRefused
+from reelkeeper.errors import BeingDeleted, InvalidFootage, ReelkeeperError, RowRefused
 from reelkeeper.examination import Examined, Examiner
 from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
 from reelkeeper.ingest_exits import Exits
@@ -218,6 +218,10 @@ class Worker:
         for (one, made), item, outcome in told:
             if isinstance(outcome, InvalidFootage):
                 self._exits.drop(one.examined, outcome)
+                continue
+            if outcome is RecordOutcome.BEING_DELETED:
+                place = f"{made.replica.path!r} in store {made.replica.store!r}"
+                self._exits.drop(one.examined, BeingDeleted(f"{place} is being deleted: it is not recorded there now"))
                 continue
             if outcome is RecordOutcome.CONFLICT:
                 self._exits.drop(one.examined, one.conflicts_with("of its own"))

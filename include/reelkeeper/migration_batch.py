@@ -17,6 +17,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, TransferItem, TransferRecord, TransferResult
 from reelkeeper.errors import (
     AccessDenied,
+    BeingDeleted,
     ObjectNotFound,
     PermanentError,
     ReelkeeperError,
@@ -165,6 +166,7 @@ class _Worker:
 
     def settle(self) -> None:
         """Record what is known, and give back every claim that is left."""
+        self._record()
         for again in self._again:
             # One bad sector must not keep a run from ever ending; a store that was dropped is not the segment's fault.
             for_good = self._dropped is None and again.item.attempts >= _MOST_CLAIMS
@@ -283,6 +285,8 @@ class _Worker:
             error_code=error.code if error else None, error=str(error) if error else None,
         )  # fmt: skip
         if error is None:
+            if outcome.existing is not None:
+                place = place.of_existing(self._destination, outcome.existing.storage_class)
             replica = Replica(
                 item.segment_id, item.start_time, item.destination_store, item.destination_path, item.size_bytes,
                 item.checksum, ReplicaState.AVAILABLE, verified_at=outcome.finished_at,
@@ -339,7 +343,7 @@ class _Worker:
         self._recorded_at = monotonic()
         if not self._results:
             return
-        self._retry(
+        refused = self._retry(
             self._transfers.finish,
             self._results,
             retire_source_after=self._retire_source_after(),
@@ -347,9 +351,29 @@ class _Worker:
         )
         self._retry(self._replicas.suspect, self._suspects)
         self._suspects = []
+        self._refuse(refused)
+        held = {result.item.segment_id for result in refused}
         for result in self._results:
-            self._in_hand.pop(result.item.segment_id, None)
+            if result.item.segment_id not in held:
+                self._in_hand.pop(result.item.segment_id, None)
         self._results = []
+
+    def _refuse(self, refused: list[TransferResult]) -> None:
+        """What was copied, or found, where a deletion was decided meanwhile may be gone: the next try makes it anew."""
+        for result in refused:
+            item = result.item
+            error = BeingDeleted(
+                f"{item.destination_path!r} in store {item.destination_store!r} is being deleted: the copy is not "
+                "recorded, and made anew later"
+            )
+            log.warning("segment %s: %s", item.segment_id, error)
+            self._first_error = self._first_error or error
+            record = result.record and replace(result.record, error_code=error.code, error=str(error))
+            self._again.append(TransferResult(item, record, None, retry=True))
+            self._succeeded -= 1
+            self._succeeded_bytes -= item.size_bytes
+            self._items_done -= 1
+            self._bytes_done -= item.size_bytes
 
     def _retire_source_after(self) -> datetime | None:
         estate = self._terms.current_estate()

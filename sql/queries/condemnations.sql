@@ -34,6 +34,7 @@ ON CONFLICT (store, path) DO NOTHING;
 SELECT store, path, segment_id, start_time, reason, size_bytes, run_id, condemned_at, delete_after
 FROM condemnations
 WHERE store = :store AND delete_after <= :now AND (delete_after, path) > (:after::timestamptz, :after_path)
+  AND reason = ANY (:reasons::text[]) AND (:condemned_by::text IS NULL OR run_id = :condemned_by)
 ORDER BY delete_after, path
 LIMIT :limit
 FOR UPDATE SKIP LOCKED;
@@ -42,7 +43,8 @@ FOR UPDATE SKIP LOCKED;
 -- How much is due in a store.
 SELECT count(*) AS objects, coalesce(sum(size_bytes), 0)::bigint AS size_bytes
 FROM condemnations
-WHERE store = :store AND delete_after <= :now;
+WHERE store = :store AND delete_after <= :now
+  AND reason = ANY (:reasons::text[]) AND (:condemned_by::text IS NULL OR run_id = :condemned_by);
 
 -- name: catalogue_clock
 -- What time it is.
@@ -184,6 +186,21 @@ FROM condemnations
 WHERE store = :store AND path = ANY (:paths::text[])
 ORDER BY delete_after, path
 FOR UPDATE;
+
+-- name: met_condemnations
+-- Which of these places stand condemned, or did when we asked: who deletes there is waited for.
+WITH met AS MATERIALIZED (
+    SELECT c.store, c.path
+    FROM json_to_recordset(:rows::json) AS n (store text, path text)
+    JOIN condemnations c ON c.store = n.store AND c.path = n.path
+), held AS MATERIALIZED (
+    SELECT c.path
+    FROM json_to_recordset(:rows::json) AS n (store text, path text)
+    JOIN condemnations c ON c.store = n.store AND c.path = n.path
+    ORDER BY c.delete_after, c.path
+    FOR UPDATE OF c
+)
+SELECT store, path FROM met WHERE (SELECT count(*) FROM held) >= 0;
 
 -- name: spare_replicas!
 -- Condemned replicas that stay: the good ones are available again, the others suspicious.

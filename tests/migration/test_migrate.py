@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reelkeeper import migration_batch
+from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.errors import (
     AccessDenied,
     BucketNotFound,
@@ -21,6 +22,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.migrate import gate, plan_migration, summarise, transfer_batch, verify_batch
 from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreKind, StoreName, TimeRange
+from reelkeeper.policy.retention import Reason
 from reelkeeper.policy.rollout import Percentage, wants_cloud
 from reelkeeper.reading import locate
 from reelkeeper.settings import StoreSettings
@@ -510,3 +512,21 @@ def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:
     assert archive.replicas(segment)["disk"].state is ReplicaState.AVAILABLE
     with pytest.raises(ObjectNotFound, match="is not in the catalogue"):
         verify_segment(archive.catalogue, archive.open_store, SegmentId(BatchId(replace(segment).camera_id)))
+
+
+def test_a_copy_at_a_condemned_place_is_not_recorded_but_made_anew(archive: "Archive") -> None:
+    """The deletion may be under way: what was found there, or written, may be gone a moment later."""
+    segments = archive.record(3)
+    path = archive.replicas(segments[0])["disk"].path
+    archive.stores["cloud"].write(path, Body.of_bytes(archive.root.joinpath(path).read_bytes()))
+    orphan = Condemned(StoreName("cloud"), path, Reason.ORPHAN, 1000)
+    archive.catalogue.condemnations.condemn([orphan], run_id="r", now=NOW, delete_after=NOW)
+    (batch,) = archive.plan().batches
+    with pytest.raises(StoreUnavailable, match="being deleted"):
+        transfer_batch(archive.estate, archive.open_catalogue, archive.open_store, batch.id)
+    assert set(archive.replicas(segments[0])) == {"disk"}
+    assert set(archive.replicas(segments[1])) == {"disk", "cloud"}
+    archive.stores["cloud"].delete([path])
+    archive.sql("DELETE FROM condemnations")
+    assert transfer_batch(archive.estate, archive.open_catalogue, archive.open_store, batch.id).succeeded == 1
+    archive.assert_migrated(segments)

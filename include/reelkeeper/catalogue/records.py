@@ -66,6 +66,7 @@ class RecordOutcome(StrEnum):
     RECORDED = "recorded"
     DUPLICATE = "duplicate"  # the segment is there with the same SHA-256
     CONFLICT = "conflict"  # the segment is there with other bytes
+    BEING_DELETED = "being_deleted"  # its object is condemned and may be gone: nothing of it was recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reelkeeper.catalogue.mapping import batch_of, bounds, replica_of, replica_rows
+from reelkeeper.catalogue.recording import being_deleted
 from reelkeeper.catalogue.records import TransferPlan
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import FAILED_REST, STALE_AFTER
@@ -29,13 +30,18 @@ class Repairs:
         return self._told("heal_replicas", replicas, now)
 
     def find(self, replicas: Sequence[Replica]) -> None:
-        """Verified objects are replicas that the catalogue had lost, or never got to record."""
+        """Verified objects are replicas that the catalogue had lost, or never got to record. Those that were condemned
+        meanwhile are left to a later look."""
         if not replicas:
             return
-        span = bounds(replica.start_time for replica in replicas)
-        places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in replicas]
         with self._session.transaction():
-            self._session.rows("upsert_replicas", rows=replica_rows(replicas))
+            doomed = being_deleted(self._session, replicas)
+            found = [replica for replica in replicas if (replica.store, replica.path) not in doomed]
+            if not found:
+                return
+            span = bounds(replica.start_time for replica in found)
+            places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in found]
+            self._session.rows("upsert_replicas", rows=replica_rows(found))
             self._session.execute("point_segments", rows=Rows(places), **span)
 
     def move_lost(self, replica: Replica, moved_to: Key) -> int:

@@ -8,6 +8,7 @@ import psycopg2
 
 from reelkeeper.catalogue.mapping import bounds, history_rows, replica_rows, segment_of
 from reelkeeper.catalogue.partitions import FOOTAGE, HISTORY
+from reelkeeper.catalogue.recording import being_deleted
 from reelkeeper.catalogue.records import Ingested, LandingState, RecordOutcome
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import PRIORITIES
@@ -52,7 +53,8 @@ class Segments:
         RECORDED: segment, replica, history, migration request and the file's state are stored. DUPLICATE: the segment
         was there with the same SHA-256 (or earlier in this call); the replica is stored if it is new or stood as
         suspicious or lost, and the file is a duplicate. CONFLICT: the segment was there with other bytes; only the
-        history is stored, and the file stays claimed, for `landing.finish_quarantined`.
+        history is stored, and the file stays claimed, for `landing.finish_quarantined`. BEING_DELETED: a deletion is
+        decided where its replica is said to lie; nothing is stored, and the file stays claimed, to be released.
 
         RowRefused when a value of one of them is not allowed; nothing of any is stored then.
 
@@ -61,22 +63,31 @@ class Segments:
         """
         if not ingested:
             return []
-        attempts = [attempt for item in ingested for attempt in item.attempts]
         self._session.ensure_partitions(FOOTAGE, (item.segment.start_time for item in ingested))
-        self._session.ensure_partitions(HISTORY, (attempt.finished_at for attempt in attempts))
+        attempted = (attempt.finished_at for item in ingested for attempt in item.attempts)
+        self._session.ensure_partitions(HISTORY, attempted)
         with _refusals(), self._session.transaction():
-            outcomes = self._insert(ingested)
-            told = list(zip(ingested, outcomes, strict=True))
-            kept = [item for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
-            self._session.rows("upsert_replicas", rows=replica_rows(item.replica for item in kept))
-            if attempts:
-                rows = history_rows(attempts, job="ingest", batch_id=batch_id)
-                self._session.execute("insert_transfers", rows=Rows(rows))
-            requests = [_request(item) for item, outcome in told if _is_requested(item, outcome)]
-            if requests:
-                self._session.execute("request_segments", rows=Rows(requests))
-            files = [_finished(item, outcome) for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
-            self._session.execute("finish_landing_files", batch_id=batch_id, rows=Rows(files))
+            doomed = being_deleted(self._session, [item.replica for item in ingested])
+            is_safe = [(item.replica.store, item.replica.path) not in doomed for item in ingested]
+            outcomes = iter(self._store(batch_id, [item for item, safe in zip(ingested, is_safe, strict=True) if safe]))
+            return [next(outcomes) if safe else RecordOutcome.BEING_DELETED for safe in is_safe]
+
+    def _store(self, batch_id: BatchId, ingested: Sequence[Ingested]) -> list[RecordOutcome]:
+        """Store what may be stored."""
+        if not ingested:
+            return []
+        outcomes = self._insert(ingested)
+        told = list(zip(ingested, outcomes, strict=True))
+        kept = [item for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
+        self._session.rows("upsert_replicas", rows=replica_rows(item.replica for item in kept))
+        if attempts := [attempt for item in ingested for attempt in item.attempts]:
+            rows = history_rows(attempts, job="ingest", batch_id=batch_id)
+            self._session.execute("insert_transfers", rows=Rows(rows))
+        requests = [_request(item) for item, outcome in told if _is_requested(item, outcome)]
+        if requests:
+            self._session.execute("request_segments", rows=Rows(requests))
+        files = [_finished(item, outcome) for item, outcome in told if outcome is not RecordOutcome.CONFLICT]
+        self._session.execute("finish_landing_files", batch_id=batch_id, rows=Rows(files))
         return outcomes
 
     def _insert(self, ingested: Sequence[Ingested]) -> list[RecordOutcome]:

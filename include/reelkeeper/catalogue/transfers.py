@@ -10,6 +10,7 @@ from typing import Any
 
 from reelkeeper.catalogue.mapping import batch_of, bounds, history_rows, names_of, replica_of, replica_rows
 from reelkeeper.catalogue.partitions import HISTORY
+from reelkeeper.catalogue.recording import being_deleted
 from reelkeeper.catalogue.records import (
     Batch,
     BatchCounts,
@@ -152,8 +153,9 @@ class Transfers:
         *,
         retire_source_after: datetime | None,
         serves_requests: bool = True,
-    ) -> None:
-        """Record what became of claimed items, all or nothing.
+    ) -> list[TransferResult]:
+        """Record what became of claimed items, all or nothing. Those are returned that succeeded where a deletion is
+        decided or under way: nothing of them is recorded, and they stay claimed, to be given back.
 
         Success stores the replica, points the segment's reads at it, drops the segment's migration request and sets the
         source replica's retirement date, unless that has one or `retire_source_after` is None. A failure counts only
@@ -163,10 +165,13 @@ class Transfers:
         is made for each failure that may pass.
         """
         if not results:
-            return
+            return []
         records = [result.record for result in results if result.record is not None]
         self._session.ensure_partitions(HISTORY, (record.finished_at for record in records))
         with self._session.transaction():
+            doomed = being_deleted(self._session, [result.replica for result in results if result.replica])
+            refused = [each for each in results if each.replica and (each.replica.store, each.replica.path) in doomed]
+            results = [result for result in results if result not in refused]
             made = [(result.item, result.replica) for result in results if result.replica is not None]
             new = self._store(made, retire_source_after) if made else set()
             if serves_requests:
@@ -180,6 +185,7 @@ class Transfers:
                 self._session.execute("insert_transfers", rows=Rows(rows))
             returned = [_returned(result) for result in results if result.replica is None]
             self._session.execute("return_transfer_items", rows=Rows(returned))
+        return refused
 
     def counts(self, batch_ids: Sequence[BatchId]) -> BatchCounts:
         """How far the batches are, together."""
