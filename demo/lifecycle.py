@@ -80,8 +80,8 @@ class Lifecycle:
         run_id = self._on_day(day, "tier_recordings", what)
         for line in self._job.log_of("tier_recordings", run_id, "plan"):
             if "for one:" in line:
-                _, store, _, to, replicas, _, why, _ = line.split("|")
-                self._console.print(f"  {replicas.strip()} of{store}stay, and do not go to{to}:{why}", highlight=False)
+                _, store, _, to, replicas, _, why, _ = (cell.strip() for cell in line.split("|"))
+                self._console.print(f"  {replicas} in {store} do not become {to}; {why}", highlight=False)
 
     def _on_day(self, day: int, dag_id: str, what: str, *, dry_run: bool | None = False, **conf: Any) -> str:
         """Run a DAG for good, `day` days from now, and approve what it asks. The run's id."""
@@ -92,7 +92,9 @@ class Lifecycle:
             run_id = self._job.start(dag_id, conf)
             asked = self._job.finish(dag_id, run_id, answer="Approve")
         if asked:
-            self._console.print(f"  it asked for approval of what exceeds a cap, {asked} times; approved by REST")
+            self._console.print(
+                f"  above the soft cap of {asked} store{'s'[: asked - 1]}: approved, by REST", highlight=False
+            )
         return run_id
 
     def _restore(self) -> None:
@@ -127,7 +129,8 @@ class Lifecycle:
             Finding("copies deleted as their camera's time was over", 2 * len(gone) + len(early),
                     self._count(_DELETED, "expired")),
             Finding("archived copies restored", len(archived), self._count(_RESTORED)),
-            Finding("old places of moved copies cleared, but for those held", self._count(_MOVED, "cloud") - len(held),
+            Finding("old places cleared of what moved or was set aside, but for what is held",
+                    self._count(_MOVED, "cloud") - len(held) + len(strays) + planted.set_aside,
                     self._count(_DELETED, "moved")),
         ]  # fmt: skip
 

@@ -33,6 +33,11 @@ class Planted:
         """How many copies are not as they were."""
         return sum(len(keys) for done in (self.removed, self.cut, self.rotten) for keys in done.values())
 
+    @property
+    def set_aside(self) -> int:
+        """How many copies are there, but damaged: a repair puts them aside."""
+        return sum(len(keys) for done in (self.cut, self.rotten) for keys in done.values())
+
 
 def plant(servers: Servers, camera: str) -> Planted:
     """Do it all, to copies of one camera. No segment loses more than one copy."""
