@@ -71,7 +71,8 @@ RETENTION = {"gate": 12, "yard": None}
 """Days, by camera; None: the estate's."""
 DEFAULT_DAYS = 20
 STORES = ("disk", "cloud")
-_DOMAIN_TABLES = (
+_JOBS = ("ingest", "migrate", "tier", "verify", "reconcile", "retain", "bring_back")
+_TABLES = (
     "condemnations", "deletions", "tier_moves", "transfer_items", "transfers", "restores", "orphans", "reconciliations",
     "migration_requests", "thumbnails", "replicas", "segments", "landing_files", "batches", "locks", "exports",
     "rollout_steps", "cameras",
@@ -115,6 +116,8 @@ class World:
     recorded: dict[SegmentId, Recording] = field(default_factory=dict)
     holds: dict[UUID, tuple[str, set[SegmentId]]] = field(default_factory=dict)  # camera, what was there then or came
     runs: int = 0
+    _last: tuple[str, tuple[Any, ...]] | None = None  # the last job, without its fault
+    _is_again: bool = False
 
     def __post_init__(self) -> None:
         self.stores = {name: FaultyStore(StoreName(name), self.faults, lambda: self.now) for name in STORES}
@@ -127,7 +130,8 @@ class World:
         self.cameras = {
             slug: Camera(camera_id(TENANT, slug), TENANT, slug, slug.title(), days) for slug, days in RETENTION.items()
         }
-        self.sql(*(f"DELETE FROM {table}" for table in _DOMAIN_TABLES))
+        for table in _TABLES:
+            self.sql(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
         with self.catalogue() as catalogue:
             catalogue.cameras.register([*self.cameras.values()])
 
@@ -163,11 +167,10 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Past everything; the rows of the last statement."""
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Past everything."""
         with self._looking.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+            cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
@@ -179,13 +182,27 @@ class World:
     @contextmanager
     def job(self, name: str, fault: Fault | None) -> Iterator[str]:
         """The id of a run, in which the fault happens. Afterwards its workers are dead, and their leases over."""
-        self.runs += 1
+        if not self._is_again:
+            self.runs += 1
         with self.faults.during(fault):
             yield f"{name} {self.runs}"
-        self.sql(
-            "UPDATE transfer_items SET claimed_until = now() - interval '1 s' WHERE state = 'claimed'",
-            "UPDATE tier_moves SET claimed_until = now() - interval '1 s' WHERE state = 'claimed'",
-        )
+        self.sql("UPDATE transfer_items SET claimed_until = now() - interval '1 s' WHERE state = 'claimed'")
+        self.sql("UPDATE tier_moves SET claimed_until = now() - interval '1 s' WHERE state = 'claimed'")
+
+    def again(self, fault: Fault | None = None) -> None:
+        """The last task is tried again, in its run."""
+        if self._last:
+            name, arguments = self._last
+            self._is_again = True
+            getattr(self, name)(*arguments, fault)
+            self._is_again = False
+
+    def do(self, name: str, *arguments: Any) -> None:
+        """A step of a history."""
+        getattr(self, name)(*arguments)
+        if name in _JOBS:
+            self._last = name, arguments[:-1]
+        self.check()
 
     def ingest(self, camera: str, fault: Fault | None = None) -> None:
         """A camera has recorded a minute; it and what was not taken in before is ingested."""
@@ -282,12 +299,13 @@ class World:
     def wait(self, hours: int) -> None:
         """Time passes, for the catalogue's own clock as well."""
         self.now += timedelta(hours=hours)
-        age = f"- interval '{hours} hours'"
-        self.sql(
-            f"UPDATE transfer_items SET updated_at = updated_at {age}",
-            f"UPDATE tier_moves SET updated_at = updated_at {age}",
-            f"UPDATE batches SET created_at = created_at {age}",
-        )
+        self.age_work_lists(hours)
+
+    def age_work_lists(self, hours: int) -> None:
+        """What runs left open is older by the catalogue's clock."""
+        self.sql("UPDATE transfer_items SET updated_at = updated_at - make_interval(hours => %s)", hours)
+        self.sql("UPDATE tier_moves SET updated_at = updated_at - make_interval(hours => %s)", hours)
+        self.sql("UPDATE batches SET created_at = created_at - make_interval(hours => %s)", hours)
 
     def harm(self, store: str, which: int, truncate: bool) -> None:
         """A disk loses an object, or the end of it; never the last good copy that the catalogue has a row for."""
@@ -317,7 +335,7 @@ class World:
     def good_copies(self, identity: SegmentId) -> list[tuple[str, Key]]:
         """Where objects lie that a row of the segment points at, and that hold its bytes."""
         data = self.recorded[identity].data
-        rows = self.sql(f"SELECT store, path FROM replicas WHERE segment_id = '{identity}' ORDER BY 1, 2")
+        rows = self.sql("SELECT store, path FROM replicas WHERE segment_id = %s ORDER BY 1, 2", str(identity))
         return [
             (store, path)
             for store, path in rows
@@ -353,11 +371,11 @@ class World:
 
     def states(self, identity: SegmentId) -> set[str]:
         """Of the segment's replicas."""
-        return {state for (state,) in self.sql(f"SELECT state FROM replicas WHERE segment_id = '{identity}'")}
+        return {state for (state,) in self.sql("SELECT state FROM replicas WHERE segment_id = %s", str(identity))}
 
     def told(self, identity: SegmentId) -> str:
         one = self.recorded[identity]
-        rows = self.sql(f"SELECT store, path, state FROM replicas WHERE segment_id = '{identity}'")
-        gone = self.sql(f"SELECT store, path, reason, run_id FROM deletions WHERE segment_id = '{identity}'")
+        rows = self.sql("SELECT store, path, state FROM replicas WHERE segment_id = %s", str(identity))
+        gone = self.sql("SELECT store, path, reason, run_id FROM deletions WHERE segment_id = %s", str(identity))
         return (f"{one.camera} {one.segment.start_time}, owed until {one.owed_until}, at {self.now}: "
                 f"replicas {rows}, deletions {gone}")  # fmt: skip
