@@ -9,18 +9,18 @@ the next run deletes what may be gone already: an object that is not there count
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.condemnations import Condemnation, Cursor, Deleted
+from reelkeeper.catalogue.condemnations import Condemnation, Cursor, Deleted, Which
 from reelkeeper.errors import DeletionForbidden
 from reelkeeper.judging import Judge, Judged
 from reelkeeper.model import Key, Progress, StoreName
-from reelkeeper.policy.retention import Ruling
+from reelkeeper.policy.retention import Reason, Ruling
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
@@ -63,6 +63,7 @@ class Terms:
     run_id: str
     now: datetime
     current_estate: Callable[[], Estate]
+    which: Which = field(default_factory=Which)
 
 
 def delete_condemned(
@@ -73,11 +74,16 @@ def delete_condemned(
     *,
     run_id: str,
     now: datetime,
+    reasons: Collection[Reason] = tuple(Reason),
+    condemned_by: str | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
     current_estate: Callable[[], Estate] | None = None,
 ) -> DeletionResult:
     """Delete what is condemned in a store and due at `now`, as far as it may go: at most `limit` objects.
+
+    Only what was condemned for one of `reasons`, and `condemned_by` one run, if said: retention deletes all there is,
+    any other job its own, so that pausing retention keeps what retention condemned.
 
     Each object is judged again (`policy.retention`) right before; what must stay is spared: a replica is available
     again when a look at its object finds it as recorded, else suspicious. `current_estate` is asked before each chunk:
@@ -87,9 +93,10 @@ def delete_condemned(
     not confirmed stays condemned. ConfigurationError for a store that the estate does not know.
     """
     settings = estate.store(store_name)
-    terms = Terms(open_catalogue, open_store, settings.store_name, run_id, now, current_estate or (lambda: estate))
+    ask, which = current_estate or (lambda: estate), Which(reasons, condemned_by)
+    terms = Terms(open_catalogue, open_store, settings.store_name, run_id, now, ask, which)
     with open_catalogue() as catalogue:
-        due, due_bytes = retrying()(catalogue.condemnations.due, terms.store, now=now)
+        due, due_bytes = retrying()(catalogue.condemnations.due, terms.store, which, now=now)
         retrying()(catalogue.condemnations.prepare_history, now)
     if not due:
         return DeletionResult()
@@ -193,7 +200,9 @@ class _Worker:
         judge = Judge(self._terms, self._catalogue)
         with self._catalogue.transaction():
             self._condemnations.stay_connected()
-            claimed = self._condemnations.claim(self._terms.store, now=self._terms.now, after=cursor, limit=limit)
+            claimed = self._condemnations.claim(
+                self._terms.store, self._terms.which, now=self._terms.now, after=cursor, limit=limit
+            )
             if not claimed:
                 return cursor, tally
             tally.counts["claimed"] = len(claimed)

@@ -94,8 +94,9 @@ def quarantine_orphans(
                 mover.let_go(page)
         catalogue.reconciliations.record_quarantined(run_id, store.name, mover.quarantined)
     gone = delete_condemned(
-        estate, open_catalogue, open_store, settings.name, run_id=run_id, now=now, current_estate=current_estate
-    )
+        estate, open_catalogue, open_store, settings.name, run_id=run_id, now=now, current_estate=current_estate,
+        reasons=(Reason.ORPHAN, Reason.MOVED),
+    )  # fmt: skip
     return Quarantined(mover.quarantined, mover.marked, mover.known, gone.deleted, gone.deleted_bytes)
 
 
@@ -109,6 +110,7 @@ def bring_back(
     now: datetime,
     path: str | None = None,
     quarantined_by: str | None = None,
+    current_estate: Callable[[], Estate] | None = None,
 ) -> BroughtBack:
     """Bring orphans back from quarantine to where they were found: the one of `path`, those that one run put there,
     or all of the store. They are orphans still, which later runs see anew."""
@@ -119,7 +121,10 @@ def bring_back(
             back = _return(catalogue, store, page, run_id=run_id, now=now)
             returned += back
             kept += len(page) - back
-    delete_condemned(estate, open_catalogue, open_store, store.name, run_id=run_id, now=now)
+    delete_condemned(
+        estate, open_catalogue, open_store, store.name, run_id=run_id, now=now, current_estate=current_estate,
+        reasons=(Reason.MOVED,), condemned_by=run_id,
+    )  # fmt: skip
     return BroughtBack(returned, kept)
 
 

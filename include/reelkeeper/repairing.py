@@ -37,6 +37,7 @@ def plan_repairs(
     *,
     run_id: str,
     now: datetime,
+    current_estate: Callable[[], Estate] | None = None,
 ) -> TransferPlan:
     """Put the lost replicas of a store that have a verified copy elsewhere into batches, for `transfer_batch`.
 
@@ -61,7 +62,10 @@ def plan_repairs(
                 elif found:
                     log.error("store %r: damaged object %r cannot be moved out of the way", store.name, replica.path)
     if moved:
-        delete_condemned(estate, open_catalogue, open_store, settings.name, run_id=run_id, now=now)
+        delete_condemned(
+            estate, open_catalogue, open_store, settings.name, run_id=run_id, now=now, current_estate=current_estate,
+            reasons=(Reason.MOVED,),
+        )  # fmt: skip
     with open_catalogue() as catalogue:
         return retrying()(
             catalogue.repairs.plan,

@@ -46,6 +46,7 @@ VALUES = {
     "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_ranks": [2, 1],
     "archive_ranks": [4], "why": "no",
     "after_time": LATER, "before": LATER, "buckets": 100, "seed": 1,
+    "condemned_by": None, "ingest_days": 1, "reasons": ["moved"],
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -85,6 +85,17 @@ def test_nothing_goes_before_its_grace_is_over(rig: Rig) -> None:
     assert rig.delete(now=end).deleted == 2
 
 
+def test_a_job_deletes_what_it_has_to_do_with_only(rig: Rig) -> None:
+    first, second = rig.record(2, thumbnails=True)
+    rig.condemn([first, second], now=LATE)
+    orphan(rig, "media/default/gate/odd name.bin")
+    assert rig.delete(now=LATE, reasons=(Reason.MOVED,)).deleted == 0
+    assert rig.delete(now=LATE, reasons=(Reason.ORPHAN, Reason.MOVED), condemned_by="another").deleted == 0
+    assert rig.delete(now=LATE, reasons=(Reason.ORPHAN, Reason.MOVED), condemned_by="run").deleted == 1
+    assert set(rig.condemned().values()) == {"expired"}
+    assert rig.delete(now=LATE).deleted == 2
+
+
 def test_a_retired_copy_goes_when_the_other_was_seen(rig: Rig) -> None:
     segments = rig.record(3)
     assert rig.condemn(segments, reason=Reason.RETIRED) == 3

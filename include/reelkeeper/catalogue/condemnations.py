@@ -3,7 +3,7 @@
 condemn → grace → delete the bytes → forget. `reelkeeper.deleting` is the engine; this is what it knows and records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,18 @@ class Condemnation:
     @property
     def path(self) -> str:
         return self.object.path
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which of the condemned objects a caller of the engine may let go: those of some reasons, or of one run."""
+
+    reasons: Collection[Reason] = tuple(Reason)
+    run_id: str | None = None  # that condemned them; None: any
+
+    @property
+    def bound(self) -> dict[str, object]:
+        return {"reasons": sorted(self.reasons), "condemned_by": self.run_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +113,13 @@ class Condemnations:
             condemned = self._session.execute("condemn_objects", rows=_rows(others), **terms) if others else 0
         return len(taken) + condemned
 
-    def due(self, store: StoreName, *, now: datetime) -> tuple[int, int]:
-        """How many objects, and bytes, are due in a store."""
-        row = self._session.row("condemned_due", store=store, now=now)
+    def due(self, store: StoreName, which: Which, *, now: datetime) -> tuple[int, int]:
+        """How many objects, and bytes, of a kind are due in a store."""
+        row = self._session.row("condemned_due", store=store, now=now, **which.bound)
         return row.objects, row.size_bytes
 
-    def claim(self, store: StoreName, *, now: datetime, after: Cursor, limit: int) -> list[Condemnation]:
-        """Up to `limit` that are due in a store, behind the cursor, for this transaction alone."""
+    def claim(self, store: StoreName, which: Which, *, now: datetime, after: Cursor, limit: int) -> list[Condemnation]:
+        """Up to `limit` of a kind that are due in a store, behind the cursor, for this transaction alone."""
         rows = self._session.rows(
             "claim_condemned",
             store=store,
@@ -115,6 +127,7 @@ class Condemnations:
             after=after.delete_after or _BEFORE_ALL,
             after_path=after.path,
             limit=limit,
+            **which.bound,
         )
         return [condemnation_of(row) for row in rows]
 

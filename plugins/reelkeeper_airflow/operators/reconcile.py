@@ -179,7 +179,7 @@ class PlanRepairsOperator(BaseOperator):
             raise AirflowSkipException("dry run: nothing is repaired")
         plan = plan_repairs(
             current_estate(), open_catalogue, open_store, self.store,
-            run_id=context["dag_run"].run_id, now=trusted_clock(context),
+            run_id=context["dag_run"].run_id, now=trusted_clock(context), current_estate=current_estate,
         )  # fmt: skip
         self.log.info("to repair in store %r: %d replicas, %s", self.store, plan.segments, size(plan.size_bytes))
         return [str(batch.id) for batch in plan.batches]
@@ -210,7 +210,7 @@ class BringBackOrphansOperator(BaseOperator):
         back = bring_back(
             current_estate(), open_catalogue, open_store, self.store,
             run_id=context["dag_run"].run_id, now=trusted_clock(context), path=which.get("path"),
-            quarantined_by=which.get("run_id"),
+            quarantined_by=which.get("run_id"), current_estate=current_estate,
         )  # fmt: skip
         self.log.info("store %r: %d objects are back; %d could not come back", self.store, back.returned, back.kept)
         return {"returned": back.returned, "kept": back.kept}
