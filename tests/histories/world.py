@@ -114,7 +114,7 @@ class World:
     made: dict[SegmentId, Recording] = field(default_factory=dict)  # all that the cameras ever recorded
     landing: dict[SegmentId, Recording] = field(default_factory=dict)  # not ingested, as far as the ingest knows
     recorded: dict[SegmentId, Recording] = field(default_factory=dict)
-    holds: dict[UUID, tuple[str, set[SegmentId]]] = field(default_factory=dict)  # camera, what was there then or came
+    holds: dict[UUID, tuple[str, set[SegmentId]]] = field(default_factory=dict)  # camera, what it found or came later
     runs: int = 0
     _last: tuple[str, tuple[Any, ...]] | None = None  # the last job, without its fault
     _is_again: bool = False
@@ -279,8 +279,7 @@ class World:
     def hold(self, camera: str) -> None:
         with self.catalogue() as catalogue:
             [placed] = place_hold(catalogue, TENANT, reason="case 1", created_by="ann", now=self.now, cameras=[camera])
-        there = {UUID(name) for (name,) in self.sql("SELECT id::text FROM segments")}
-        held = {one.segment.id for one in self.recorded.values() if one.camera == camera and one.segment.id in there}
+        held = {name for name, one in self.recorded.items() if one.camera == camera and self.good_copies(name)}
         self.holds[placed.id] = (camera, held)
 
     def switch(self, mode: str) -> None:
