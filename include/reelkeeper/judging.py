@@ -12,8 +12,9 @@ from uuid import UUID
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.errors import ObjectNotFound, ReelkeeperError, TransferCorrupted
+from reelkeeper.errors import ObjectArchived, ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
+from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.policy.retention import (
     Copy,
     Footage,
@@ -197,6 +198,10 @@ class Judge:
             breaker.succeeded()
             log.error("store %r lacks %r, which the catalogue calls %s", replica.store, replica.path, replica.state)
             return False
+        except ObjectArchived as exc:
+            breaker.succeeded()
+            log.error("segment %s: %s", replica.segment_id, exc)
+            return None
         except ReelkeeperError as exc:
             breaker.failed(exc)
             log.warning("store %r could not be asked about %r: %s", replica.store, replica.path, exc)
@@ -211,6 +216,9 @@ def _is_recorded(store: Store, replica: Replica) -> bool:
     stat = retrying()(store.stat, replica.path)
     if stat.size_bytes != replica.size_bytes or stat.sha256 not in (None, replica.checksum):
         return False
+    if needs_restore(stat.storage_class) and not needs_restore(replica.storage_class):
+        raise ObjectArchived(f"store {store.name!r} has {replica.path!r} in class {stat.storage_class!r}, and the "
+                             f"catalogue says {replica.storage_class!r}: verify_replicas puts it right")  # fmt: skip
     if stat.sha256 is None and store.attests_writes:
         try:
             retrying(tries=2)(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)

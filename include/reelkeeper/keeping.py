@@ -175,7 +175,7 @@ class Keeper:
             raise error
         try:
             written = self._tier(store, place)
-            sharing = self._retry(self._write, store, place, written.storage_class)
+            sharing, written = self._retry(self._write, store, place, written)
         except _OF_THE_FILE:
             raise
         except ReelkeeperError as exc:
@@ -192,7 +192,8 @@ class Keeper:
             retention_days=place.retention_days, now=self._now(), readable=True,
         )  # fmt: skip
 
-    def _write(self, name: StoreName, place: "_Place", storage_class: str | None) -> Sharing:
+    def _write(self, name: StoreName, place: "_Place", written: WritePlace) -> tuple[Sharing, WritePlace]:
+        """How it came there, and in which class it is: an earlier try may have chosen another."""
         store = self._open_store(name)
         path, to_prove = place.fetched.path, (place.key, place.segment.size_bytes, place.segment.checksum)
         if place.may_link and isinstance(store, Links):
@@ -200,25 +201,26 @@ class Keeper:
                 if store.link_in(path, place.key):
                     _expect_same_file(store, place.key, path)
                     if place.fetched.is_temporary:  # a file of our own, nobody else writes to it
-                        return "no"
+                        return "no", written
                     _expect_unchanged(store, place.key, place.fetched, "linked")
-                    return "linked"
+                    return "linked", written
             except ObjectExists:
                 accept_existing(store, *to_prove, attested=False)
-                return "no" if place.fetched.is_temporary or not _is_same_file(store, place.key, path) else "found"
+                shared = not place.fetched.is_temporary and _is_same_file(store, place.key, path)
+                return "found" if shared else "no", written
         attested = store.attests_writes
         body = Body(place.segment.size_bytes, place.segment.checksum, lambda: _read_landing_file(path))
         try:
-            options = media_options(self._estate.store(name), place.segment.extension, storage_class)
+            options = media_options(self._estate.store(name), place.segment.extension, written.storage_class)
             store.write(place.key, body, options)
         except ObjectExists:  # a killed run wrote it, or another worker, or something else is in the way
-            accept_existing(store, *to_prove, attested=attested)
+            found = accept_existing(store, *to_prove, attested=attested)
+            return "no", written.of_existing(self._estate.store(name), found.storage_class)
+        if attested:
+            verify_object(store, *to_prove, attested=True)
         else:
-            if attested:
-                verify_object(store, *to_prove, attested=True)
-            else:
-                verify_written(store, *to_prove)
-        return "no"
+            verify_written(store, *to_prove)
+        return "no", written
 
     def _record(
         self,

@@ -7,7 +7,7 @@ anything about the footage; whatever else goes wrong is the store's trouble (inv
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -19,10 +19,10 @@ from reelkeeper.errors import (
     StoreUnavailable,
     TransferCorrupted,
 )
-from reelkeeper.model import Key, Replica, StoreKind, StoreName
-from reelkeeper.policy.restoration import can_be_read
+from reelkeeper.model import Key, Replica, StoreKind, StoreName, Tier
+from reelkeeper.policy.restoration import can_be_read, needs_restore
 from reelkeeper.stores.breaker import Breaker
-from reelkeeper.stores.presence import discrepancies
+from reelkeeper.stores.presence import present
 from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Lists, ObjectStat, Reads, Stats
 from reelkeeper.stores.retry import retrying
@@ -39,12 +39,17 @@ class Lookable(Stats, Lists, Reads, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFinding:
-    """What a look at a replica found. Without `error` it is as recorded: its bytes (`read`), or what tells of them."""
+    """What a look at a replica found. Without `error` it is as recorded: its bytes (`read`), or what tells of them.
+
+    `reclassed` is the replica with the storage class that its object has, where that is another than recorded, or where
+    a restored copy is gone before its time.
+    """
 
     replica: Replica
     at: datetime
     how: How
     error: ReelkeeperError | None = None
+    reclassed: Replica | None = None
 
     @property
     def is_missing(self) -> bool:
@@ -79,7 +84,7 @@ class Looker:
 
     def read(self, replica: Replica) -> ReplicaFinding:
         """Read the replica whole; one that must be restored first is looked at only: its size, and the SHA-256 that
-        was stored with it.
+        was stored with it. So is one of which its store says so, though the catalogue does not.
         """
         if can_be_read(replica, self._now()):
             return self._looked(replica, "read", self._prove)
@@ -110,39 +115,39 @@ class Looker:
 
     def see(self, replicas: Sequence[Replica]) -> list[ReplicaFinding]:
         """Look whether the objects are there and as large as recorded, by pages of a listing."""
-        sizes = {replica.path: replica.size_bytes for replica in replicas}
+        paths = [replica.path for replica in replicas]
         at = self._now()
         try:
             if error := self.dropped:
                 raise error
-            wrong = {
-                found.key: found
-                for found in self._retry(lambda: discrepancies(self._store, sizes, concurrency=self._concurrency))
-            }
+            met = self._retry(lambda: present(self._store, paths, concurrency=self._concurrency))
         except ReelkeeperError as error:
             self._breaker.failed(error)
             return [ReplicaFinding(replica, at, "seen", error) for replica in replicas]
         self._breaker.succeeded()
         # What is not as it should be is looked at once more, one by one: it may have been moved or deleted meanwhile.
         return [
-            self._looked(replica, "seen", self._see) if replica.path in wrong else ReplicaFinding(replica, at, "seen")
+            ReplicaFinding(replica, at, "seen", reclassed=_reclassed(replica, found))
+            if (found := met[replica.path]) is not None and found.size_bytes == replica.size_bytes
+            else self._looked(replica, "seen", self._see)
             for replica in replicas
         ]
 
     # --- one look -----------------------------------------------------------------------------------------------------
 
-    def _looked(self, replica: Replica, how: How, look: Callable[[Replica], object]) -> ReplicaFinding:
+    def _looked(self, replica: Replica, how: How, look: Callable[[Replica], Replica | None]) -> ReplicaFinding:
         at = self._now()
+        reclassed: Replica | None = None
         error = self.dropped
         if error is None:
             try:
-                self._retry(look, replica)
+                reclassed = self._retry(look, replica)
             except ReelkeeperError as found:
                 error = found
                 self._judge(found)
             else:
                 self._breaker.succeeded()
-        return ReplicaFinding(replica, at, how, error)
+        return ReplicaFinding(replica, at, "seen" if reclassed else how, error, reclassed)
 
     def _judge(self, error: ReelkeeperError) -> None:
         if isinstance(error, (ObjectNotFound, SourceCorrupted, ObjectArchived)):
@@ -150,7 +155,7 @@ class Looker:
         else:
             self._breaker.failed(error)
 
-    def _prove(self, replica: Replica) -> None:
+    def _prove(self, replica: Replica) -> Replica | None:
         """A read can go wrong as well as a disk: bytes are wrong when they are so twice."""
         to_prove = (self._metered, replica.path, replica.size_bytes, replica.checksum)
         try:
@@ -163,8 +168,18 @@ class Looker:
         except ObjectNotFound as gone:
             self._expect_absent(replica, gone)
             raise
+        except ObjectArchived:
+            seen = self._stat_archived(replica)
+            return _reclassed(replica, seen) or replace(replica, readable_until=None)
+        return None
 
-    def _see(self, replica: Replica) -> ObjectStat:
+    def _see(self, replica: Replica) -> Replica | None:
+        return _reclassed(replica, self._stat(replica))
+
+    def _see_archived(self, replica: Replica) -> Replica | None:
+        return _reclassed(replica, self._stat_archived(replica))
+
+    def _stat(self, replica: Replica) -> ObjectStat:
         try:
             found = self._store.stat(replica.path)
         except ObjectNotFound as gone:
@@ -175,16 +190,28 @@ class Looker:
                                   f"expected {replica.size_bytes}")  # fmt: skip
         return found
 
-    def _see_archived(self, replica: Replica) -> None:
-        found = self._see(replica)
+    def _stat_archived(self, replica: Replica) -> ObjectStat:
+        found = self._stat(replica)
         if found.sha256 not in (None, replica.checksum):
             raise SourceCorrupted(f"{replica.path!r} in store {replica.store!r} was stored with SHA-256 "
                                   f"{found.sha256}: expected {replica.checksum}")  # fmt: skip
+        return found
 
     def _expect_absent(self, replica: Replica, gone: ObjectNotFound) -> None:
         """A listing, which tells a store that is not there from one that lacks an object, must not have it either."""
         if any(found.key == replica.path for found in self._store.list(replica.path)):
             raise StoreUnavailable(f"store {replica.store!r} lists {replica.path!r} and does not find it") from gone
+
+
+def _reclassed(replica: Replica, found: ObjectStat) -> Replica | None:
+    """The replica in the class that its store tells; None when that is recorded. A server without classes may tell
+    STANDARD.
+    """
+    seen = found.storage_class
+    if seen is None or seen == (replica.storage_class or "STANDARD"):
+        return None
+    tier = Tier.ARCHIVE if needs_restore(seen) else replica.tier
+    return replace(replica, storage_class=seen, tier=tier, readable_until=None)
 
 
 class _Metered:

@@ -101,12 +101,23 @@ def reading_usd(
     return cost
 
 
+def seen_class(recorded: str | None, seen: str | None) -> str | None:
+    """What to record of an object that a store says lies in `seen`. Servers without classes may say STANDARD."""
+    return recorded if seen in (None, recorded or "STANDARD") else seen
+
+
 @dataclass(frozen=True, slots=True)
 class WritePlace:
     """Where in a store a new replica is written. `storage_class` is the provider's name; None: it has no classes."""
 
     tier: Tier
     storage_class: str | None
+
+    def of_existing(self, store: StoreSettings, storage_class: str | None) -> "WritePlace":
+        """The same for an object that an earlier try has written, in this class: the prices or the retention may have
+        changed since."""
+        found = seen_class(self.storage_class, storage_class)
+        return WritePlace(tier_of_class(store, found, otherwise=self.tier), found)
 
 
 class WritePlaces:

@@ -33,11 +33,11 @@ from reelkeeper.errors import (
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, canonical_key
 from reelkeeper.policy.retention import Reason
-from reelkeeper.pricing import price_lists, tier_of_class
+from reelkeeper.pricing import price_lists, seen_class, tier_of_class
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import HOPELESS, Breaker
 from reelkeeper.stores.proof import accept_existing
-from reelkeeper.stores.protocols import Copies, Store, Tiers
+from reelkeeper.stores.protocols import Copies, ObjectStat, Store, Tiers
 from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.transfer import Transfer, transfer_all
 from reelkeeper.tier_choices import TieredStore, TierTarget
@@ -191,7 +191,7 @@ class _Worker:
                 self._first_error = self._first_error or error
             self._claims.let_go(item)
             return True
-        if found in (None, replica.storage_class or "STANDARD"):
+        if seen_class(replica.storage_class, found) == replica.storage_class:
             return False
         tier = tier_of_class(self._tiered.settings, found, otherwise=item.to_tier)
         seen = replace(replica, storage_class=found, tier=tier)
@@ -261,14 +261,14 @@ class _Worker:
         )  # fmt: skip
         with closing(copying) as copied:
             for each in copied:
-                yield each.transfer.token.item, each.error or each.transfer.token
+                moved = each.transfer.token
+                yield moved.item, each.error or (_as_found(moved, each.existing) if each.existing else moved)
 
     def _copied(self, item: TierItem, target: TierTarget) -> Placed:
         placed = self._placed(item, target)
-        self._terms.retry(self._copy, placed)
-        return placed
+        return self._terms.retry(self._copy, placed)
 
-    def _copy(self, placed: Placed) -> None:
+    def _copy(self, placed: Placed) -> Placed:
         """A copy that is there already, as after a kill, is taken when it is equal."""
         replica, store = placed.item.replica, self._store
         assert isinstance(store, Copies)
@@ -278,7 +278,8 @@ class _Worker:
             store.stat(placed.path)
         except ObjectNotFound:
             store.copy(replica.path, placed.path)
-        accept_existing(store, placed.path, replica.size_bytes, replica.checksum, attested=store.attests_writes)
+        found = accept_existing(store, placed.path, replica.size_bytes, replica.checksum, attested=store.attests_writes)
+        return _as_found(placed, found)
 
     def _placed(self, item: TierItem, target: TierTarget) -> Placed:
         key = canonical_key(target.key(item.replica.path, self._tiered.prefixes))
@@ -365,3 +366,8 @@ class _Worker:
         if self._progress:
             done = self._claims
             self._progress(done.items_done, self._batch.item_count, done.bytes_done, self._batch.size_bytes)
+
+
+def _as_found(placed: Placed, found: ObjectStat) -> Placed:
+    """What an earlier try may have written to another class."""
+    return replace(placed, storage_class=seen_class(placed.storage_class, found.storage_class))

@@ -7,9 +7,9 @@ what is wrong becomes `suspicious`, for `reconcile_stores` to repair from anothe
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from time import monotonic
@@ -23,7 +23,8 @@ from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, SegmentI
 from reelkeeper.policy.reconciliation import is_sick
 from reelkeeper.policy.restoration import can_be_read
 from reelkeeper.policy.rollout import BUCKETS, Percentage
-from reelkeeper.settings import Estate
+from reelkeeper.pricing import tier_of_class
+from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
@@ -140,14 +141,28 @@ def _read_one(open_store: Callable[[str], Store], replica: Replica, now: Callabl
     return looker.read(replica)
 
 
-def _record(catalogue: Catalogue, findings: Iterable[ReplicaFinding]) -> tuple[int, int]:
+def _record(
+    catalogue: Catalogue, findings: Sequence[ReplicaFinding], settings: StoreSettings | None = None
+) -> tuple[int, int]:
     """What was right is confirmed, what was wrong suspicious. How many were healed; how many have no good copy left.
 
+    What is in another class than recorded is recorded in that one, and in the tier that the store's `settings` have it
+    for.
     Recording twice changes nothing.
     """
     right = [Found(each.replica, each.at, each.how == "read") for each in findings if each.error is None]
     wrong = [each.replica for each in findings if each.is_wrong]
+    reclassed = [each.reclassed for each in findings if each.reclassed]
+    if settings is not None:
+        reclassed = [
+            replace(each, tier=tier_of_class(settings, each.storage_class, otherwise=each.tier)) for each in reclassed
+        ]
     healed = retrying()(catalogue.verification.confirm, right)
+    for each in reclassed:
+        log.warning("segment %s: replica %r in store %r is in class %s, without the catalogue's knowledge",
+                    each.segment_id, each.path, each.store, each.storage_class)  # fmt: skip
+    if reclassed:
+        retrying()(catalogue.replicas.reclass, reclassed, now=max(each.at for each in findings))
     if not wrong:
         return healed, 0
     retrying()(catalogue.replicas.suspect, wrong)
@@ -309,7 +324,7 @@ class _Run:
             self._result.missing += len(self._missing)
             self._absent += len(self._missing)
             findings, self._missing = findings + self._missing, []
-        healed, at_risk = _record(self._catalogue, findings)
+        healed, at_risk = _record(self._catalogue, findings, self._estate.store(self._result.store))
         self._findings = []
         self._result.healed += healed
         self._result.at_risk += at_risk

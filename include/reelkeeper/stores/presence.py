@@ -7,14 +7,14 @@ further than a bounded number of strangers, and what was not met is asked one by
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import Key
-from reelkeeper.stores.protocols import Lists, Stats
+from reelkeeper.stores.protocols import Lists, ObjectStat, Stats
 from reelkeeper.stores.retry import retrying
 
 A = TypeVar("A")
@@ -48,16 +48,26 @@ def discrepancies(store: Lookable, sizes: Mapping[Key, int], *, concurrency: int
 
     A StoreUnavailable passes through: what could not be looked at is unknown, not missing.
     """
-    found: dict[Key, int | None] = {}
+    found = present(store, list(sizes), concurrency=concurrency)
+    return [
+        Discrepancy(key, expected, size)
+        for key, expected in sorted(sizes.items())
+        if (size := stat.size_bytes if (stat := found[key]) else None) != expected
+    ]
+
+
+def present(store: Lookable, keys: Sequence[Key], *, concurrency: int = 16) -> dict[Key, ObjectStat | None]:
+    """What the store says about each of the objects; None: it has no such object. Errors as `discrepancies`."""
+    found: dict[Key, ObjectStat | None] = {}
     folders: defaultdict[str, list[Key]] = defaultdict(list)
-    for key in sizes:
+    for key in keys:
         folders[key.rpartition("/")[0]].append(key)
-    runs = [run for keys in folders.values() if len(keys) >= _WORTH_LISTING for run in _runs(keys)]
+    runs = [run for some in folders.values() if len(some) >= _WORTH_LISTING for run in _runs(some)]
     for met in _at_once(lambda run: _listed(store, *run), runs, concurrency):
         found.update(met)
-    left = [key for key in sizes if key not in found]
+    left = [key for key in keys if key not in found]
     found.update(zip(left, _at_once(lambda key: _asked(store, key), left, concurrency), strict=True))
-    return [Discrepancy(key, expected, found[key]) for key, expected in sorted(sizes.items()) if found[key] != expected]
+    return found
 
 
 def _runs(keys: list[Key]) -> Iterator[tuple[str, list[Key]]]:
@@ -77,13 +87,13 @@ def _runs(keys: list[Key]) -> Iterator[tuple[str, list[Key]]]:
         yield prefix, keys
 
 
-def _listed(store: Lookable, prefix: str, keys: list[Key]) -> dict[Key, int | None]:
-    """Sizes of those of `keys` that a bounded listing met. One that it did not meet may still be there."""
-    wanted, met = set(keys), dict[Key, int | None]()
+def _listed(store: Lookable, prefix: str, keys: list[Key]) -> dict[Key, ObjectStat]:
+    """Those of `keys` that a bounded listing met. One that it did not meet may still be there."""
+    wanted, met = set(keys), dict[Key, ObjectStat]()
     strangers = _STRANGERS_PER_OBJECT * len(keys)
     for stat in store.list(prefix):
         if stat.key in wanted:
-            met[stat.key] = stat.size_bytes
+            met[stat.key] = stat
             if len(met) == len(wanted):
                 break
         else:
@@ -93,9 +103,9 @@ def _listed(store: Lookable, prefix: str, keys: list[Key]) -> dict[Key, int | No
     return met
 
 
-def _asked(store: Lookable, key: Key) -> int | None:
+def _asked(store: Lookable, key: Key) -> ObjectStat | None:
     try:
-        return retrying()(store.stat, key).size_bytes
+        return retrying()(store.stat, key)
     except ObjectNotFound:
         return None
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from reelkeeper.errors import DeletionForbidden, ObjectExists, ObjectNotFound, TransferCorrupted
 from reelkeeper.model import Key, Sha256
-from reelkeeper.stores.protocols import Deletes, Reads, Stats
+from reelkeeper.stores.protocols import Deletes, ObjectStat, Reads, Stats
 
 
 class Readable(Stats, Reads, Protocol):
@@ -57,18 +57,19 @@ def verify_written(store: Correctable, key: Key, size_bytes: int, sha256: Sha256
             raise
 
 
-def accept_existing(store: Readable, key: Key, size_bytes: int, sha256: Sha256, *, attested: bool) -> None:
+def accept_existing(store: Readable, key: Key, size_bytes: int, sha256: Sha256, *, attested: bool) -> ObjectStat:
     """Take the object that is there already for ours if it is equal: a killed run wrote it, or another worker.
 
     Where writes are attested, an object and the SHA-256 in its metadata came into being together, so that one proves
-    the other; elsewhere, and without such metadata, it is read. ObjectExists when it differs; TransferCorrupted when it
+    the other; elsewhere, and without such metadata, it is read. What the store says about it: it
+    may lie in another class than it would now be written to. ObjectExists when it differs; TransferCorrupted when it
     went away meanwhile.
     """
     try:
         found = store.stat(key)
         if found.size_bytes == size_bytes and (found.sha256 is None or not attested):
             verify_object(store, key, size_bytes, sha256, attested=False)
-            return
+            return found
     except TransferCorrupted as different:
         raise ObjectExists(f"an object with other bytes is in the way: {different}") from different
     except ObjectNotFound as gone:
@@ -78,3 +79,4 @@ def accept_existing(store: Readable, key: Key, size_bytes: int, sha256: Sha256, 
             f"an object with other bytes is in the way: {key!r} in store {store.name!r} has {found.size_bytes} bytes "
             f"with SHA-256 {found.sha256}: expected {size_bytes} bytes with {sha256}"
         )
+    return found

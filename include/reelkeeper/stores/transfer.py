@@ -26,7 +26,7 @@ from reelkeeper.model import Key, Sha256
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import accept_existing, verify_object, verify_written
-from reelkeeper.stores.protocols import Deletes, Reads, Stats, WriteOptions, Writes
+from reelkeeper.stores.protocols import Deletes, ObjectStat, Reads, Stats, WriteOptions, Writes
 from reelkeeper.stores.retry import retrying
 
 __all__ = ["Destination", "Transfer", "Transferred", "Verify", "transfer_all", "verify_object"]
@@ -65,7 +65,8 @@ class Transfer(Generic[T]):
 class Transferred(Generic[T]):
     """What became of a transfer. Without `error` the destination holds the bytes, proved.
 
-    `attempts` is the number of tries; 0 when a store had been dropped and was not asked.
+    `attempts` is the number of tries; 0 when a store had been dropped and was not asked. `existing` is the object that
+    was there already and was taken: its class need not be the one that was asked for.
     """
 
     transfer: Transfer[T]
@@ -73,6 +74,7 @@ class Transferred(Generic[T]):
     finished_at: datetime
     attempts: int
     error: ReelkeeperError | None = None
+    existing: ObjectStat | None = None
 
 
 def transfer_all(
@@ -233,7 +235,7 @@ class _Engine:
             self._source_breaker.succeeded()
             self._destination_breaker.succeeded()
         finished = max(started, self._now())  # a clock may be set back in between
-        return Transferred(transfer, started, finished, attempt.count, error)
+        return Transferred(transfer, started, finished, attempt.count, error, attempt.existing)
 
     def _judge(self, attempt: "_Attempt[T]", error: ReelkeeperError) -> None:
         if error is attempt.source_error:
@@ -258,7 +260,7 @@ class _Engine:
                 transfer.options,
             )
         except ObjectExists:
-            accept_existing(*to_prove, attested=trusted)
+            attempt.existing = accept_existing(*to_prove, attested=trusted)
         else:
             if not trusted:
                 verify_written(*to_prove)
@@ -306,6 +308,7 @@ class _Attempt(Generic[T]):
         self.transfer = transfer
         self.count = 0
         self.source_error: ReelkeeperError | None = None
+        self.existing: ObjectStat | None = None
 
     def __call__(self) -> None:
         error = self._engine.dropped()
