@@ -14,6 +14,7 @@ from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import ObjectArchived, ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
+from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.policy.retention import (
     Copy,
@@ -111,6 +112,8 @@ class Judge:
             [*{kept.camera_id for kept in known.footage.values()}, *known.cameras.values()],
             now=self._terms.now,
         )
+        if known.locks and (places := [place for one in claimed for place in _damaged_places(one)]):
+            known.orphans |= self._catalogue.orphans.at(store, places)
         return [self._judged(one, known) for one in claimed]
 
     def look_at_condemned(self, held: Sequence[Condemnation]) -> dict[str, bool | None]:
@@ -148,7 +151,9 @@ class Judge:
             Copy(copy.store, copy.state, copy.verified_at is not None, known.seen.get((copy.store, copy.path)))
             for copy in self._others(one, known.copies)
         ]
-        verdict = may_delete(reason, footage, others, known.locks, now=self._terms.now)
+        # Of a damaged object there is a copy in quarantine, which the locks hold: it must not bar its own repair.
+        locks = () if _has_damaged_copy(one, known.orphans) else known.locks
+        verdict = may_delete(reason, footage, others, locks, now=self._terms.now)
         # An old object has no row to come back to: without its condemnation it would be an orphan.
         return _waiting(verdict) if reason is Reason.MOVED else verdict
 
@@ -243,6 +248,17 @@ def _places(one: Condemnation, orphans: Mapping[str, Orphan]) -> tuple[str, ...]
 
 def _origins(path: str) -> tuple[str, ...]:
     return (path, path.removeprefix(_QUARANTINE))
+
+
+def _damaged_places(one: Condemnation) -> list[str]:
+    """Where in quarantine a copy of it may lie, if it was damaged and is in the way of its repair."""
+    is_old = one.object.reason is Reason.MOVED and one.object.segment_id is not None
+    return [prefix + one.path for prefix in DAMAGED] if is_old else []
+
+
+def _has_damaged_copy(one: Condemnation, orphans: Mapping[str, Orphan]) -> bool:
+    found = [orphans[place] for place in _damaged_places(one) if place in orphans]
+    return any(copy.in_quarantine and copy.size_bytes == one.object.size_bytes for copy in found)
 
 
 def _export_of(path: str) -> UUID | None:

@@ -23,6 +23,7 @@ from reelkeeper.model import Key, Progress, StoreName
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_sick, own_prefixes
 from reelkeeper.quarantining import return_recorded
+from reelkeeper.recovering import recover_moved
 from reelkeeper.reports import Report
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.sighting import COLUMNS, Sightings, judge_objects
@@ -93,7 +94,7 @@ def reconcile_store(
     """
     settings = estate.store(store_name)
     store = open_store(settings.name)
-    prefixes = own_prefixes(place.prefix for place in settings.tiers.values() if place.prefix)
+    prefixes = _prefixes(settings)
     with open_catalogue() as catalogue:
         run = _Run(estate, catalogue, open_store, settings, run_id, now, shift, dry_run)
         if not dry_run:
@@ -110,6 +111,10 @@ def reconcile_store(
             _record(run, listed, compared, Outcome.SICK, None)
             raise StoreUnavailable(why)
         return _concluded(run, store, listed, compared)
+
+
+def _prefixes(settings: StoreSettings) -> tuple[str, ...]:
+    return own_prefixes(place.prefix for place in settings.tiers.values() if place.prefix)
 
 
 def load_listing(
@@ -190,8 +195,10 @@ def _concluded(run: _Run, store: Store, listed: Listed, compared: Compared) -> R
             dry_run=run.dry_run,
             concurrency=run.settings.concurrency,
         )
+        recovered = recover_moved(run.catalogue, store, run.settings, report, now=run.now, dry_run=run.dry_run)
+        doubts = replace(doubts, healed=doubts.healed + recovered)
         sightings = judge_objects(
-            run.catalogue, store, report, orphan_terms,
+            run.catalogue, store, report, orphan_terms, _prefixes(run.settings),
             run_id=run.run_id, now=run.now, store_clock=clock, dry_run=run.dry_run,
         )  # fmt: skip
         takeable = _takeable(run, orphan_terms, clock, sightings)

@@ -17,6 +17,7 @@ from reelkeeper.errors import ObjectArchived, ObjectExists, ObjectNotFound, Perm
 from reelkeeper.migration_batch import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
+from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
 from reelkeeper.stores.proof import verify_object
@@ -26,7 +27,6 @@ from reelkeeper.stores.retry import retrying
 log = logging.getLogger(__name__)
 
 _MAX_BATCHES = 64
-_PLACES = ("quarantine/damaged/", *(f"quarantine/damaged-{number}/" for number in range(2, 10)))
 
 
 def plan_repairs(
@@ -81,7 +81,7 @@ def plan_repairs(
 
 def _damaged(store: Store, replica: Replica) -> ObjectStat | None:
     """The object in a lost replica's place, when it is not the replica."""
-    if replica.path.startswith(_PLACES):
+    if replica.path.startswith(DAMAGED):
         return None
     try:
         found = retrying()(store.stat, replica.path)
@@ -124,11 +124,11 @@ def _make_way(
 
 def _place_for(store: Store, path: Key) -> Key:
     """Where in quarantine a copy of a damaged object lies now. PermanentError when it cannot be copied."""
-    for prefix in _PLACES:
+    for prefix in DAMAGED:
         place = canonical_key(prefix + path)
         try:
             copy_within(store, path, place)
         except ObjectExists:
             continue
         return place
-    raise ObjectExists(f"store {store.name!r} has {len(_PLACES)} damaged objects of {path!r} in quarantine")
+    raise ObjectExists(f"store {store.name!r} has {len(DAMAGED)} damaged objects of {path!r} in quarantine")

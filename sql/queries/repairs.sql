@@ -14,6 +14,20 @@ WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = 
   AND r.state IN ('suspicious', 'lost') AND r.start_time BETWEEN :first_start AND :last_start
 RETURNING r.segment_id;
 
+-- name: left_behind_after
+-- The next old objects in a store of moved replicas that are doubted or lost where they are now, where the store has no
+-- other object of the segment that is good or to be deleted.
+SELECT c.path, s.id AS segment_id, s.start_time, s.size_bytes, s.checksum
+FROM condemnations c
+JOIN segments s ON s.id = c.segment_id AND s.start_time = c.start_time
+WHERE c.store = :store AND c.reason = 'moved' AND c.path > :after_path
+  AND EXISTS (SELECT FROM replicas r WHERE r.segment_id = c.segment_id AND r.start_time = c.start_time
+                                       AND r.state IN ('suspicious', 'lost'))
+  AND NOT EXISTS (SELECT FROM replicas r WHERE r.segment_id = c.segment_id AND r.start_time = c.start_time
+                                           AND r.store = c.store AND r.state IN ('available', 'condemned'))
+ORDER BY c.path
+LIMIT :limit;
+
 -- name: move_lost_replica!
 -- A lost replica's damaged object lies elsewhere now, and its row with it, until it is repaired.
 UPDATE replicas r SET path = :moved_to

@@ -1,6 +1,7 @@
 """Repairs in the catalogue: replicas that are lost, found again, or to be copied anew from another store."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,10 +10,21 @@ from reelkeeper.catalogue.recording import being_deleted
 from reelkeeper.catalogue.records import TransferPlan
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import FAILED_REST, STALE_AFTER
-from reelkeeper.model import Key, Replica, StoreName
+from reelkeeper.model import Key, Replica, SegmentId, Sha256, StoreName
 from reelkeeper.policy.restoration import USUAL_TIMES
 
 _PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """Where a replica was before it was moved, and what must be there."""
+
+    path: Key
+    segment_id: SegmentId
+    start_time: datetime
+    size_bytes: int
+    checksum: Sha256
 
 
 class Repairs:
@@ -43,6 +55,24 @@ class Repairs:
             places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in found]
             self._session.rows("upsert_replicas", rows=replica_rows(found))
             self._session.execute("point_segments", rows=Rows(places), **span)
+
+    def left_behind(self, store: StoreName) -> Iterator[list[LeftBehind]]:
+        """The old objects in a store of moved replicas that are doubted or lost where they are now, in pages."""
+        after = ""
+        while rows := self._session.rows("left_behind_after", store=store, after_path=after, limit=_PAGE):
+            after = rows[-1].path
+            yield [
+                LeftBehind(Key(row.path), row.segment_id, row.start_time, row.size_bytes, Sha256(row.checksum))
+                for row in rows
+            ]
+
+    def recover(self, replica: Replica) -> None:
+        """A verified old object, whose condemnation the caller holds, is the replica again, and stays."""
+        place = {"segment_id": replica.segment_id, "start_time": replica.start_time, "store": replica.store}
+        with self._session.transaction():
+            self._session.rows("upsert_replicas", rows=replica_rows([replica]))
+            self._session.execute("point_segments", rows=Rows([place]), **bounds([replica.start_time]))
+            self._session.execute("drop_condemnations", store=replica.store, paths=[replica.path])
 
     def move_lost(self, replica: Replica, moved_to: Key) -> int:
         """The damaged object of a lost replica lies elsewhere now. 0 when the row has changed meanwhile."""

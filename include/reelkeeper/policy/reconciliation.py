@@ -13,6 +13,8 @@ from uuid import UUID
 from reelkeeper.model import SegmentId
 
 MEDIA, THUMBNAILS = "media/", "thumbnails/"
+DAMAGED = ("quarantine/damaged/", *(f"quarantine/damaged-{number}/" for number in range(2, 10)))
+"""Where copies of damaged objects lie in quarantine, each below the first of these that was free."""
 _NAMES_SEGMENT = re.compile(r"_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.[a-z0-9]{1,10}$")
 
 
