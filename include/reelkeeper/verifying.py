@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from time import monotonic
 from typing import Literal
@@ -21,9 +22,9 @@ from reelkeeper.errors import ConfigurationError, ObjectNotFound, ReelkeeperErro
 from reelkeeper.looking import Looker, ReplicaFinding
 from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, SegmentId, StoreName, TimeRange
 from reelkeeper.policy.reconciliation import is_sick
-from reelkeeper.policy.restoration import can_be_read
+from reelkeeper.policy.restoration import can_be_read, needs_restore
 from reelkeeper.policy.rollout import BUCKETS, Percentage
-from reelkeeper.pricing import tier_of_class
+from reelkeeper.pricing import price_lists, reading_usd, tier_of_class
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
@@ -66,6 +67,7 @@ class StoreVerified:
     unknown: int = 0  # could not be looked at: nothing is concluded
     at_risk: int = 0  # of those wrong or missing: no other store has a verified copy
     bytes_read: int = 0
+    cost_usd: Decimal = Decimal(0)  # of reading, by the store's price list
     due: int = 0  # when the run began
     due_bytes: int = 0
     left: int = 0  # due, and not looked at: beyond the budget
@@ -197,7 +199,11 @@ class _Run:
             progress,
             now,
         )
-        self._method: Method = scope.method or estate.verification.method
+        self._settings = estate.store(store)
+        self._prices = price_lists(estate) if self._settings.price_list else {}
+        self._due_by_class: dict[str | None, tuple[int, int]] = {}  # only of what is to be read
+        self._read_by_class: dict[str | None, tuple[int, int]] = {}
+        self._method = scope.method or _usual_method(estate, self._settings)
         whole = scope.everything or scope.sample is not None
         sample = BUCKETS if scope.sample is None else scope.sample.buckets
         cycle = timedelta(days=0 if whole else estate.verification.cycle_days)
@@ -220,6 +226,7 @@ class _Run:
         """Look at everything that the run is to look at."""
         verification, reads = self._catalogue.verification, self._method == "hash"
         self._result.due, self._result.due_bytes = self._due()
+        self._tell_cost()
         if self._budget is not None:
             self._taken = retrying()(verification.bytes_proved_since, self._selection.store, self._started)
         self._read(verification.suspicious(self._selection, _PAGE))
@@ -237,6 +244,7 @@ class _Run:
         """What was found. Raises what kept the run from its end."""
         result = self._result
         result.bytes_read = self._looker.bytes_read
+        result.cost_usd = reading_usd(self._prices, self._settings, self._read_by_class)
         result.left, result.left_bytes = self._due()
         error = self._sick or self._looker.dropped
         if error is None and result.unknown == self._looked:
@@ -271,14 +279,28 @@ class _Run:
     def _due(self) -> tuple[int, int]:
         """How many replicas are due now, and the bytes that are to be read."""
         if self._method == "hash":
-            return retrying()(self._catalogue.verification.count_to_prove, self._selection)
+            self._due_by_class = retrying()(self._catalogue.verification.count_to_prove, self._selection)
+            found = self._due_by_class.values()
+            return sum(number for number, _ in found), sum(size_bytes for _, size_bytes in found)
         return retrying()(self._catalogue.verification.count_to_see, self._selection), 0
+
+    def _tell_cost(self) -> None:
+        """What a run costs that reads all that is due, before it reads."""
+        due = {name: each for name, each in self._due_by_class.items() if not needs_restore(name)}
+        cost = reading_usd(self._prices, self._settings, due)
+        if cost:
+            most = "all of it" if self._budget is None else f"at most {self._budget} bytes of it"
+            log.info("reading what is due in store %r costs about %.2f USD; this run reads %s",
+                     self._result.store, cost, most)  # fmt: skip
 
     # --- what was found -----------------------------------------------------------------------------------------------
 
     def _take(self, finding: ReplicaFinding) -> None:
         result, replica, error = self._result, finding.replica, finding.error
         self._looked += 1
+        if finding.how == "read" and (error is None or (finding.is_wrong and not finding.is_missing)):
+            number, size_bytes = self._read_by_class.get(replica.storage_class, (0, 0))
+            self._read_by_class[replica.storage_class] = number + 1, size_bytes + replica.size_bytes
         self._told += replica.state is ReplicaState.AVAILABLE and (error is None or finding.is_wrong)
         if error is None:
             result.read += finding.how == "read"
@@ -337,6 +359,13 @@ class _Run:
                 f"store {self._result.store!r} lacks {absent} of {self._told} replicas that were looked at: the store "
                 f"itself is doubted, and nothing is concluded (reconcile.sick_count is {terms.sick_count})"
             )
+
+
+def _usual_method(estate: Estate, store: StoreSettings) -> Method:
+    """Reading what is kept where reading costs takes more than its cold class saves."""
+    if estate.verification.method == "auto":
+        return "size" if store.price_list else "hash"
+    return estate.verification.method
 
 
 def _camera(estate: Estate, catalogue: Catalogue, slug: str | None) -> CameraId | None:

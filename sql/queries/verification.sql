@@ -15,8 +15,8 @@ ORDER BY proved_at(r.storage_class, r.verified_at, r.seen_at), r.segment_id
 LIMIT :limit;
 
 -- name: count_to_prove
--- How many replicas `replicas_to_prove` would tell in all its pages, and of how many bytes.
-SELECT count(*) AS replicas, coalesce(sum(r.size_bytes), 0)::bigint AS size_bytes
+-- How many replicas `replicas_to_prove` would tell in all its pages, and of how many bytes, by storage class.
+SELECT r.storage_class, count(*) AS replicas, sum(r.size_bytes)::bigint AS size_bytes
 FROM replicas r
 WHERE r.store = :store AND r.state = 'available'
   AND proved_at(r.storage_class, r.verified_at, r.seen_at) < :before::timestamptz
@@ -24,7 +24,8 @@ WHERE r.store = :store AND r.state = 'available'
   AND (:buckets >= 10000 OR mod(uuid_hash_extended(r.segment_id, :seed) & 9223372036854775807, 10000) < :buckets)
   AND (:camera_id::uuid IS NULL
        OR EXISTS (SELECT FROM segments s
-                  WHERE s.id = r.segment_id AND s.start_time = r.start_time AND s.camera_id = :camera_id::uuid));
+                  WHERE s.id = r.segment_id AND s.start_time = r.start_time AND s.camera_id = :camera_id::uuid))
+GROUP BY r.storage_class;
 
 -- name: replicas_to_see
 -- The available replicas of a store that were not seen lately, in pages by path: neighbours lie in one listing.

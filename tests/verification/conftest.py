@@ -54,6 +54,7 @@ class Shelf:
     budget: int = 2**30
     method: str = "hash"
     cycle_days: int = 30
+    price_list: str = ""  # of the cloud
     now: datetime = NOW
     asked: list[Key] = field(default_factory=list)
 
@@ -61,7 +62,8 @@ class Shelf:
     def estate(self) -> Estate:
         return Estate(
             stores=(StoreSettings(name="disk", kind=StoreKind.FILESYSTEM, root=self.root, concurrency=4),
-                    StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket="recordings", concurrency=4)),
+                    StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket="recordings", concurrency=4,
+                                  price_list=self.price_list)),
             placement=Placement(mode="hybrid", local_store="disk", cloud_store="cloud"),
             verification=Verification(method=self.method, bytes_per_run=self.budget, cycle_days=self.cycle_days),
         )  # fmt: skip

@@ -252,6 +252,23 @@ def test_a_budget_is_a_runs_and_not_a_tries(shelf: "Shelf") -> None:
     assert reads == [3, 3, 1]  # every replica once in the cycle
 
 
+def test_what_reading_costs_is_not_read_unless_asked_and_told(shelf: "Shelf", caplog: pytest.LogCaptureFixture) -> None:
+    shelf.method, shelf.price_list = "auto", "aws:us-east-1"
+    shelf.record(2, "disk")
+    shelf.record(2, "cloud", camera="yard", storage_class="GLACIER_IR")
+    for one in list(shelf.stores["cloud"].list()):
+        shelf.stores["cloud"].set_class(one.key, "GLACIER_IR")
+    assert (shelf.verify("disk").read, shelf.verify("disk").cost_usd) == (2, 0)  # own hardware
+    seen = shelf.verify("cloud")
+    assert (seen.method, seen.read, seen.seen, seen.cost_usd) == ("size", 0, 2, 0)
+    with caplog.at_level("INFO", "reelkeeper.verifying"):
+        asked = shelf.verify("cloud", run_id="b", method="hash")
+    # GLACIER_IR: 2 GETs at 0.01 / 1,000, and 2 × 1,000 bytes at 0.03 a GB. https://aws.amazon.com/s3/pricing/
+    assert asked.read == 2
+    assert float(asked.cost_usd) == pytest.approx(2 * 0.00001 + 2000 / 2**30 * 0.03)
+    assert "reading what is due in store 'cloud' costs about 0.00 USD" in caplog.text
+
+
 def test_one_percent_means_one_percent(shelf: "Shelf") -> None:
     shelf.record(1, "disk")
     sha = hashlib.sha256(b"").hexdigest()
@@ -270,7 +287,7 @@ def test_one_percent_means_one_percent(shelf: "Shelf") -> None:
         selection = Selection("cloud", NOW, 100, seed)  # type: ignore[arg-type]
         ids = {replica.segment_id for replica in shelf.catalogue.verification.to_prove(selection, 64)}
         assert len(ids) == pytest.approx(200, abs=5 * (20_000 * 0.01 * 0.99) ** 0.5)
-        assert shelf.catalogue.verification.count_to_prove(selection) == (len(ids), len(ids))
+        assert shelf.catalogue.verification.count_to_prove(selection) == {None: (len(ids), len(ids))}
         taken.append(ids)
     assert len(taken[0] & taken[1]) < 20  # each run takes others
     assert len(list(shelf.catalogue.verification.to_prove(Selection("cloud", NOW), 4999))) == 20_000  # type: ignore[arg-type]

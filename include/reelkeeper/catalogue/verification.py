@@ -47,10 +47,10 @@ class Verification:
             yield from (replica_of(row, row.segment_id) for row in rows)
             after = {"after_time": rows[-1].proved_at, "after_id": rows[-1].segment_id}
 
-    def count_to_prove(self, selection: Selection) -> tuple[int, int]:
-        """How many those are, and their bytes."""
-        row = self._session.row("count_to_prove", **_asked(selection))
-        return row.replicas, row.size_bytes
+    def count_to_prove(self, selection: Selection) -> dict[str | None, tuple[int, int]]:
+        """How many those are, and their bytes, by storage class."""
+        rows = self._session.rows("count_to_prove", **_asked(selection))
+        return {row.storage_class: (row.replicas, row.size_bytes) for row in rows}
 
     def to_see(self, selection: Selection, page: int) -> Iterator[list[Replica]]:
         """The available replicas in pages by path, so that neighbours lie in one listing."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind, StoreName, Tenant, Tier
+from reelkeeper.policy.costs import RESTORED_CLASSES
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings.values import (
     BUILT_IN_PATTERNS,
@@ -148,6 +149,9 @@ class StoreSettings(Section):
             if place.storage_class and not has_classes:
                 raise ValueError(f"tiers.{tier}: a store of kind {str(self.kind)!r} has no storage classes: expected "
                                  "'prefix' or 'store'")  # fmt: skip
+            if place.storage_class in RESTORED_CLASSES and place.usd_per_gb_month is not None:
+                raise ValueError(f"tiers.{tier}: expected no 'usd_per_gb_month' for class {place.storage_class!r}, whose "
+                                 "restores cost as well: give a price list (costs.prices)")  # fmt: skip
             if tier is Tier.HOT and (place.prefix or place.store):
                 raise ValueError("tiers.HOT: expected neither 'prefix' nor 'store': it is the store itself")
             if tier is not Tier.HOT and not (place.storage_class or place.prefix or place.store):
@@ -448,9 +452,10 @@ class Reconcile(Section):
 class Verification(Section):
     """How `verify_replicas` looks at what is there."""
 
-    method: Literal["presence", "size", "hash"] = "hash"
+    method: Literal["auto", "presence", "size", "hash"] = "auto"
     """presence: the object is there. size: and as large as recorded. hash: all its bytes are those recorded; they are
-    read whole, which a cloud provider charges for."""
+    read whole, which a cloud provider charges for: from the colder classes, monthly, more than those save. auto: hash
+    in stores without a price list, size in the others. What is doubted is read whole in any case."""
     bytes_per_run: Size = 256 * 2**30
     """Most bytes that one run reads from one store; the next goes on where it stopped."""
     cycle_days: Annotated[Whole, Field(gt=0)] = 30

@@ -24,7 +24,7 @@ _COUNTS = (
 
 
 class VerifyStoreOperator(BaseOperator):
-    """Looks at replicas of one store and records what it finds. Returns counts.
+    """Looks at replicas of one store and records what it finds. Returns counts, and what reading cost (`cost_usd`).
 
     By default those that are due, the longest unproved first, up to the estate's budget of bytes. A later try of the
     run goes on where an earlier one stopped. Skipped when the run is about another store. StoreUnavailable when the
@@ -67,7 +67,7 @@ class VerifyStoreOperator(BaseOperator):
         self.start_time = start_time
         self.end_time = end_time
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def execute(self, context: Context) -> dict[str, float]:
         from airflow.sdk.observability import stats
 
         from reelkeeper.verifying import verify_store
@@ -91,7 +91,7 @@ class VerifyStoreOperator(BaseOperator):
         tags = {"store": self.store}
         stats.incr("reelkeeper.replicas_verified", found.read + found.seen, tags=tags)
         stats.incr("reelkeeper.replicas_wrong", found.wrong + found.missing, tags=tags)
-        return {name: getattr(found, name) for name in _COUNTS}
+        return {name: getattr(found, name) for name in _COUNTS} | {"cost_usd": round(float(found.cost_usd), 2)}
 
     def _scope(self) -> "Scope":
         from reelkeeper.verifying import Scope
@@ -147,13 +147,13 @@ class SummariseVerificationOperator(BaseOperator):
         return sums
 
 
-def summary_table(verified: Mapping[str, Mapping[str, int]]) -> list[str]:
+def summary_table(verified: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What was found in each store, as lines of a table."""
-    head = ["| store | read | seen only | archived | healed | wrong | missing | unknown | bytes read | still due |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    head = ["| store | read | seen | archived | healed | wrong | missing | unknown | bytes read | USD | still due |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     return head + [
         f"| {store} | {found['read']} | {found['seen']} | {found['archived']} | {found['healed']} | {found['wrong']} "
-        f"| {found['missing']} | {found['unknown']} | {size(found['bytes_read'])} "
+        f"| {found['missing']} | {found['unknown']} | {size(found['bytes_read'])} | {found['cost_usd']:.2f} "
         f"| {found['left']}, {size(found['left_bytes'])} |"
         for store, found in verified.items()
     ]
