@@ -152,6 +152,7 @@ BAD_ZONES = [
     ('path = "/srv/footage/in"\n', "landing_zones[0].path (landing zone 'in') is '/srv/footage/in'", "apart from"),
     ('path = "/srv"\n', "landing_zones[0].path", "apart from '/srv/footage' of store 'disk'"),
     ('path = "/mnt/nvr"\nhandling = "adopt"\n', "landing_zones[0].path", "{'disk': '/srv/footage'}"),
+    ('path = "/srv/footage/media/nvr"\nhandling = "adopt"\n', "landing_zones[0].path", "our own objects"),
     ('store = "lake"\nhandling = "adopt"\nprefix = "in/"\n', "landing_zones[0]", "'path' inside"),
     ('path = "/srv/in"\ntimezone = "Mars/Olympus"\n', "landing_zones[0].timezone", "IANA"),
     ('path = "/srv/in"\ntimezone = "../UTC"\n', "landing_zones[0].timezone", "IANA"),

@@ -10,7 +10,7 @@ from reelkeeper.catalogue.comparison import Difference, WantedSegment
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import InvalidKey, ObjectArchived, ObjectExists, ObjectNotFound, TransferCorrupted
 from reelkeeper.model import Key, Replica, ReplicaState, canonical_key
-from reelkeeper.policy.reconciliation import MEDIA, OrphanTerms, is_ripe, segment_named
+from reelkeeper.policy.reconciliation import MEDIA, OrphanTerms, is_our_key, is_ripe, segment_named
 from reelkeeper.reports import Report
 from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import Store
@@ -40,6 +40,7 @@ def judge_objects(
     store: Store,
     report: Report,
     terms: OrphanTerms,
+    prefixes: Sequence[str],
     *,
     run_id: str,
     now: datetime,
@@ -48,12 +49,13 @@ def judge_objects(
 ) -> Sightings:
     """Look at every unknown object of a comparison, note the orphans, and report each.
 
+    Only keys of the form of ours below one of `prefixes` can be orphans; all others are somebody else's.
     An object whose key and bytes are those of a segment that lacks a good replica is that replica again. Orphans that
     were noted by earlier runs and are not there any more, or known, are forgotten.
     """
     orphans = orphan_bytes = ripe = found = foreign = 0
     for page in catalogue.comparison.differences("unknown"):
-        strange = [one for one in page if not _is_canonical(one.path)]
+        strange = [one for one in page if not (is_our_key(one.path, prefixes) and _is_canonical(one.path))]
         for one in strange:
             _tell(report, "foreign", one, None, "left alone: its key is not one of ours")
         foreign += len(strange)

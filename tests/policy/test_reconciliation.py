@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelkeeper.model import SegmentId, Tenant, media_key, thumbnail_key
-from reelkeeper.policy.reconciliation import OrphanTerms, is_ripe, is_sick, own_prefixes, segment_named
+from reelkeeper.policy.reconciliation import OrphanTerms, is_our_key, is_ripe, is_sick, own_prefixes, segment_named
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TERMS = OrphanTerms(sightings=2, min_age=timedelta(hours=24))
@@ -53,3 +53,11 @@ def test_our_keys_name_their_segment() -> None:
 def test_what_is_ours() -> None:
     assert own_prefixes([]) == ("media/", "thumbnails/")
     assert own_prefixes(["cool/", "cold/", "cool/"]) == ("media/", "thumbnails/", "cold/media/", "cool/media/")
+
+
+def test_our_keys_have_the_form_of_ours() -> None:
+    key = media_key(Tenant("acme"), "gate", NOW, SegmentId(uuid4()), "mp4")
+    prefixes = own_prefixes(["cool/"])
+    assert all(is_our_key(path, prefixes) for path in (key, f"cool/{key}", thumbnail_key(key)))
+    for path in (f"cold/{key}", f"media/{key}", f"{key}.part", key.upper(), "media/a.mp4", key.replace("/03/", "/04/")):
+        assert not is_our_key(path, prefixes)

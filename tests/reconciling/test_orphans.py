@@ -253,36 +253,46 @@ def test_a_segment_that_is_being_copied_is_known(scene: Scene, footage: list[Seg
 def test_footage_that_the_catalogue_lost_is_found(scene: Scene, footage: list[Segment]) -> None:
     """A tier move that died after its copy: the object lies elsewhere, its key names the segment."""
     path = scene.replicas(footage[0])["disk"].path
-    scene.stores["disk"].copy(path, Key(f"media/elsewhere/{path}"))  # type: ignore[attr-defined]
+    elsewhere = Key(path.replace("/gate/", "/elsewhere/"))
+    scene.stores["disk"].copy(path, elsewhere)  # type: ignore[attr-defined]
     scene.stores["disk"].delete([path])
     found, _ = scene.night(days=0)
-    assert ("found", f"media/elsewhere/{path}") in scene.findings(found)
+    assert ("found", elsewhere) in scene.findings(found)
     replica = scene.replicas(footage[0])["disk"]
-    assert (replica.path, str(replica.state)) == (f"media/elsewhere/{path}", "available")
+    assert (replica.path, str(replica.state)) == (elsewhere, "available")
 
 
 def test_a_find_must_have_the_right_bytes(scene: Scene, footage: list[Segment]) -> None:
     path = scene.replicas(footage[0])["disk"].path
     scene.stores["disk"].delete([path])
-    scene.plant(f"media/elsewhere/{path}", b"x" * 1000)
+    elsewhere = scene.plant(path.replace("/gate/", "/elsewhere/"), b"x" * 1000)
     scene.night(days=0)
     found, _ = scene.night(days=0)
-    assert ("orphan", f"media/elsewhere/{path}") in scene.findings(found)
+    assert ("orphan", elsewhere) in scene.findings(found)
     assert scene.states(footage[0]) == {"disk": "lost"}
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "media/default/gate/A.mp4", "media/default/gate/a.mp4", "media/default/gate/été.mp4",
-        "media/default/gate/%41.mp4", "media/default/gate/a b.mp4",
-    ],
-)  # fmt: skip
-def test_spellings_are_keys_of_their_own(scene: Scene, footage: list[Segment], key: str) -> None:
+@pytest.mark.parametrize("tenant", ["Default", "été", "%41", "a b"])
+def test_spellings_are_keys_of_their_own(scene: Scene, footage: list[Segment], tenant: str) -> None:
+    key = STRAY.replace("default", tenant)
     scene.plant(key, store="cloud")
     scene.night("cloud", days=2)
     assert scene.night("cloud", days=3)[1].quarantined == 1
     assert scene.listed("cloud") == [f"quarantine/{key}"]
+
+
+def test_what_others_keep_below_media_is_left_alone(scene: Scene, footage: list[Segment]) -> None:
+    theirs = [
+        "media/Front Door/2019-05-01 10.00.00.avi", "media/frigate/recordings/2026-03-01/10/gate/00.00.mp4",
+        f"media/elsewhere/{STRAY}", STRAY.replace("/2026/03/01/", "/2026/03/02/"), STRAY + ".part",
+    ]  # fmt: skip
+    for key in theirs:
+        scene.plant(key)
+    for days in (2, 3, 40):
+        found, acted = scene.night(days=days)
+        assert (found.row.orphans, found.row.foreign_objects, acted.quarantined) == (0, 5, 0)
+    assert set(theirs) < set(scene.listed())
+    assert sorted(scene.findings(found)) == sorted(("foreign", key) for key in theirs)
 
 
 def test_keys_that_are_not_ours_are_left_alone(scene: Scene, footage: list[Segment]) -> None:

@@ -110,8 +110,8 @@ class Orphans:
         return {row.path for row in found}
 
     def part(self, store: StoreName, paths: Sequence[str]) -> None:
-        """What was found at these paths and lies in quarantine is not what belongs there: its place in quarantine, where
-        its time goes on, is its path from now on."""
+        """What was found at these paths and lies in quarantine is not what belongs there: its place in quarantine is
+        its path from now on, and its time goes on."""
         if paths:
             self._session.execute("part_orphans", store=store, paths=list(paths))
 

@@ -15,6 +15,10 @@ from reelkeeper.model import SegmentId
 MEDIA, THUMBNAILS = "media/", "thumbnails/"
 DAMAGED = ("quarantine/damaged/", *(f"quarantine/damaged-{number}/" for number in range(2, 10)))
 """Where copies of damaged objects lie in quarantine, each below the first of these that was free."""
+_OUR_KEY = re.compile(
+    r"(?:media|thumbnails)/[^/]+/[a-z0-9._-]+/(\d{4})/(\d\d)/(\d\d)/(\d{8})T\d{6}Z_"
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.[a-z0-9]{1,10}"
+)
 _NAMES_SEGMENT = re.compile(r"_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.[a-z0-9]{1,10}$")
 
 
@@ -49,6 +53,16 @@ def is_sick(absent: int, replicas: int, *, count: int, ratio: float) -> bool:
 def own_prefixes(tier_prefixes: Iterable[str]) -> tuple[str, ...]:
     """Where our objects lie in a store whose tiers have these prefixes. What lies elsewhere is somebody else's."""
     return (MEDIA, THUMBNAILS, *(f"{prefix}{MEDIA}" for prefix in sorted(set(tier_prefixes))))
+
+
+def is_our_key(path: str, prefixes: Iterable[str]) -> bool:
+    """Whether a key has the exact form of `media_key` or `thumbnail_key`, below one of our prefixes. Whatever else lies
+    there, a customer's own folder named `media` say, is somebody else's."""
+    for prefix in prefixes:
+        before = prefix.removesuffix(MEDIA) if prefix.endswith(MEDIA) else prefix.removesuffix(THUMBNAILS)
+        if path.startswith(prefix) and (found := _OUR_KEY.fullmatch(path.removeprefix(before))):
+            return found[1] + found[2] + found[3] == found[4]
+    return False
 
 
 def segment_named(path: str) -> SegmentId | None:

@@ -134,6 +134,8 @@ def _folder(parts: Parts, index: int, zone: LandingZone, path: Path) -> Iterator
         if not any(_inside(path, store.root) for store in roots if store.root):
             folders = {store.name: str(store.root) for store in roots}
             yield location, str(path), f"expected a folder inside a filesystem store for handling 'adopt': {folders}"
+        elif any(_inside(path, store.root / own) for store in roots if store.root for own in OWN_PREFIXES):
+            yield location, str(path), f"expected a folder apart from where our own objects are, {list(OWN_PREFIXES)}"
         return
     for store in roots:
         if store.root and _overlap(path, store.root):
@@ -147,9 +149,6 @@ def _folder(parts: Parts, index: int, zone: LandingZone, path: Path) -> Iterator
 def _prefix(parts: Parts, index: int, zone: LandingZone, name: str) -> Iterator[_Finding]:
     if name not in parts.store_names:
         yield ("landing_zones", index, "store"), name, f"expected one of the stores {list(parts.store_names)}"
-    placement = parts.placement
-    if placement is None or name not in (placement.local_store, placement.cloud_store, placement.thumbnail_store):
-        return
     if any(zone.prefix.startswith(own) or own.startswith(zone.prefix) for own in OWN_PREFIXES):
         yield (
             ("landing_zones", index, "prefix"),
