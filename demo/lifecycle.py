@@ -44,7 +44,7 @@ class Lifecycle:
         with timed(self._console, "behind the catalogue's back: strays added, copies removed, cut short and changed"):
             planted = plant(self._estate, DAMAGED)
         self._on_day(2, "reconcile_stores", "strays seen once; what is lost is copied anew")
-        self._on_day(3, "verify_replicas", "every copy read whole", dry_run=None, all=True)
+        self._on_day(3, "verify_replicas", "every copy read whole", dry_run=None, all=True, method="hash")
         self._on_day(4, "reconcile_stores", "strays to quarantine; what has rotted is copied anew",
                      stores=["local", "cloud"])  # fmt: skip
         self._tier(8, "what is a week old becomes COOL")

@@ -48,7 +48,7 @@ def plant(servers: Servers, camera: str) -> Planted:
             for _ in range(10):
                 next(paths)
         planted.orphans[store] = [
-            f"media/demo/nobody/2020/02/30/20200230T000000Z_{uuid4()}.mp4" for _ in range(_ORPHANS[store])
+            f"media/demo/nobody/2020/02/28/20200228T000000Z_{uuid4()}.mp4" for _ in range(_ORPHANS[store])
         ]
         planted.removed[store] = [next(paths), next(paths)]
         planted.cut[store] = [next(paths)]

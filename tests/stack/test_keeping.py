@@ -7,6 +7,7 @@ import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ STARTS = [TODAY.replace(microsecond=0) - timedelta(hours=3) + timedelta(seconds=
 CAMERAS = ("corridor", "stairs")
 KEPT = "stairs"
 """Its copies come back from condemnation."""
-STRAYS = [f"media/demo/nobody/2020/02/30/20200230T0000{index:02}Z_left.mp4" for index in range(6)]
+STRAYS = [f"media/demo/nobody/2020/02/28/20200228T0000{index:02}Z_{uuid4()}.mp4" for index in range(6)]
 
 
 def on_day(day: int, **conf: Any) -> dict[str, Any]:
