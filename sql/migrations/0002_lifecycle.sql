@@ -167,6 +167,7 @@ CREATE TABLE orphans (
     CHECK ((quarantined_at IS NULL) = (quarantined_by IS NULL))
 );
 CREATE INDEX orphans_due ON orphans (store, delete_after) WHERE state = 'quarantined';
+CREATE INDEX orphans_quarantine_path ON orphans (store, quarantine_path) WHERE quarantine_path IS NOT NULL;
 CREATE INDEX orphans_seen ON orphans (store, seen_run_id) WHERE state = 'seen';   -- those that a run may act on
 
 -- A reconciliation: what one run found in one store. History, the source of the orphan and lost metrics.

@@ -175,9 +175,12 @@ WHERE t.segment_id = n.segment_id AND t.start_time = n.start_time AND t.store = 
   AND t.start_time BETWEEN :first_start AND :last_start;
 
 -- name: drop_orphans!
--- Forget orphans whose objects are gone, by where they were found or by where they lay in quarantine.
-DELETE FROM orphans
-WHERE store = :store AND (path = ANY (:paths::text[]) OR quarantine_path = ANY (:paths::text[]));
+-- Forget orphans whose objects are gone, by where they were found.
+DELETE FROM orphans WHERE store = :store AND path = ANY (:paths::text[]);
+
+-- name: drop_quarantined_orphans!
+-- Forget orphans whose objects are gone, by where they lay in quarantine.
+DELETE FROM orphans WHERE store = :store AND quarantine_path = ANY (:paths::text[]);
 
 -- name: hold_condemnations
 -- Condemnations at these paths, which nobody deletes or spares until the transaction ends.

@@ -219,6 +219,7 @@ class Condemnations:
                 self._session.execute("drop_thumbnails", store=store, rows=_rows(thumbnails), **_span(thumbnails))
             if orphans:
                 self._session.execute("drop_orphans", store=store, paths=orphans)
+                self._session.execute("drop_quarantined_orphans", store=store, paths=orphans)
 
     def prepare_history(self, now: datetime) -> None:
         """Make the month of `now` in the history, if it is not there; not inside a transaction that holds rows."""
