@@ -112,12 +112,6 @@ class Retention:
                 if terms.delete_after is None:
                     held_bytes -= gone_bytes + retired.size_bytes
                 taken, shortfall = self._make_room(terms, months, held_bytes - quota)
-            if terms.delete_after is not None and (retired.objects or taken.objects):
-                for month in months:
-                    self._session.execute(
-                        "point_away_condemned", store=terms.store, run_id=terms.run_id, month_start=month.start,
-                        month_end=month.end,
-                    )  # fmt: skip
         return Found(expired, retired, taken, shortfall)
 
     def _expired(self, terms: Sweep, months: Sequence[TimeRange]) -> tuple[Amount, int]:
@@ -150,7 +144,13 @@ class Retention:
         )
 
     def _run(self, query: str, terms: Sweep, month: TimeRange, **more: object) -> Amount:
+        """Condemn of a month what the query finds; reads of it are pointed to its other copies. How much it is."""
         row = self._session.row(query, **_values(terms, month), **more)
+        if terms.delete_after is not None and row.objects:
+            self._session.execute(
+                "point_away_condemned", store=terms.store, run_id=terms.run_id, month_start=month.start,
+                month_end=month.end,
+            )  # fmt: skip
         return Amount(row.objects, row.size_bytes)
 
     def _months(self, store: StoreName) -> Iterator[TimeRange]:
