@@ -12,9 +12,10 @@ forgets finished work lists after `retention.history_days`.
 that are being copied, the last verified copy of a segment that is still owed. For a local copy that retires, or goes
 for the quota, the other copy is looked at in its store right then. What must not go is spared and available again.
 
-**Danger**: it deletes footage. The plan counts first: above a hard cap (`retention_caps`) the run fails with nothing
-condemned and nothing deleted; above a soft one, task `approve` of that store waits for a person (the Airflow UI: tab
-Required Actions). Nobody's answer within two days is a no. Started by hand it only tells, unless `dry_run` is off.
+**Danger**: it deletes footage. The plan counts first: above a hard cap (`retention_caps`) of a store its task `condemn`
+fails, with nothing condemned and nothing deleted there, and the other stores go on; above a soft one, task `approve` of
+that store waits for a person (the Airflow UI: tab Required Actions). Nobody's answer within two days is a no. Started
+by hand it only tells, unless `dry_run` is off.
 
 **Stop deletions**: `deletion = "forbidden"` for a store in estate.toml holds from the next chunk (at most 1000
 objects) on, for every DAG. Pausing this DAG stops all deletions of a new run. `reelkeeper hold add --every-camera

@@ -52,14 +52,8 @@ class RetentionPlan:
 
     @property
     def refused(self) -> list[StorePlan]:
-        """The stores of which more is to go than one run may take at all."""
+        """The stores of which more is to go than one run may take at all: `condemn_due` will not."""
         return [plan for plan in self.stores if plan.caps.action is CapAction.REFUSE]
-
-    def check(self) -> None:
-        """GateFailed when a hard cap is exceeded in any store: then nothing is condemned anywhere, nor deleted."""
-        if self.refused:
-            told = "; ".join(str(plan) for plan in self.refused)
-            raise GateFailed(f"nothing is condemned or deleted: {told} (see docs/operations.md on raising a cap)")
 
 
 def plan_retention(estate: Estate, catalogue: Catalogue, *, now: datetime) -> RetentionPlan:
@@ -107,7 +101,9 @@ def condemn_due(
             exceeds = verdict.action is CapAction.ASK and found.objects > approved
             if verdict.action is CapAction.REFUSE or exceeds:
                 why = f", and {approved} were approved" if exceeds else ""
-                raise GateFailed(f"nothing is condemned in store {name!r}: {verdict.message}{why}")
+                raise GateFailed(
+                    f"nothing is condemned in store {name!r}: {verdict.message}{why} (see docs/operations.md on caps)"
+                )
         return found
 
     found = retrying()(condemn)

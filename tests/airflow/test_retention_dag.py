@@ -69,15 +69,14 @@ def test_condemned_brought_back_condemned_again_and_deleted(rig: Rig, estate_fil
     assert rig.sql("SELECT count(*) FROM segments") == [(0,)]
 
 
-def test_above_a_hard_cap_the_run_fails_with_nothing_done(rig: Rig, estate_file: Path) -> None:
+def test_above_a_hard_cap_nothing_is_done_in_that_store_and_the_run_fails(rig: Rig, estate_file: Path) -> None:
     rig.condemn(rig.segments[:1], CLOUD, now=OVER)  # type: ignore[attr-defined]
     estate_file.write_text(estate_file.read_text().replace("hard_ratio", "hard_count = 4\nsoft_count = 4\nhard_ratio"))
     done = run({"clock": (OVER + timedelta(days=3)).isoformat(), "dry_run": False})
     seen = states(done)
-    assert (str(done.state), seen["plan"]) == ("failed", "failed")
-    assert {seen[f"{store}.{task}"] for store in (DISK, CLOUD) for task in ("condemn", "delete", "sweep")} == {
-        "upstream_failed"
-    }
-    assert rig.history() == {}
-    assert len(rig.condemned()) == 1
-    assert len(rig.keys(CLOUD)) == len(rig.keys(DISK)) == 5
+    assert str(done.state) == "failed"
+    assert [seen[f"disk.{task}"] for task in ("condemn", "delete", "sweep")] == ["failed", *["upstream_failed"] * 2]
+    assert [seen[f"cloud.{task}"] for task in ("condemn", "delete", "sweep")] == ["success"] * 3  # four of four left
+    assert rig.history() == {(CLOUD, "expired"): 1}
+    assert {store for store, _ in rig.condemned()} == {CLOUD}
+    assert (len(rig.keys(CLOUD)), len(rig.keys(DISK))) == (4, 5)

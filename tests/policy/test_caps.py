@@ -15,6 +15,7 @@ class Caps:
     soft_ratio: float = 0.05
     hard_count: int = 1_000_000
     hard_ratio: float = 0.5
+    ratio_from: int = 0
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,16 @@ def test_more_is_never_better(count: int, total: int, soft: float, hard: float) 
 def test_the_message_has_the_figures() -> None:
     assert check_caps(7, 100, Caps()).message == "7 of 100 objects: the soft cap is 5 (the lower of 10000 and 5 %)"
     assert "the hard cap is 50" in check_caps(60, 100, Caps()).message
+
+
+def test_of_a_small_store_the_count_alone_counts() -> None:
+    caps = Caps(soft_count=5, hard_count=20, ratio_from=100)
+    assert [check_caps(count, 99, caps).action for count in (1, 5, 6, 20, 21)] == [
+        "within", "within", "ask", "ask", "refuse"
+    ]  # fmt: skip
+    assert check_caps(1, 1, caps).message == "1 of 1 objects: the soft cap is 5 (a share of so few objects says nothing)"
+    assert check_caps(6, 100, caps).action is CapAction.ASK
+    assert check_caps(51, 100, Caps(ratio_from=100)).action is CapAction.REFUSE
 
 
 def test_a_negative_count_is_an_error() -> None:

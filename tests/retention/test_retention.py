@@ -202,9 +202,8 @@ def test_over_the_hard_cap_nothing_happens_anywhere(rig: Rig) -> None:
     rig.record(10, camera="yard", retention_days=400)
     rig.sections["retention_caps"] = RetentionCaps(soft_count=5, hard_count=9, hard_ratio=1, soft_ratio=1)
     plan = plan_retention(rig.estate, rig.catalogue, now=LATE)
+    assert [str(one.store) for one in plan.refused] == [DISK, CLOUD]
     with pytest.raises(GateFailed, match="10 of 20 objects: the hard cap is 9"):
-        plan.check()
-    with pytest.raises(GateFailed, match="the hard cap is 9"):
         condemn(rig, now=LATE, approved=10)
     assert rig.condemned() == {}
     assert {state for (state,) in rig.sql("SELECT state FROM replicas")} == {"available"}
@@ -215,11 +214,19 @@ def test_over_the_soft_cap_only_what_was_approved_goes(rig: Rig) -> None:
     rig.sections["retention_caps"] = RetentionCaps(soft_count=5, hard_count=100, hard_ratio=1, soft_ratio=1)
     plan = plan_retention(rig.estate, rig.catalogue, now=LATE)
     assert {one.store: one.caps.action for one in plan.stores} == {DISK: "ask", CLOUD: "ask"}
-    plan.check()
+    assert not plan.refused
     with pytest.raises(GateFailed, match="and 9 were approved"):
         condemn(rig, now=LATE, approved=9)
     assert rig.condemned() == {}
     assert condemn(rig, now=LATE, approved=10).expired.objects == 10
+
+
+def test_the_last_of_a_small_store_goes_without_a_question(rig: Rig) -> None:
+    rig.sections["retention_caps"] = RetentionCaps()
+    rig.record(1)
+    plan = plan_retention(rig.estate, rig.catalogue, now=LATE)
+    assert {one.store: one.caps.action for one in plan.stores} == {DISK: "within", CLOUD: "within"}
+    assert condemn(rig, now=LATE).expired.objects == 1
 
 
 # --- bringing back ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Protocol
 
 
 class Caps(Protocol):
-    """A soft and a hard cap, each a count and a ratio (0–1) of what the store holds. The lower of the two counts."""
+    """A soft and a hard cap, each a count and a ratio (0–1) of what the store holds. The lower of the two counts; of a
+    store that holds fewer than `ratio_from` objects a ratio says nothing, and the count alone does."""
 
     @property
     def soft_count(self) -> int: ...
@@ -17,6 +18,8 @@ class Caps(Protocol):
     def hard_count(self) -> int: ...
     @property
     def hard_ratio(self) -> float: ...
+    @property
+    def ratio_from(self) -> int: ...
 
 
 class CapAction(StrEnum):
@@ -42,14 +45,15 @@ def check_caps(count: int, total: int, caps: Caps) -> CapVerdict:
     """
     if count < 0 or total < 0:
         raise ValueError(f"count {count!r} of {total!r}: expected neither to be negative")
-    hard = _lower(caps.hard_count, caps.hard_ratio, total)
-    soft = min(_lower(caps.soft_count, caps.soft_ratio, total), hard)
+    is_small = total < caps.ratio_from
+    hard = Decimal(caps.hard_count) if is_small else _lower(caps.hard_count, caps.hard_ratio, total)
+    soft = min(Decimal(caps.soft_count) if is_small else _lower(caps.soft_count, caps.soft_ratio, total), hard)
     told = f"{count} of {total} objects"
     if count > hard:
-        return CapVerdict(CapAction.REFUSE, f"{told}: {_bound('hard', hard, caps.hard_count, caps.hard_ratio)}")
-    if count > soft:
-        return CapVerdict(CapAction.ASK, f"{told}: {_bound('soft', soft, caps.soft_count, caps.soft_ratio)}")
-    return CapVerdict(CapAction.WITHIN, f"{told}: {_bound('soft', soft, caps.soft_count, caps.soft_ratio)}")
+        bound = _bound("hard", hard, caps.hard_count, None if is_small else caps.hard_ratio)
+        return CapVerdict(CapAction.REFUSE, f"{told}: {bound}")
+    bound = _bound("soft", soft, caps.soft_count, None if is_small else caps.soft_ratio)
+    return CapVerdict(CapAction.ASK if count > soft else CapAction.WITHIN, f"{told}: {bound}")
 
 
 def _lower(count: int, ratio: float, total: int) -> Decimal:
@@ -57,6 +61,8 @@ def _lower(count: int, ratio: float, total: int) -> Decimal:
     return min(Decimal(count), Decimal(str(ratio)) * total)
 
 
-def _bound(name: str, limit: Decimal, count: int, ratio: float) -> str:
+def _bound(name: str, limit: Decimal, count: int, ratio: float | None) -> str:
+    if ratio is None:
+        return f"the {name} cap is {limit.normalize():f} (a share of so few objects says nothing)"
     percent = (Decimal(str(ratio)) * 100).normalize()
     return f"the {name} cap is {limit.normalize():f} (the lower of {count} and {percent:f} %)"

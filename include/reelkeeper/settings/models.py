@@ -355,7 +355,8 @@ class Tiering(Section):
     )
     """The tier that footage belongs in by its age. A move that would lose money is not made."""
     approve_above_usd: Annotated[Money, Field(ge=0)] = Decimal(100)
-    """One-off cost of a run above which a person must approve it in the Airflow UI."""
+    """One-off cost above which a person must approve a run in the Airflow UI: of what it moves, and of what pays as well
+    and is left for later runs."""
     batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
     """Most replicas of one task."""
     max_batches: Annotated[Whole, Field(gt=0, le=1000)] = 64
@@ -396,6 +397,8 @@ class Caps(Section):
     """Objects above which the run fails, and nothing is deleted."""
     hard_ratio: Ratio = 0.5
     """Share of the store's objects above which the run fails, and nothing is deleted."""
+    ratio_from: Annotated[Whole, Field(ge=0)] = 100
+    """Objects that a store must hold for the shares to count: the last one of a store is all of it, and may go."""
 
     @model_validator(mode="after")
     def _soft_below_hard(self) -> Self:
@@ -419,6 +422,8 @@ class ReconcileCaps(Caps):
     """Objects above which the run fails, and nothing is touched."""
     hard_ratio: Ratio = 0.1
     """Share of the store's objects above which the run fails, and nothing is touched."""
+    ratio_from: Annotated[Whole, Field(ge=0)] = 0
+    """Objects that a store must hold for the shares to count: orphans in a small store are as odd as in a large one."""
 
 
 class Retention(Section):

@@ -24,7 +24,7 @@ class PlanRetentionOperator(BaseOperator):
     """Counts what is to leave each store: expired, retired, for its quota. Writes nothing.
 
     Returns the counts by store, and whether a person must approve them (`asks`); XCom `question_<store>` has the words
-    for the person. GateFailed above a hard cap, of whichever store: then nothing is condemned or deleted anywhere.
+    for the person. Above a hard cap the condemning of that store fails, and the other stores go on.
     Skipped, with all that follows but the summary, in a dry run and when something is to be brought back.
 
     :param bring_back: what the run brings back instead; empty: nothing
@@ -49,9 +49,9 @@ class PlanRetentionOperator(BaseOperator):
             context["ti"].xcom_push(f"question_{store.store}", str(store))
         if is_dry_run(context):
             context["ti"].xcom_push("return_value", counts)
-            refused = "; it would be refused: a hard cap is exceeded" if plan.refused else ""
+            stores = ", ".join(str(one.store) for one in plan.refused)
+            refused = f"; store {stores} would be refused: a hard cap is exceeded" if stores else ""
             raise AirflowSkipException(f"dry run: nothing is condemned or deleted{refused}")
-        plan.check()
         return counts
 
 
@@ -81,7 +81,7 @@ class CondemnOperator(BaseOperator):
                 self.store,
                 run_id=context["dag_run"].run_id,
                 now=min(_moment_of(context), clock),
-                approved=sum(planned[reason] for reason in ("expired", "retired", "quota")),
+                approved=sum(planned[reason] for reason in ("expired", "retired", "quota")) if planned["asks"] else 0,
                 grace_from=clock,
             )
         if found.shortfall:
