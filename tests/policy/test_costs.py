@@ -231,3 +231,12 @@ def test_waiting_for_the_end_of_a_minimum_duration_is_never_dearer(
 @given(prices, sizes, days)
 def test_writing_costs_at_least_the_minimum_duration(price: ClassPrice, size: int, kept: int) -> None:
     assert write_cost(price, size, kept) >= monthly_cost(price, size) / DAYS_PER_MONTH * price.minimum_days
+
+
+def test_a_class_that_must_be_restored_is_known_as_such_by_any_price() -> None:
+    assert flat_price("GLACIER", Decimal("0.0036")).must_restore
+    text = shipped_prices()
+    begin = text.index('[lists."aws:us-east-1".classes.GLACIER.retrieval]')
+    without = text[:begin] + text[text.index('[lists."aws:us-east-1".classes.DEEP_ARCHIVE]') :]
+    with pytest.raises(ConfigurationError, match=r"no 'retrieval' for \['GLACIER'\]"):
+        load_prices(without)

@@ -21,6 +21,8 @@ from reelkeeper.errors import ConfigurationError
 Speed = Literal["expedited", "standard", "bulk"]
 
 DAYS_PER_MONTH = Decimal(365) / 12
+RESTORED_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Amazon's classes that must be restored, whatever a price list says."""
 LARGEST = 2**50
 """Bytes. No object is larger; up to here `smallest_paying` answers for."""
 
@@ -85,7 +87,7 @@ class ClassPrice:
     @property
     def must_restore(self) -> bool:
         """Whether an object must be restored before it can be read, or moved on."""
-        return bool(self.retrieval)
+        return bool(self.retrieval) or self.name in RESTORED_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,10 @@ def _class_price(name: str, table: _ClassTable, of: _ListTable) -> ClassPrice:
 
     own, hot = daily(table.storage_usd_per_gb_month), daily(of.classes[of.hot].storage_usd_per_gb_month)
     return ClassPrice(
+    if free := sorted(each for each in RESTORED_CLASSES & set(parsed.classes) if not parsed.classes[each].retrieval):
+        raise ConfigurationError(
+            f"price list {name!r} has no 'retrieval' for {free}: expected its prices, as their objects must be restored"
+        )
         name,
         usd_per_byte_day=own,
         put_usd=table.put_usd_per_1000 / 1000,

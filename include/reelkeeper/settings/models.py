@@ -150,8 +150,8 @@ class StoreSettings(Section):
                 raise ValueError(f"tiers.{tier}: a store of kind {str(self.kind)!r} has no storage classes: expected "
                                  "'prefix' or 'store'")  # fmt: skip
             if place.storage_class in RESTORED_CLASSES and place.usd_per_gb_month is not None:
-                raise ValueError(f"tiers.{tier}: expected no 'usd_per_gb_month' for class {place.storage_class!r}, whose "
-                                 "restores cost as well: give a price list (costs.prices)")  # fmt: skip
+                raise ValueError(f"tiers.{tier}: expected no 'usd_per_gb_month' for class {place.storage_class!r}, "
+                                 "whose restores cost as well: give a price list (costs.prices)")  # fmt: skip
             if tier is Tier.HOT and (place.prefix or place.store):
                 raise ValueError("tiers.HOT: expected neither 'prefix' nor 'store': it is the store itself")
             if tier is not Tier.HOT and not (place.storage_class or place.prefix or place.store):
