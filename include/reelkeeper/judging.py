@@ -133,6 +133,9 @@ class Judge:
         reason = one.object.reason
         if reason is Reason.EXPORT:
             return _export_verdict(one.path, known.exports)
+        stands = known.orphans.get(one.path.removeprefix(_QUARANTINE))
+        if reason is Reason.MOVED and stands and stands.in_quarantine and stands.quarantine_path == one.path:
+            return Verdict(Ruling.SPARE, "an orphan lies there in quarantine")
         kept = known.footage.get(one.object.segment_id) if one.object.segment_id else None
         is_thumbnail = reason is Reason.THUMBNAIL and kept is not None
         if one.path not in known.replicas and not is_thumbnail:
@@ -145,7 +148,7 @@ class Judge:
         days = self._estate.retention.default_days if kept.retention_days is None else kept.retention_days
         footage = Footage(
             kept.segment_id, kept.camera_id, TimeRange(kept.start_time, kept.end_time), timedelta(days=days),
-            kept.transfer_under_way,
+            kept.transfer_under_way, kept.created_at, timedelta(days=self._estate.retention.min_days_after_ingest),
         )  # fmt: skip
         others = [
             Copy(copy.store, copy.state, copy.verified_at is not None, known.seen.get((copy.store, copy.path)))

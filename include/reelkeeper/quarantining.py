@@ -192,6 +192,10 @@ class _Mover:
                 run_id=self._run_id, now=self._now, delete_after=self._delete_after,
             )  # fmt: skip
             moved = [orphan for orphan in placed if orphan.quarantine_path]
+            # What another try of the run has put there meanwhile lies there by right.
+            theirs = catalogue.orphans.at(store, [orphan.path for orphan in moved if orphan.path not in inside])
+            settled = {one.quarantine_path for one in theirs.values() if one.in_quarantine}
+            moved = [orphan for orphan in moved if orphan.path in inside or orphan.place not in settled]
             # Of one that came to be known meanwhile the copy is superfluous, of the others the original.
             gone = [orphan.path if orphan.path in inside else orphan.place for orphan in moved]
             _condemn(catalogue, store, gone, moved, Reason.MOVED, run_id=self._run_id, now=self._now)
@@ -227,7 +231,8 @@ class _Mover:
             orphan
             for orphan, found in zip(orphans, stats, strict=True)
             if found
-            and (found.size_bytes, found.last_modified) == (orphan.size_bytes, orphan.modified_at)
+            and found.size_bytes == orphan.size_bytes
+            and _second(found.last_modified) == _second(orphan.modified_at)
             and is_old(found)
         ]
         others = [orphan.path for orphan in orphans if orphan not in same]
@@ -252,6 +257,11 @@ class _Mover:
             log.warning("store %r: %r stays where it was found: %s", self._store.name, orphan.path, error)
             return orphan
         return replace(orphan, quarantine_path=place)
+
+
+def _second(time: datetime) -> datetime:
+    """A listing may tell milliseconds where a look at one object tells whole seconds."""
+    return time.replace(microsecond=0)
 
 
 def _return(catalogue: Catalogue, store: Store, page: Sequence[Orphan], *, run_id: str, now: datetime) -> int:

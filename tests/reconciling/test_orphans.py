@@ -1,16 +1,22 @@
 """Objects that nothing knows: seen twice, old by the store's clock, in quarantine, and gone only if still unknown."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from reelkeeper.catalogue.condemnations import Condemned
+from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.errors import GateFailed, ObjectArchived, ObjectNotFound, StoreUnavailable
-from reelkeeper.model import BatchId, Key, Replica, Segment, StoreName
+from reelkeeper.model import BatchId, Key, Replica, Segment, StoreName, quarantine_key
+from reelkeeper.policy.retention import Reason
+from reelkeeper.quarantining import _Mover
 from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import ObjectStat
 from tests.reconciling.conftest import Scene
 
 STRAY = "media/default/gate/2026/03/01/20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"
@@ -198,6 +204,53 @@ def test_what_is_recorded_at_the_last_moment_is_not_deleted(scene: Scene) -> Non
     scene.act("last", days=40)
     assert replica.path in scene.listed()
     assert b"".join(scene.stores["disk"].read(replica.path))
+
+
+def test_two_tries_at_once_leave_the_orphan_in_quarantine(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.plant(STRAY, store="cloud")
+    scene.compare("cloud", days=2)
+    scene.compare("cloud", days=3, run="r")
+    move, other_try = _Mover._move, iter([True])
+
+    def move_late(mover: _Mover, orphan: Orphan) -> Orphan:
+        moved = move(mover, orphan)
+        if next(other_try, False):
+            scene.act("r", "cloud", days=3)
+        return moved
+
+    monkeypatch.setattr(_Mover, "_move", move_late)
+    scene.act("r", "cloud", days=3)
+    assert scene.listed("cloud") == [f"quarantine/{STRAY}"]
+    assert scene.orphans("cloud")[STRAY].in_quarantine
+
+
+def test_a_place_in_quarantine_that_is_in_use_is_spared(scene: Scene, footage: list[Segment]) -> None:
+    scene.plant(STRAY)
+    for days in (2, 3):
+        scene.night(days=days)
+    now = datetime.now(UTC)
+    place = Condemned(StoreName("disk"), quarantine_key(Key(STRAY)), Reason.MOVED, 8)
+    scene.catalogue.condemnations.condemn([place], run_id="a zombie", now=now, delete_after=now)
+    scene.night(days=4)
+    assert scene.listed(prefix="quarantine/") == [f"quarantine/{STRAY}"]
+    assert scene.sql("SELECT count(*) FROM condemnations") == [(0,)]
+
+
+def test_a_listing_tells_more_of_the_time_than_a_look(scene: Scene) -> None:
+    scene.stores["cloud"] = _WholeSeconds(StoreName("cloud"))
+    scene.plant(STRAY, store="cloud")
+    scene.night("cloud", days=2)
+    assert scene.night("cloud", days=3)[1].quarantined == 1
+
+
+class _WholeSeconds(MemoryStore):
+    """MinIO and Ceph list milliseconds, and tell whole seconds of one object."""
+
+    def stat(self, key: Key) -> ObjectStat:
+        found = super().stat(key)
+        return replace(found, last_modified=found.last_modified.replace(microsecond=0))
 
 
 def test_other_bytes_never_take_a_replicas_place(scene: Scene, footage: list[Segment]) -> None:
