@@ -12,7 +12,7 @@ from itertools import pairwise
 from reelkeeper.migration_batch import barred
 from reelkeeper.model import Key, Tier
 from reelkeeper.policy.costs import LARGEST, ClassPrice, Prices, move_cost, smallest_paying
-from reelkeeper.pricing import tier_price
+from reelkeeper.pricing import tier_of_class, tier_price
 from reelkeeper.settings import Estate, StoreSettings
 
 KEPT_DAYS = (*range(1, 93), *range(98, 366, 7), *range(366, 3661, 30))
@@ -30,6 +30,13 @@ class TierTarget:
     storage_class: str | None
     prefix: str  # of the keys; "": none
     is_carried: bool  # the bytes are copied to another key or store; else the object's class changes in place
+
+    @property
+    def recorded_tier(self) -> Tier:
+        """What the catalogue calls it there: a store that has tiers of its own goes on from the one that it is in."""
+        if not self.is_carried or self.prefix or not self.settings.tiers:
+            return self.tier
+        return tier_of_class(self.settings, self.storage_class, otherwise=Tier.HOT)
 
     def key(self, key: Key, prefixes: Sequence[str]) -> Key:
         """Where the object at `key` goes; `prefixes` are those of the tiers that it may have come from."""

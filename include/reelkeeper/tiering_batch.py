@@ -238,7 +238,7 @@ class _Worker:
                 f"{found.storage_class!r}, SHA-256 {found.sha256}: expected {replica.size_bytes} bytes, class "
                 f"{storage_class!r}, SHA-256 {replica.checksum}"
             )
-        return Placed(item, replica.store, replica.path, storage_class)
+        return Placed(item, replica.store, replica.path, storage_class, item.to_tier)
 
     def _carried(self, moves: Sequence[tuple[TierItem, TierTarget]]) -> Iterator[Outcome]:
         """Copies under another key or in another store: by the store itself, or through here."""
@@ -283,7 +283,7 @@ class _Worker:
 
     def _placed(self, item: TierItem, target: TierTarget) -> Placed:
         key = canonical_key(target.key(item.replica.path, self._tiered.prefixes))
-        return Placed(item, target.settings.store_name, key, target.storage_class)
+        return Placed(item, target.settings.store_name, key, target.storage_class, target.recorded_tier)
 
     # --- what became of it --------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ ON CONFLICT (segment_id, store, start_time) DO UPDATE SET
     path = excluded.path, storage_class = excluded.storage_class, size_bytes = excluded.size_bytes,
     checksum = excluded.checksum, state = excluded.state, verified_at = excluded.verified_at,
     retire_after = coalesce(excluded.retire_after, r.retire_after),   -- of one that is made again
-    tier = excluded.tier, tier_since = NULL, seen_at = NULL, suspected_at = NULL,
+    tier = excluded.tier, tier_since = excluded.verified_at, seen_at = NULL, suspected_at = NULL,
     readable_until = NULL
     WHERE r.state IN ('suspicious', 'lost')
 RETURNING r.segment_id, r.store;

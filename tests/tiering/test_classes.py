@@ -1,6 +1,9 @@
 """The catalogue's storage class is the object's, whatever happened between the change and its record."""
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -10,8 +13,12 @@ import pytest
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
 from reelkeeper.migrate import plan_migration, transfer_batch
-from reelkeeper.model import ReplicaState, Segment, Tier
+from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.pricing import price_lists
+from reelkeeper.settings import Estate, Placement, StoreSettings
+from reelkeeper.settings.models import TierPlace
+from reelkeeper.tier_choices import TieredStore
 
 if TYPE_CHECKING:
     from tests.tiering.conftest import Vault
@@ -91,3 +98,24 @@ def test_a_migration_that_meets_what_a_killed_one_wrote_records_its_class(vault:
     copy = vault.replicas(segment)["cloud"]
     assert (copy.storage_class, copy.tier) == ("GLACIER", Tier.ARCHIVE)
     assert vault.stores["cloud"].stat(copy.path).storage_class == "GLACIER"
+
+
+def test_a_store_that_is_anothers_tier_goes_on_from_the_tier_of_its_own() -> None:
+    own = {Tier.HOT: TierPlace(usd_per_gb_month=Decimal("0.05")), Tier.COLD: TierPlace(store="cloud")}
+    estate = Estate(
+        stores=(StoreSettings(name="disk", kind=StoreKind.FILESYSTEM, root=Path("/disk"), price_list="own", tiers=own),
+                StoreSettings(name="cloud", kind=StoreKind.S3, bucket="recordings")),
+        placement=Placement(mode="hybrid", local_store="disk", cloud_store="cloud"),
+    )  # fmt: skip
+    target = TieredStore(estate, price_lists(estate), estate.store("disk")).target(Tier.COLD)
+    assert target is not None
+    assert (target.storage_class, target.recorded_tier) == ("STANDARD", Tier.HOT)
+
+
+def test_a_repaired_replica_is_as_old_as_its_repair(vault: "Vault") -> None:
+    (segment,) = vault.record("cloud", 120, size_bytes=600_000, retention_days=5000, tier=Tier.COOL,
+                              storage_class="STANDARD_IA", days_in_tier=100)  # fmt: skip
+    vault.sql("UPDATE replicas SET state = 'lost'")
+    vault.catalogue.repairs.find([replace(vault.replica(segment), state=ReplicaState.AVAILABLE, verified_at=vault.now)])
+    (waiting,) = vault.plan().refused
+    assert waiting.found.outcome == "waits"  # it is billed anew for the minimum duration of its class

@@ -82,6 +82,7 @@ class Placed:
     store: StoreName
     path: Key
     storage_class: str | None
+    tier: Tier  # as the store that it is in now has it
 
     @property
     def is_copy(self) -> bool:
@@ -329,6 +330,6 @@ def _place(placed: Placed) -> Mapping[str, object]:
     replica = placed.item.replica
     return {
         "segment_id": replica.segment_id, "start_time": replica.start_time, "store": replica.store,
-        "path": replica.path, "to_store": placed.store, "to_path": placed.path, "to_tier": placed.item.to_tier,
+        "path": replica.path, "to_store": placed.store, "to_path": placed.path, "to_tier": placed.tier,
         "storage_class": placed.storage_class,
     }  # fmt: skip
