@@ -59,6 +59,7 @@ class TierPlan:
     refused: tuple[Refusal, ...]
     left: int  # replicas that pay as well, but are more than one run takes: for the next
     dry_run: bool
+    left_usd: float = 0.0  # what moving those costs once
     barred: tuple[str, ...] = ()  # what may not move at all, and why
 
     @property
@@ -79,8 +80,11 @@ class TierPlan:
         return sum(each.saving_usd for each in self.moves)
 
     def needs_approval(self, above_usd: Decimal) -> bool:
-        """Whether a person must approve it: its one-off cost is above the sum."""
-        return self.one_off_usd > float(above_usd)
+        """Whether a person must approve it: its one-off cost, with that of what is left for later runs, is above it.
+
+        A large estate is moved in slices, each of which costs little.
+        """
+        return self.replicas > 0 and self.one_off_usd + self.left_usd > float(above_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +134,14 @@ def plan_tiers(
     )
     sums, batches = retrying()(catalogue.tier_moves.plan, run_id, terms, dry_run=dry_run)
     taken = tuple(each for each in sums if each.outcome == "taken")
-    paying = sum(each.replicas for each in sums if each.outcome == "pays")
+    paying = [each for each in sums if each.outcome == "pays"]
     by_name = {store.settings.name: store for store in stores}
     refused = tuple(_refusal(by_name[each.store], each) for each in sums if each.outcome not in ("taken", "pays"))
-    left = max(paying - sum(each.replicas for each in taken), 0)
-    return TierPlan(() if dry_run else tuple(batches), taken, refused, left, dry_run, tuple(sorted(barred)))
+    left = max(sum(each.replicas for each in paying) - sum(each.replicas for each in taken), 0)
+    left_usd = sum(each.one_off_usd for each in paying) - sum(each.one_off_usd for each in taken) if left else 0.0
+    return TierPlan(
+        () if dry_run else tuple(batches), taken, refused, left, dry_run, max(left_usd, 0.0), tuple(sorted(barred))
+    )
 
 
 def _refusal(store: TieredStore, found: TierSum) -> Refusal:

@@ -303,6 +303,10 @@ def test_more_than_one_run_takes_waits_for_the_next(vault: "Vault") -> None:
     segments = vault.record("cloud", *range(10, 75, 10), size_bytes=MB, retention_days=400, storage_class="STANDARD")
     plan = vault.plan()
     assert (len(plan.batches), plan.replicas, plan.left) == (2, 4, len(segments) - 4)
+    assert plan.left_usd == pytest.approx(3 * 0.01 / 1000)  # requests to move to STANDARD_IA
+    assert plan.needs_approval(Decimal(plan.one_off_usd + 0.00001))  # slices of what nobody approved would be moved
+    again = vault.plan()
+    assert (again.replicas, again.left, again.left_usd) == (plan.replicas, plan.left, pytest.approx(plan.left_usd))
     vault.move()
     moved = [segment for segment in segments if vault.replica(segment).tier is not Tier.HOT]
     assert moved == segments[-4:]  # the oldest

@@ -5,7 +5,7 @@ wanted any more. A plan is frozen: what was estimated, and approved, is what is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -132,19 +132,20 @@ class TierMoves:
         """
         with self._session.transaction():
             self._session.rows("lock_planning", what="tiers")
-            if not dry_run and (batches := self.batches(run_id)):
-                return self.planned(run_id), batches
-            if not dry_run:
+            batches = [] if dry_run else self.batches(run_id)
+            if not dry_run and not batches:
                 self._session.execute("drop_stale_tier_moves", run_id=run_id, stale_after=STALE_AFTER)
             self._session.rows("prepare_planning")
             self._session.rows("prepare_tier_planning")
             self._session.execute("make_tier_choices")
             self._session.execute("note_tier_choices", choices=Rows(terms.choices))
             self._session.analyze("tier_choices")
-            sums, planned = list[TierSum](), 0
-            for rows in self._months(run_id, terms, dry_run=dry_run):
-                planned += max((row.batches for row in rows), default=0)
-                sums += [_sum(row) for row in rows]
+            rows = self._months(run_id, terms, dry_run=dry_run or bool(batches))
+            sums = [_sum(row) for month in rows for row in month]
+            if batches:  # what is under way is not found again: what pays beside it is left
+                taken = self.planned(run_id)
+                sums = [each for each in sums if each.outcome != "taken"]
+                sums += [*taken, *(replace(each, outcome="pays") for each in taken)]
             return _merged(sums), self.batches(run_id)
 
     def _months(self, run_id: str, terms: TierTerms, *, dry_run: bool) -> Iterator[list[Any]]:

@@ -355,8 +355,8 @@ class Tiering(Section):
     )
     """The tier that footage belongs in by its age. A move that would lose money is not made."""
     approve_above_usd: Annotated[Money, Field(ge=0)] = Decimal(100)
-    """One-off cost above which a person must approve a run in the Airflow UI: of what it moves, and of what pays as well
-    and is left for later runs."""
+    """One-off cost above which a person must approve a run in the Airflow UI: of what it moves, and of what pays as
+    well and is left for later runs."""
     batch_size: Annotated[Whole, Field(gt=0, le=100_000)] = 1000
     """Most replicas of one task."""
     max_batches: Annotated[Whole, Field(gt=0, le=1000)] = 64

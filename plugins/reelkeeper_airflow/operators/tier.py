@@ -186,7 +186,7 @@ def _told(plan: "TierPlan") -> str:
     return (
         f"{'would move' if plan.dry_run else 'to move:'} {plan.replicas} replicas, {size(plan.size_bytes)}; it costs "
         f"{plan.one_off_usd:.2f} USD once and saves {plan.saving_usd:.2f} USD, that taken off, over the time that they "
-        f"are still kept; {plan.left} more are left for later runs"
+        f"are still kept; {plan.left} more, for {plan.left_usd:.2f} USD once, are left for later runs"
     )
 
 
