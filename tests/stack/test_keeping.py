@@ -18,7 +18,10 @@ from demo.main_job import STORES
 from tests.stack.rig import Stack, conf_of, killed
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
-SETTINGS = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+SETTINGS = {
+    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+    "REELKEEPER__RETENTION_CAPS__SOFT_COUNT": "10",  # a person is asked
+}
 
 TODAY = datetime.now(UTC)
 STARTS = [TODAY.replace(microsecond=0) - timedelta(hours=3) + timedelta(seconds=5 * index) for index in range(40)]
