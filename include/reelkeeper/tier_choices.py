@@ -89,6 +89,11 @@ class TieredStore:
         targets = (self.target(tier) for tier in reversed(Tier) if tier.rank > origin.rank)
         return [target for target in targets if target and self.forbidden(target) is None]
 
+    def price_from(self, origin: Tier, target: TierTarget) -> ClassPrice:
+        """What leaving a tier costs: another store may be anywhere, so the bytes are taken to leave the provider."""
+        price = self.prices[origin]
+        return price if target.settings.name == self.settings.name else price.leaving()
+
     def origins(self) -> Iterator[Mapping[str, object]]:
         """The rows `origins` of `plan_tier_moves`: the tiers that footage can leave."""
         for tier, price in self.prices.items():
@@ -103,7 +108,7 @@ class TieredStore:
         for origin, price in self.prices.items():
             if price.must_restore:
                 continue  # its objects must be restored before they can move
-            paying = _Paying(price)
+            paying = _Paying(self, origin)
             colder = self.targets(origin)
             for wanted in Tier:
                 usual = [target for target in colder if target.tier.rank <= wanted.rank]
@@ -130,8 +135,8 @@ class _Piece:
 class _Paying:
     """Where moves out of one tier pay."""
 
-    def __init__(self, origin: ClassPrice) -> None:
-        self._origin = origin
+    def __init__(self, store: TieredStore, origin: Tier) -> None:
+        self._store, self._origin = store, origin
         self._known: dict[tuple[Tier, int], list[_Piece]] = {}
 
     def pieces(self, target: TierTarget, days_kept: int) -> list[_Piece]:
@@ -142,7 +147,7 @@ class _Paying:
         return self._known[name]
 
     def _pieces(self, target: TierTarget, days_kept: int) -> list[_Piece]:
-        origin, price = self._origin, target.price
+        origin, price = self._store.price_from(self._origin, target), target.price
         days = origin.minimum_days
         smallest = smallest_paying(origin, price, days_in_class=days, days_kept=days_kept)
         if smallest is None:

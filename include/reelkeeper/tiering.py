@@ -151,7 +151,7 @@ def _refusal(store: TieredStore, found: TierSum) -> Refusal:
     size, days_in_class, days_kept = found.example or (0, 0, 0)
     to = next(target for target in store.targets(found.from_tier) if target.tier.rank <= found.to_tier.rank)
     cost = move_cost(
-        store.prices[found.from_tier], to.price, size_bytes=size, days_in_class=days_in_class,
+        store.price_from(found.from_tier, to), to.price, size_bytes=size, days_in_class=days_in_class,
         days_kept=max((days for days in KEPT_DAYS if days <= days_kept), default=0),
     )  # fmt: skip
     return Refusal(replace(found, to_tier=to.tier), cost.why)

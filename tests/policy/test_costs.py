@@ -91,6 +91,16 @@ def test_reading_out_of_instant_retrieval_eats_the_saving_of_years() -> None:
     assert move_cost(INSTANT, GLACIER, size_bytes=GB, days_in_class=90, days_kept=7 * 365).pays
 
 
+def test_another_store_gets_the_bytes_over_the_internet() -> None:
+    # 1 GB from STANDARD_IA to a disk at 0.01 a month for 10^9 bytes, kept for a year: staying 0.0125 × 12 = 0.15; there
+    # 1.073741824 × 0.01 × 12 = 0.12884902; once 0.001 / 1000 for the GET, 0.01 for reading, 0.09 for leaving AWS.
+    disk = flat_price("disk", Decimal("0.01"))
+    cost = move_cost(IA.leaving(), disk, size_bytes=GB, days_in_class=30, days_kept=365)
+    assert cost.one_off_usd == usd("0.100001")
+    assert cost.saving_usd == usd("-0.07885002")
+    assert move_cost(IA, disk, size_bytes=GB, days_in_class=30, days_kept=365).one_off_usd == usd("0.01")
+
+
 def test_google_bills_archive_for_a_year() -> None:
     # 1 GiB, 90 days left, from STANDARD: 0.02 × 1080/365 = 0.05917808; in ARCHIVE for 365 days 0.0012 × 12 = 0.0144;
     # once 0.05 / 1000. https://cloud.google.com/storage/pricing

@@ -12,6 +12,7 @@ from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreUnavailable
 from reelkeeper.model import ReplicaState, Tier
 from reelkeeper.policy.costs import load_prices, move_cost, shipped_prices
+from reelkeeper.settings.models import TierPlace
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.tier_choices import KEPT_DAYS
 from reelkeeper.tiering import gate, reject, summarise
@@ -326,3 +327,12 @@ def test_two_workers_share_a_batch(vault: "Vault") -> None:
         results = list(pool.map(lambda _: vault.work(batch.id), range(2)))
     assert sum(result.moved for result in results) == len(segments)
     assert all(vault.replica(segment).tier is Tier.COOL for segment in segments)
+
+
+def test_bytes_that_leave_the_provider_are_paid_for(vault: "Vault") -> None:
+    vault.cloud = {"tiers": {Tier.COOL: TierPlace(store="second", usd_per_gb_month=Decimal("0.01"))}}
+    vault.record("cloud", 10, size_bytes=MB, retention_days=140, storage_class="STANDARD")
+    vault.sql("UPDATE replicas SET size_bytes = 107374182400")  # 100 GB, whose 130 days save about 5 USD
+    plan = vault.plan()
+    assert plan.moves == ()
+    assert "9.00 USD once: loses" in plan.refused[0].why  # 100 × 0.09

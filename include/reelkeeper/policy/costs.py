@@ -6,7 +6,7 @@ stands in prices.toml. A class or a list that nobody knows is an error, never fr
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -63,6 +63,7 @@ class _Source(_Table):
 class _ListTable(_Table):
     gb_bytes: Annotated[int, Field(gt=0, strict=True)]
     hot: str
+    egress_usd_per_gb: _Usd
     sources: Mapping[str, _Source]
     classes: Annotated[Mapping[str, _ClassTable], Field(min_length=1)]
 
@@ -83,6 +84,13 @@ class ClassPrice:
     gb_bytes: int
     retrieval: Mapping[Speed, Retrieval] = field(default_factory=dict)
     hot_usd_per_byte_day: Decimal = Decimal(0)  # what a restored copy costs while it stays
+    egress_usd_per_byte: Decimal = Decimal(0)  # for leaving the provider
+    leave_usd: Decimal = Decimal(0)  # for reading one object out, in each move
+
+    def leaving(self) -> "ClassPrice":
+        """The same for objects that move to another store: they are got, and leave the provider."""
+        per_byte = self.read_usd_per_byte + self.egress_usd_per_byte
+        return replace(self, read_usd_per_byte=per_byte, leave_usd=self.get_usd)
 
     @property
     def must_restore(self) -> bool:
@@ -244,7 +252,8 @@ def _sides(
 ) -> tuple[Decimal, Decimal, Decimal]:
     """What is paid once, for staying, and in the other class."""
     rest = max(origin.minimum_days - days_in_class, 0)
-    one_off = target.transition_usd + size_bytes * origin.read_usd_per_byte + storage_cost(origin, size_bytes, rest)
+    moved = target.transition_usd + origin.leave_usd + size_bytes * origin.read_usd_per_byte
+    one_off = moved + storage_cost(origin, size_bytes, rest)
     stay = storage_cost(origin, size_bytes, max(days_kept, rest))
     return one_off, stay, storage_cost(target, size_bytes, max(days_kept, target.minimum_days))
 
@@ -277,7 +286,7 @@ def _prices(name: str, table: Any) -> Prices:
     except ValidationError as exc:
         told = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()[:5])
         raise ConfigurationError(f"price list {name!r} is not as expected: {told}") from exc
-    fields = {"gb_bytes", "hot", *_ClassTable.model_fields}
+    fields = {"gb_bytes", "hot", "egress_usd_per_gb", *_ClassTable.model_fields}
     if set(parsed.sources) != fields:
         raise ConfigurationError(
             f"price list {name!r} has sources for {sorted(parsed.sources)}: expected one for each of {sorted(fields)}"
@@ -311,4 +320,5 @@ def _class_price(name: str, table: _ClassTable, of: _ListTable) -> ClassPrice:
         gb_bytes=of.gb_bytes,
         retrieval=table.retrieval,
         hot_usd_per_byte_day=hot,
+        egress_usd_per_byte=of.egress_usd_per_gb / of.gb_bytes,
     )
