@@ -47,7 +47,7 @@ def estate(days: int, *, quota: int | None = None) -> Estate:
             StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket="cloud"),
         ),
         placement=Placement(mode="hybrid", local_store="local", cloud_store="cloud"),
-        retention=Retention(default_days=days, grace_hours=0),
+        retention=Retention(default_days=days, grace_hours=0, min_days_after_ingest=0),
         retention_caps=CAPS,
     )
 

@@ -116,7 +116,8 @@ def _sweep(
     estate: Estate, name: StoreName, now: datetime, *, run_id: str = "", delete_after: datetime | None = None
 ) -> Sweep:
     others = [store.store_name for store in estate.stores if store.name != name]
-    return Sweep(name, now, estate.retention.default_days, others, run_id, delete_after)
+    rules = estate.retention
+    return Sweep(name, now, rules.default_days, rules.min_days_after_ingest, others, run_id, delete_after)
 
 
 def bring_back(

@@ -81,7 +81,7 @@ FOR SHARE OF r;
 -- name: footage_of_segments
 -- How long these segments are kept, which nobody changes until the transaction ends, and whether one is being copied: open
 -- items count until a plan would take them over.
-SELECT s.id AS segment_id, s.camera_id, s.start_time, s.end_time, c.retention_days,
+SELECT s.id AS segment_id, s.camera_id, s.start_time, s.end_time, s.created_at, c.retention_days,
        EXISTS (SELECT FROM transfer_items i
                WHERE i.segment_id = s.id AND i.state IN ('pending', 'claimed')
                  AND (i.updated_at > statement_timestamp() - :stale_after OR i.claimed_until > statement_timestamp()))

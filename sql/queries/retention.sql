@@ -21,8 +21,8 @@ WHERE store = :store AND state = 'available' AND retire_after <= :now;
 SELECT least(:default_days, min(retention_days)) AS days FROM cameras;
 
 -- name: condemn_expired
--- Condemn the replicas in a store of a month's segments whose retention is over and that nothing protects. A dry run
--- only counts. held_bytes leaves out what is lost: it takes no room.
+-- Condemn the replicas in a store of a month's segments whose retention is over, which came in some days ago, and that
+-- nothing protects. A dry run only counts. held_bytes leaves out what is lost: it takes no room.
 WITH protected AS MATERIALIZED (
     SELECT segment_id FROM protected_segments(:month_start, :month_end, :now, :stale_after)
 ), due AS (
@@ -31,6 +31,8 @@ WITH protected AS MATERIALIZED (
     JOIN segments s ON s.camera_id = c.id
         AND s.end_time <= :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
         AND s.start_time < :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+        AND s.created_at <= :now::timestamptz
+            - make_interval(days => least(coalesce(c.retention_days, :default_days), :ingest_days))
     JOIN replicas r ON r.segment_id = s.id AND r.start_time = s.start_time
     WHERE s.start_time >= :month_start AND s.start_time < :month_end
       AND r.start_time >= :month_start AND r.start_time < :month_end
@@ -68,6 +70,8 @@ FROM cameras c
 JOIN segments s ON s.camera_id = c.id
     AND s.end_time <= :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
     AND s.start_time < :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+    AND s.created_at <= :now::timestamptz
+        - make_interval(days => least(coalesce(c.retention_days, :default_days), :ingest_days))
 JOIN thumbnails t ON t.segment_id = s.id AND t.start_time = s.start_time
 WHERE s.start_time >= :month_start AND s.start_time < :month_end
   AND t.start_time >= :month_start AND t.start_time < :month_end
@@ -88,7 +92,9 @@ WITH protected AS MATERIALIZED (
     WHERE r.store = :store AND r.state = 'available' AND r.retire_after <= :now
       AND r.start_time >= :month_start AND r.start_time < :month_end
       AND s.start_time >= :month_start AND s.start_time < :month_end
-      AND s.end_time > :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+      AND (s.end_time > :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+           OR s.created_at > :now::timestamptz
+               - make_interval(days => least(coalesce(c.retention_days, :default_days), :ingest_days)))
       AND EXISTS (SELECT FROM replicas copy
                   WHERE copy.segment_id = r.segment_id AND copy.start_time = r.start_time
                     AND copy.start_time >= :month_start AND copy.start_time < :month_end
@@ -127,7 +133,9 @@ WITH protected AS MATERIALIZED (
     WHERE r.store = :store AND r.state = 'available' AND (r.retire_after IS NULL OR r.retire_after > :now)
       AND r.start_time >= :month_start AND r.start_time < :month_end
       AND s.start_time >= :month_start AND s.start_time < :month_end
-      AND s.end_time > :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+      AND (s.end_time > :now::timestamptz - make_interval(days => coalesce(c.retention_days, :default_days))
+           OR s.created_at > :now::timestamptz
+               - make_interval(days => least(coalesce(c.retention_days, :default_days), :ingest_days)))
       AND EXISTS (SELECT FROM replicas copy
                   WHERE copy.segment_id = r.segment_id AND copy.start_time = r.start_time
                     AND copy.start_time >= :month_start AND copy.start_time < :month_end

@@ -150,7 +150,7 @@ class World:
             placement=Placement(mode=self.mode, local_store="disk", cloud_store="cloud", at_ingest=self.at_ingest),
             rollout=Rollout(percentage=Percentage.of(80)),
             migration=Migration(older_than_minutes=0, local_retention_days=3, max_failure_ratio=1),
-            retention=Retention(default_days=DEFAULT_DAYS, grace_hours=24),
+            retention=Retention(default_days=DEFAULT_DAYS, grace_hours=24, min_days_after_ingest=0),
             retention_caps=RetentionCaps(soft_ratio=1, hard_ratio=1),
             reconcile=Reconcile(quarantine_days=2),
             reconcile_caps=ReconcileCaps(soft_ratio=1, hard_ratio=1),
@@ -260,7 +260,7 @@ class World:
         with self.job("reconcile", fault) as run_id:
             terms: dict[str, Any] = {"run_id": run_id, "now": self.now}
             reconcile_store(self.estate, self.catalogue, self.open_store, store, **terms)
-            quarantine_orphans(self.estate, self.catalogue, self.open_store, store, approved=True, **terms)
+            quarantine_orphans(self.estate, self.catalogue, self.open_store, store, approved=10_000, **terms)
             repairs = plan_repairs(self.estate, self.catalogue, self.open_store, store, **terms)
             self._transfer([batch.id for batch in repairs.batches])
 

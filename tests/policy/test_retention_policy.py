@@ -69,6 +69,15 @@ def test_expired_means_that_the_retention_is_over_counted_from_the_end(kept, oth
     assert (verdict.ruling is Ruling.DELETE) == (is_over and not kept.transfer_under_way)
 
 
+def test_what_has_just_come_in_is_kept_for_some_days_but_not_longer_than_its_retention() -> None:
+    came = START + timedelta(days=1000)
+    for retention, expected in ((90, 7), (3, 3)):
+        kept = Footage(SEGMENTS[0], CAMERAS[0], RANGE, timedelta(days=retention), False, came, timedelta(days=7))
+        assert kept.owed_until == came + timedelta(days=expected)
+    fresh = Footage(SEGMENTS[0], CAMERAS[0], RANGE, timedelta(days=90), False, RANGE.end, timedelta(days=7))
+    assert fresh.owed_until == RANGE.end + timedelta(days=90)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [

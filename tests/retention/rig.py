@@ -116,6 +116,7 @@ class Rig:
                 made.append(Ingested(LandingFile("zone", key, size_bytes, begin), segment, replica, ()))
         if made:
             self.catalogue.segments.record(BatchId(uuid4()), made)
+            self.sql("UPDATE segments SET created_at = start_time WHERE camera_id = %s", (str(owner.id),))
         segments = list({ingested.segment.id: ingested.segment for ingested in made}.values())
         if thumbnails:
             for segment in segments:

@@ -69,6 +69,20 @@ def test_retention_is_the_cameras_own_or_the_estates_and_counts_from_the_end(rig
     ]  # fmt: skip
 
 
+def test_footage_with_an_old_date_stays_for_some_days_after_it_came_in(rig: Rig) -> None:
+    """A camera whose clock was reset, or an archive that was adopted; one of three days is kept for three."""
+    usual, short = rig.record(1), rig.record(1, camera="yard", retention_days=3)
+    rig.sql("UPDATE segments SET created_at = %s", (LATE,))
+    retire(rig, usual, LATE)
+    rig.condemn([*usual, *short], CLOUD, now=LATE)
+    assert rig.delete(CLOUD, now=LATE + 3 * DAY - STEP).spared == 2
+    assert planned(rig, now=LATE + 3 * DAY - STEP) == {DISK: (0, 1, 0), CLOUD: (0, 0, 0)}
+    assert planned(rig, now=LATE + 3 * DAY) == {DISK: (1, 1, 0), CLOUD: (1, 0, 0)}
+    assert planned(rig, now=LATE + 7 * DAY) == {DISK: (2, 0, 0), CLOUD: (2, 0, 0)}
+    assert condemn(rig, now=LATE + 7 * DAY).expired.objects == 2
+    assert rig.delete(now=LATE + 7 * DAY).deleted == 2
+
+
 def test_a_plan_writes_nothing_and_finds_what_is_condemned(rig: Rig) -> None:
     segments = rig.record(5, thumbnails=True) + rig.record(4, camera="yard", start=LATE - timedelta(days=5))
     retire(rig, segments[5:7], LATE)

@@ -74,6 +74,7 @@ class KeptFootage:
     end_time: datetime
     retention_days: int | None  # None: the estate's default
     transfer_under_way: bool
+    created_at: datetime  # when it came in
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,13 @@ class Condemnations:
         rows = self._session.rows("footage_of_segments", rows=_segments(given), stale_after=STALE_AFTER, **_span(given))
         return {
             row.segment_id: KeptFootage(
-                row.segment_id, row.camera_id, row.start_time, row.end_time, row.retention_days, row.transfer_under_way
+                row.segment_id,
+                row.camera_id,
+                row.start_time,
+                row.end_time,
+                row.retention_days,
+                row.transfer_under_way,
+                row.created_at,
             )
             for row in rows
         }

@@ -41,6 +41,7 @@ class Sweep:
     store: StoreName
     now: datetime
     default_days: int  # of cameras that have no retention of their own
+    ingest_days: int  # that footage is kept from when it came in, whatever its date
     other_stores: Sequence[StoreName]  # whose copies count
     run_id: str = ""
     delete_after: datetime | None = None  # None: a dry run
@@ -169,6 +170,7 @@ def _values(terms: Sweep, month: TimeRange) -> dict[str, Any]:
         "store": terms.store,
         "now": terms.now,
         "default_days": terms.default_days,
+        "ingest_days": terms.ingest_days,
         "stores": list(terms.other_stores),
         "run_id": terms.run_id,
         "delete_after": terms.delete_after or terms.now,

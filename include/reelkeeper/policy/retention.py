@@ -67,10 +67,21 @@ class Footage:
     time_range: TimeRange
     retention: timedelta  # of its camera, or the estate's
     transfer_under_way: bool = False
+    ingested_at: datetime | None = None
+    after_ingest: timedelta = timedelta(0)  # for so long it is kept from then, but not longer than its retention
+
+    @property
+    def owed_until(self) -> datetime:
+        """Until when it must be kept. Its retention is counted from its end; but a date of long ago may be wrong, and
+        footage that has just come in is not gone before anybody could look at it."""
+        until = self.time_range.end + self.retention
+        if self.ingested_at is None:
+            return until
+        return max(until, self.ingested_at + min(self.retention, self.after_ingest))
 
     def is_owed(self, now: datetime) -> bool:
-        """Whether it must still be kept. Its retention is counted from its end."""
-        return now < self.time_range.end + self.retention
+        """Whether it must still be kept."""
+        return now < self.owed_until
 
 
 class Ruling(StrEnum):
@@ -118,8 +129,7 @@ def may_delete(
         return _with_another_copy(others)
     if not footage.is_owed(now):
         return Verdict(Ruling.DELETE, "its retention is over")
-    until = footage.time_range.end + footage.retention
-    return Verdict(Ruling.SPARE, f"its retention lasts until {until.isoformat()}")
+    return Verdict(Ruling.SPARE, f"it is kept until {footage.owed_until.isoformat()}")
 
 
 def _with_another_copy(others: Sequence[Copy]) -> Verdict:

@@ -431,6 +431,9 @@ class Retention(Section):
 
     default_days: Annotated[Whole, Field(gt=0)] = 90
     """Days for cameras that have no retention of their own."""
+    min_days_after_ingest: Annotated[Whole, Field(ge=0)] = 7
+    """Days that footage is kept from when it came in, however old its date says it is (a camera whose clock was reset,
+    an archive that was adopted); not longer than its retention. 0: its date alone counts."""
     grace_hours: Annotated[Whole, Field(ge=0)] = 24
     """How long what was condemned can still be brought back, before its bytes are deleted."""
     upload_hours: Annotated[Whole, Field(ge=1)] = 24
