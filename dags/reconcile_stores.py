@@ -10,7 +10,9 @@ others put into the store is counted and never touched. The report of each store
 every finding; the summary has the figures.
 
 **Danger**: it deletes orphans. What would go is counted first (`[reconcile_caps]`): above the soft cap a person must
-approve it (task `approve`; nobody's answer is a no), above the hard one the task fails, and nothing is touched. A store
+approve it, and no more than what was asked about goes (task `approve`; nobody's answer within 20 hours is a no, so that
+the next night compares all stores and asks anew), above the hard one task `quarantine` fails, and nothing is touched.
+What is lost is repaired all the same. A store
 that cannot be listed to its end, shows none of its replicas, or lacks too many at once (`reconcile.sick_count`,
 `sick_ratio`) is doubted itself: the task fails, and nothing is concluded. `deletion = "forbidden"` of a store stops
 every deletion in it from the next chunk on.
@@ -25,7 +27,7 @@ When a store has truly lost much (a disk was replaced), run once with `{"stores"
 **Recover**: a failed run is safe to clear and run again: one run sees an orphan once, however often it is tried.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Param, TaskGroup, chain, dag
@@ -89,11 +91,13 @@ def reconcile_stores() -> None:
                 task_id="approve",
                 subject=f"Take orphans from store {store.name}?",
                 body=f"{{{{ ti.xcom_pull(task_ids='{store.name}.compare', key='question') }}}}",
+                response_timeout=timedelta(hours=20),  # a run that waits holds up the next night's, for all stores
                 needed=f"{{{{ ti.xcom_pull(task_ids='{store.name}.compare')['asks'] }}}}",
             )
             quarantine = QuarantineOrphansOperator(
-                task_id="quarantine", store=store.name, approve_task_id=f"{store.name}.approve", **place
-            )
+                task_id="quarantine", store=store.name, approve_task_id=f"{store.name}.approve",
+                compare_task_id=f"{store.name}.compare", **place,
+            )  # fmt: skip
             plan = PlanRepairsOperator(task_id="plan_repairs", store=store.name, **place)
             repair = backend.transfer.partial(
                 task_id="repair", **backend.bound_to(store), **placed_at(store, LOCAL)

@@ -61,14 +61,14 @@ def quarantine_orphans(
     run_id: str,
     now: datetime,
     shift: timedelta = timedelta(0),
-    approved: bool = False,
+    approved: int = 0,
     current_estate: Callable[[], Estate] | None = None,
 ) -> Quarantined:
     """Put the orphans that `reconcile_store` saw in this run and found ripe into quarantine, and let go of those whose
     time there is over and that nothing knows.
 
-    What would go is counted first. GateFailed, with nothing touched, when that is above the hard cap, above the soft
-    one and not `approved`, or when the run has not compared the store.
+    What would go is counted first. GateFailed, with nothing touched, when that is above the hard cap, when it is above
+    the soft one and more than the number that a person `approved`, or when the run has not compared the store.
     """
     settings = estate.store(store_name)
     store = open_store(settings.name)
@@ -144,7 +144,7 @@ def _hold_against_caps(
     terms: OrphanTerms,
     clock: datetime,
     *,
-    approved: bool,
+    approved: int,
 ) -> None:
     rows = [row for row in catalogue.reconciliations.of_run(run_id) if row.store == store]
     if not rows:
@@ -153,8 +153,11 @@ def _hold_against_caps(
         store, run_id=run_id, sightings=terms.sightings, modified_before=terms.modified_before(clock), now=now
     )
     verdict = check_caps(takeable.total, rows[0].objects, estate.reconcile_caps)
-    if verdict.action is CapAction.REFUSE or (verdict.action is CapAction.ASK and not approved):
-        raise GateFailed(f"store {store!r}: {verdict.message}; nothing is taken")
+    if verdict.action is CapAction.REFUSE or (verdict.action is CapAction.ASK and takeable.total > approved):
+        raise GateFailed(
+            f"store {store!r}: {takeable.ripe} orphans would go to quarantine, {takeable.due} would leave it for good "
+            f"({approved} are approved); {verdict.message}: nothing is taken"
+        )
 
 
 class _Mover:

@@ -18,7 +18,7 @@ from reelkeeper.catalogue.comparison import Compared, Comparison
 from reelkeeper.catalogue.orphans import Takeable
 from reelkeeper.catalogue.reconciliations import Outcome, Reconciliation
 from reelkeeper.doubting import Doubts, judge_replicas
-from reelkeeper.errors import GateFailed, ReelkeeperError, StoreUnavailable
+from reelkeeper.errors import ReelkeeperError, StoreUnavailable
 from reelkeeper.model import Key, Progress, StoreName
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_sick, own_prefixes
@@ -89,8 +89,8 @@ def reconcile_store(
     the store's clock is moved with it. A dry run changes nothing but its own row of history. `accept_loss` is a
     person's word that the store is well and has lost what it lacks. Trying it again in the same run finds the same.
 
-    StoreUnavailable when the store cannot be listed, or is doubted itself: nothing is concluded then. GateFailed when
-    more would be taken away than the hard cap allows; what was found is recorded all the same.
+    StoreUnavailable when the store cannot be listed, or is doubted itself: nothing is concluded then.
+    More than the hard cap allows is told by the verdict; `quarantine_orphans` takes nothing then.
     """
     settings = estate.store(store_name)
     store = open_store(settings.name)
@@ -207,11 +207,8 @@ def _concluded(run: _Run, store: Store, listed: Listed, compared: Compared) -> R
         key = _published(run, report) if report.rows else None
     outcome = _outcome(run, verdict, takeable, doubts, sightings)
     row = _record(run, listed, compared, outcome, key, doubts, sightings)
-    if verdict.action is CapAction.REFUSE and not run.dry_run:
-        raise GateFailed(
-            f"store {run.settings.name!r}: {takeable.ripe} orphans would go to quarantine, {takeable.due} would leave "
-            f"it for good; {verdict.message}: nothing is taken"
-        )
+    if verdict.action is CapAction.REFUSE:  # which hinders the taking, and not the repair of what is lost
+        log.error("store %r: too much would be taken: %s", run.settings.name, verdict.message)
     return Reconciled(row, takeable, verdict)
 
 

@@ -32,14 +32,17 @@ def _context(*, dry_run: bool) -> Any:
 def test_a_run_over_one_store(estate: Path, dry_run: bool) -> None:
     for name in ("local", "cloud"):
         list(open_store(name).set_up())
-    stray = estate / "footage" / "media" / "stray.mp4"
+    name = "20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"
+    stray = estate / "footage" / "media" / "default" / "gate" / "2026" / "03" / "01" / name
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"nobody's")
     context = _context(dry_run=dry_run)
     counts = ReconcileStoreOperator(task_id="compare", store="local").execute(context)
     assert (counts["objects"], counts["orphans"], counts["asks"]) == (1, 1, False)
     assert context["xcom"]["report"].startswith("reports/reconcile_stores/")
-    take = QuarantineOrphansOperator(task_id="take", store="local", approve_task_id="approve")
+    take = QuarantineOrphansOperator(
+        task_id="take", store="local", approve_task_id="approve", compare_task_id="compare"
+    )
     plan = PlanRepairsOperator(task_id="plan", store="local")
     back = BringBackOrphansOperator(task_id="back", store="local", bring_back={"store": "local"})
     if dry_run:

@@ -59,7 +59,7 @@ class Scene(Archive):
             run_id=run or f"run {next(self.runs)}", now=datetime.now(UTC) + shift, shift=shift, **more,
         )  # fmt: skip
 
-    def act(self, run: str, store: str = "disk", *, days: float = 2, approved: bool = False) -> Quarantined:
+    def act(self, run: str, store: str = "disk", *, days: float = 2, approved: int = 0) -> Quarantined:
         shift = timedelta(days=days)
         return quarantine_orphans(
             self.estate, self.open_catalogue, self.open_store, store,

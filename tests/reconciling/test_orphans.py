@@ -412,10 +412,9 @@ def test_one_percent_is_one_percent(scene: Scene, caps: ReconcileCaps, orphans: 
     scene.caps = caps
     before = scene.listed()
     if ends == "fails":
+        assert str(scene.compare(run="it", days=3).verdict.action) == "refuse"
         with pytest.raises(GateFailed, match=f"{orphans} of 100 objects"):
-            scene.compare(run="it", days=3)
-        with pytest.raises(GateFailed):
-            scene.act("it", days=3, approved=True)
+            scene.act("it", days=3, approved=orphans)
     else:
         found = scene.compare(run="it", days=3)
         assert str(found.verdict.action) == ("within" if ends == "acts" else "ask")
@@ -426,7 +425,10 @@ def test_one_percent_is_one_percent(scene: Scene, caps: ReconcileCaps, orphans: 
         assert scene.sql("SELECT count(*) FROM condemnations") == [(0,)]
         assert scene.outcomes()[-1] == ("disk", "refused")
     if ends == "asks":
-        assert scene.act("it", days=3, approved=True).quarantined == orphans
+        with pytest.raises(GateFailed, match=f"{orphans - 1} are approved"):
+            scene.act("it", days=3, approved=orphans - 1)
+        assert scene.listed() == before
+        assert scene.act("it", days=3, approved=orphans).quarantined == orphans
         assert scene.outcomes()[-1] == ("disk", "acted")
 
 

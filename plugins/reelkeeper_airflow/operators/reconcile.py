@@ -54,7 +54,7 @@ class ReconcileStoreOperator(BaseOperator):
 
     Takes nothing away. Returns counts, and whether a person must approve what is to be taken (`asks`); XCom `question`
     has the words for the person. StoreUnavailable when the store is not surely there, or is taken for sick: nothing is
-    concluded. GateFailed above the hard cap.
+    concluded.
 
     :param store: its name in estate.toml
     :param accept_loss: a person's word that the store is well and has lost what it lacks
@@ -118,18 +118,20 @@ class QuarantineOrphansOperator(BaseOperator):
     """Puts the ripe orphans of one store into quarantine, and deletes those whose time there is over.
 
     Only what nothing knows at that moment. Returns counts. Skipped in a dry run. GateFailed, with nothing touched,
-    above a cap that nobody approved.
+    above the hard cap, or above the soft one when more would go than what a person was asked about and approved.
 
     :param store: its name in estate.toml
     :param approve_task_id: of the run's `ApproveOperator` for the store
+    :param compare_task_id: of the run's `ReconcileStoreOperator` for the store, which counted what was asked about
     """
 
     template_fields: Sequence[str] = ("store",)
 
-    def __init__(self, *, store: str, approve_task_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, store: str, approve_task_id: str, compare_task_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.store = store
         self.approve_task_id = approve_task_id
+        self.compare_task_id = compare_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.quarantining import quarantine_orphans
@@ -145,7 +147,7 @@ class QuarantineOrphansOperator(BaseOperator):
             run_id=context["dag_run"].run_id,
             now=trusted_clock(context),
             shift=clock_offset(context),
-            approved=bool(answer and answer.approved and answer.by),
+            approved=self._asked_for(context) if answer and answer.approved and answer.by else 0,
             current_estate=current_estate,
         )
         self.log.info(
@@ -155,6 +157,10 @@ class QuarantineOrphansOperator(BaseOperator):
         )  # fmt: skip
         return {"quarantined": done.quarantined, "known": done.known, "deleted": done.deleted,
                 "bytes": done.deleted_bytes}  # fmt: skip
+
+    def _asked_for(self, context: Context) -> int:
+        found = context["ti"].xcom_pull(task_ids=self.compare_task_id)
+        return int(found["ripe"]) + int(found["due"])
 
 
 class PlanRepairsOperator(BaseOperator):
