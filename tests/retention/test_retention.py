@@ -200,7 +200,9 @@ def test_a_quota_that_cannot_be_kept_says_by_how_much_and_why(rig: Rig) -> None:
     lock = Lock("legal_hold", "case", held[0].camera_id)
     rig.catalogue.locks.place(lock, created_by="me", now=NOW)
     rig.settings[DISK] = {"quota": 1}
+    plan = plan_retention(rig.estate, rig.catalogue, now=NOW)
     found = condemn(rig)
+    assert plan.stores[0].found == found
     assert found.quota.objects == 4
     assert found.shortfall is not None
     shortfall = found.shortfall

@@ -106,13 +106,13 @@ class Retention:
             retiring = {row.month for row in self._session.rows("months_retiring", store=terms.store, now=terms.now)}
             leaving = [month for month in months if month.start in retiring]
             retired = sum((self._run("condemn_retired", terms, month) for month in leaving), Amount())
-            taken, shortfall = Amount(), None
+            taken, shortfall, leaving_bytes = Amount(), None, 0
             if quota is not None:
                 if terms.delete_after is not None or held_bytes is None:
                     held_bytes = self.contents([terms.store])[terms.store].size_bytes
-                if terms.delete_after is None:
-                    held_bytes -= gone_bytes + retired.size_bytes
-                taken, shortfall = self._make_room(terms, months, held_bytes - quota)
+                if terms.delete_after is None:  # of these the catalogue still says that they stay
+                    leaving_bytes = gone_bytes + retired.size_bytes
+                taken, shortfall = self._make_room(terms, months, held_bytes - leaving_bytes - quota, leaving_bytes)
         return Found(expired, retired, taken, shortfall)
 
     def _expired(self, terms: Sweep, months: Sequence[TimeRange]) -> tuple[Amount, int]:
@@ -128,7 +128,9 @@ class Retention:
                 self._session.execute("condemn_expired_thumbnails", **_values(terms, month))
         return amount, held_bytes
 
-    def _make_room(self, terms: Sweep, months: Sequence[TimeRange], excess: int) -> tuple[Amount, Shortfall | None]:
+    def _make_room(
+        self, terms: Sweep, months: Sequence[TimeRange], excess: int, leaving_bytes: int
+    ) -> tuple[Amount, Shortfall | None]:
         """Condemn the oldest until so many bytes are gone, and not one replica more."""
         taken = Amount()
         for month in months:
@@ -138,10 +140,11 @@ class Retention:
         if taken.size_bytes >= excess:
             return taken, None
         kept = [self._session.row("kept_above_quota", **_values(terms, month)) for month in months]
+        leaving_bytes += taken.size_bytes if terms.delete_after is None else 0
         return taken, Shortfall(
             excess - taken.size_bytes,
             sum(row.protected_bytes for row in kept),
-            sum(row.only_copy_bytes for row in kept),
+            sum(row.only_copy_bytes for row in kept) - leaving_bytes,
         )
 
     def _run(self, query: str, terms: Sweep, month: TimeRange, **more: object) -> Amount:
