@@ -11,6 +11,11 @@ WHERE b.id = m.batch_id AND b.run_id <> :run_id AND m.state IN ('pending', 'clai
   AND m.updated_at < statement_timestamp() - :stale_after
   AND (m.claimed_until IS NULL OR m.claimed_until < statement_timestamp());
 
+-- name: resting_tier_moves
+-- The moves that failed for good lately: they rest, so that they do not fail every run.
+SELECT DISTINCT segment_id, store FROM tier_moves
+WHERE state = 'failed' AND updated_at > statement_timestamp() - :failed_rest;
+
 -- name: make_tier_choices!
 -- Room for what the cost model says. Gone with the connection.
 CREATE TEMPORARY TABLE IF NOT EXISTS tier_choices AS
@@ -43,6 +48,8 @@ SELECT * FROM json_to_recordset(:choices::json) AS c (
 WITH origins AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:origins::json) AS o (
         store text, rank integer, minimum_days integer, is_archive boolean, next_rank integer)
+), resting AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(:resting::json) AS f (segment_id uuid, store text)
 ), held AS MATERIALIZED (
     SELECT camera_id, segment_id, start_time, end_time
     FROM held_footage
@@ -80,6 +87,7 @@ WITH origins AS MATERIALIZED (
     JOIN origins o ON o.store = a.store AND o.rank = a.from_rank AND o.next_rank <= a.wanted
     WHERE NOT EXISTS (SELECT FROM tier_moves m
                       WHERE m.segment_id = a.segment_id AND m.store = a.store AND m.state IN ('pending', 'claimed'))
+      AND NOT EXISTS (SELECT FROM resting f WHERE f.segment_id = a.segment_id AND f.store = a.store)
       AND NOT EXISTS (SELECT FROM transfer_items i
                       WHERE i.segment_id = a.segment_id AND a.store IN (i.source_store, i.destination_store)
                         AND i.state IN ('pending', 'claimed') AND i.updated_at > statement_timestamp() - :stale_transfer)

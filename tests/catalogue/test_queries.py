@@ -43,6 +43,7 @@ VALUES = {
     "prefixes": ["media/"], "quarantined": 0, "replicas": 0, "report_path": None, "sightings": 2, "started_at": LATER,
     "wrong_size": 0,
     "boundaries": [LATER], "choices": "[]", "first_number": 0, "kept_days": [1], "origins": "[]",
+    "resting": "[]",
     "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_ranks": [2, 1],
     "archive_ranks": [4], "why": "no",
     "after_time": LATER, "before": LATER, "buckets": 100, "seed": 1,

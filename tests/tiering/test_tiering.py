@@ -245,6 +245,9 @@ def test_a_move_that_fails_leaves_the_old_copy_and_says_why(vault: "Vault") -> N
     with pytest.raises(GateFailed, match="1 of 2 moves failed"):
         gate(vault.estate, vault.catalogue, run_id="run 1")
     assert vault.replica(good).tier is Tier.COOL
+    assert vault.plan("run 2").replicas == 0  # it rests, and does not fail every run
+    vault.sql("UPDATE tier_moves SET updated_at = updated_at - interval '7 days'")
+    assert vault.plan("run 3").replicas == 1
 
 
 def test_an_object_that_is_gone_becomes_suspicious(vault: "Vault") -> None:

@@ -21,6 +21,10 @@ STALE_AFTER = timedelta(days=7)
 than a person takes to approve."""
 
 
+FAILED_REST = timedelta(days=7)
+"""How long a move that failed for good is not planned again."""
+
+
 @dataclass(frozen=True, slots=True)
 class TierTerms:
     """What decides about a plan, besides the replicas. Rows are those of `note_tier_choices` and `plan_tier_moves`."""
@@ -150,6 +154,8 @@ class TierMoves:
 
     def _months(self, run_id: str, terms: TierTerms, *, dry_run: bool) -> Iterator[list[Any]]:
         until = terms.now - timedelta(days=min((days for days, _ in terms.steps), default=0))
+        resting = self._session.rows("resting_tier_moves", failed_rest=FAILED_REST)
+        resting_rows = Rows([{"segment_id": row.segment_id, "store": row.store} for row in resting])
         first = self._session.row("first_replica_start", stores=list(terms.stores)).start_time
         planned = 0
         while first is not None and first < until:
@@ -157,7 +163,7 @@ class TierMoves:
             rows = self._session.rows(
                 "plan_tier_moves", run_id=run_id, range_start=month.start, range_end=min(month.end, until),
                 max_batches=max(terms.max_batches - planned, 0), first_number=planned, dry_run=dry_run,
-                **_parameters(terms),
+                resting=resting_rows, **_parameters(terms),
             )  # fmt: skip
             planned += max((row.batches for row in rows), default=0)
             yield rows
