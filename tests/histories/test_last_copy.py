@@ -79,7 +79,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(
-    max_examples=MANY or 16,
+    max_examples=MANY or 10,
     derandomize=not MANY,
     deadline=None,
     database=None,
