@@ -36,7 +36,8 @@ SELECT set_config('enable_partitionwise_join', 'on', true) AS partitionwise,
 -- Put the segments that are to be copied into new batches. One row for each batch; those beyond max_batches and those of
 -- a dry run are counted only. Before the run's own interval lies a time that it catches up on; both bound segments and
 -- replicas alike, so that other months are not looked at; with OFFSET 0 each request looks into its own month. What is
--- not of the interval and has failed lately rests, so that it does not fail every run.
+-- not of the interval and has failed lately rests, so that it does not fail every run. What must be restored at its
+-- source before it can be read is left for a run after its restore.
 WITH wanted AS (
     SELECT s.id AS segment_id, s.start_time, s.size_bytes, s.start_time >= :interval_start::timestamptz AS is_own,
            CASE WHEN s.start_time >= :interval_start::timestamptz THEN :interval_priority ELSE :catch_up_priority
@@ -51,7 +52,9 @@ WITH wanted AS (
       AND EXISTS (SELECT FROM replicas r
                   WHERE r.segment_id = s.id AND r.start_time = s.start_time
                     AND r.start_time >= :catch_up_start::timestamptz AND r.start_time < :interval_end::timestamptz
-                    AND r.store = :source_store AND r.state = 'available')
+                    AND r.store = :source_store AND r.state = 'available'
+                    AND (coalesce(r.storage_class, '') <> ALL (:archives::text[])
+                         OR r.readable_until > statement_timestamp()))
       AND NOT EXISTS (SELECT FROM replicas r
                       WHERE r.segment_id = s.id AND r.start_time = s.start_time
                         AND r.start_time >= :catch_up_start::timestamptz AND r.start_time < :interval_end::timestamptz
@@ -66,7 +69,9 @@ WITH wanted AS (
           AND rollout_bucket < :bucket_below AND end_time <= :rest_ended_before
           AND EXISTS (SELECT FROM replicas r
                       WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
-                        AND r.store = :source_store AND r.state = 'available')
+                        AND r.store = :source_store AND r.state = 'available'
+                        AND (coalesce(r.storage_class, '') <> ALL (:archives::text[])
+                             OR r.readable_until > statement_timestamp()))
           AND NOT EXISTS (SELECT FROM replicas r
                           WHERE r.segment_id = q.segment_id AND r.start_time = q.start_time
                             AND r.store = :destination_store AND r.state IN ('available', 'condemned'))

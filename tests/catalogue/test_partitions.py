@@ -130,7 +130,7 @@ def test_queries_look_only_into_the_months_they_must(years: None, make, sql) -> 
         "rest_ended_before": hour.end, "interval_start": hour.start, "interval_end": hour.end, "interval_priority": 0,
         "bucket_below": 10_000, "ended_before": hour.end, "source_store": "local", "destination_store": "cloud",
         "include_requests": False, "batch_size": 10, "batch_bytes": 10, "max_batches": 10, "run_id": "run", "dry_run":
-        True,
+        True, "archives": [],
     }  # fmt: skip
     assert partitions_of("plan_transfer_batches", **plan) == {"segments_2020_06", "replicas_2020_06"}
 
@@ -144,7 +144,7 @@ def test_a_request_looks_into_its_own_month_only(years: None, make, sql) -> None
          "rest_ended_before": "2030-01-01Z", "interval_start": "2022-01-01Z", "interval_end": "2022-01-01T01:00Z",
          "interval_priority": 0, "bucket_below": 10_000, "ended_before": "2030-01-01Z", "source_store": "local",
          "destination_store": "cloud", "include_requests": True, "batch_size": 10, "batch_bytes": 10**9,
-         "max_batches": 10, "run_id": "run", "dry_run": True},
+         "max_batches": 10, "run_id": "run", "dry_run": True, "archives": []},
     )  # fmt: skip
     looked = [row for row in plan if "never executed" not in row[0]]
     assert scanned(looked) <= {"segments_2020_06", "replicas_2020_06", "segments_2022_01", "replicas_2022_01"}

@@ -329,3 +329,15 @@ def test_two_destinations_do_not_hinder_each_other(catalogue, make) -> None:
     for plan in plans:
         drain(catalogue, make, plan)
     assert catalogue.transfers.counts([plan.batches[0].id for plan in plans]).done == 4
+
+
+def test_what_is_archived_at_its_source_waits_for_its_restore(catalogue, make, hour, sql) -> None:
+    [item] = make.recorded([make.ingested(make.camera())])
+    later = TimeRange(hour.end, hour.end + timedelta(hours=1))
+    catalogue.transfers.request([(item.segment.id, item.segment.start_time)], PRIORITY_READ, "read")
+    sql("UPDATE replicas SET storage_class = 'GLACIER'")
+    for interval in (hour, later):  # by its hour, by request
+        assert make.plan_transfers("archived", interval=interval, dry_run=True).segments == 0
+    sql("UPDATE replicas SET readable_until = now() + interval '1 day'")
+    for interval in (hour, later):
+        assert make.plan_transfers("restored", interval=interval, dry_run=True).segments == 1

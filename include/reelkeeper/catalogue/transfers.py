@@ -22,6 +22,7 @@ from reelkeeper.catalogue.records import (
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import BatchId, Replica, SegmentId, Sha256, StoreName, TimeRange, media_key
+from reelkeeper.policy.restoration import USUAL_TIMES
 
 STALE_AFTER = timedelta(hours=6)
 """How long an item of another run must have lain untouched, and without a lease, before a plan takes it over."""
@@ -110,6 +111,7 @@ class Transfers:
                 ended_before=ended_before,
                 rest_ended_before=rest_ended_before or ended_before,
                 failed_rest=FAILED_REST,
+                archives=list(USUAL_TIMES),
                 batch_size=batch_size,
                 batch_bytes=batch_bytes,
                 include_requests=include_requests and serves_requests,
