@@ -7,6 +7,8 @@ copy's bytes are proved before it counts. The local copy gets its retirement dat
 later, and is not touched here. Where there is nothing to do, `plan` skips all that comes after it.
 
 **Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
+What is kept for long is written to an archive class at once (`tiering.initial`; on AWS GLACIER beyond 90 days): a
+task's log says how much. It is read from the local copy while that is there, and must be restored afterwards.
 
 **By hand**: trigger it with the form. Without times it takes all history, which is what follows a higher percentage, as
 scheduled runs reach back no further than `migration.catch_up_days`:

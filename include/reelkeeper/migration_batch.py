@@ -27,6 +27,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, SegmentId
+from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.pricing import WritePlace, WritePlaces
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.breaker import HOPELESS
@@ -59,6 +60,7 @@ class BatchResult:
     failed: int  # for good
     succeeded_bytes: int
     barred: str | None = None  # why the rest of the batch was left alone; nothing of it is lost
+    archived: int = 0  # of those that succeeded: must be restored before the copy can be read
 
 
 def barred(estate: Estate, destination: StoreSettings) -> str | None:
@@ -146,7 +148,7 @@ class _Worker:
         self._first_error: ReelkeeperError | None = None  # of those to try again
         self._left = 0
         self._barred: str | None = None
-        self._succeeded = self._failed = self._succeeded_bytes = 0
+        self._succeeded = self._failed = self._succeeded_bytes = self._archived = 0
         self._items_done = self._bytes_done = 0
         self._recorded_at = self._extended_at = self._ask_mode_at = monotonic()
 
@@ -190,7 +192,13 @@ class _Worker:
                 f"{self._left} of {self._batch.item_count} segments of batch {str(self._batch.id)!r} are left for the "
                 f"next try: {error}"
             ) from error
-        return BatchResult(self._batch.id, self._succeeded, self._failed, self._succeeded_bytes, self._barred)
+        if self._archived:
+            log.warning("%d replicas of batch %s are in classes of store %r that must be restored before they can be "
+                        "read: they are read from the local copies, for migration.local_retention_days",
+                        self._archived, self._batch.id, self._destination.name)  # fmt: skip
+        return BatchResult(
+            self._batch.id, self._succeeded, self._failed, self._succeeded_bytes, self._barred, self._archived
+        )
 
     # --- claiming -----------------------------------------------------------------------------------------------------
 
@@ -294,6 +302,7 @@ class _Worker:
             )  # fmt: skip
             self._results.append(TransferResult(item, record, replica))
             self._succeeded += 1
+            self._archived += needs_restore(place.storage_class)
             self._succeeded_bytes += item.size_bytes
         elif isinstance(error, (TransientError, AccessDenied, *HOPELESS)):
             # A refused access may be about one object, or a right that somebody is about to give back.

@@ -12,7 +12,7 @@ import pytest
 
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
-from reelkeeper.migrate import plan_migration, transfer_batch
+from reelkeeper.migrate import BatchResult, plan_migration, transfer_batch
 from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.pricing import price_lists
@@ -80,21 +80,25 @@ def test_a_class_that_changed_is_recorded_though_the_replica_is_not_available_an
     assert is_told(vault, segment)
 
 
-def test_a_migration_that_meets_what_a_killed_one_wrote_records_its_class(vault: "Vault") -> None:
+def test_a_migration_that_meets_what_a_killed_one_wrote_records_its_class(
+    vault: "Vault", caplog: pytest.LogCaptureFixture
+) -> None:
     (segment,) = vault.record("disk", 1, size_bytes=20_000_000, retention_days=1000)
     plan = plan_migration(
         vault.estate, vault.catalogue, run_id="m", interval=None, percentage=Percentage(10000), now=lambda: vault.now
     )
 
-    def migrate(lease: timedelta) -> None:
-        transfer_batch(vault.estate, vault.open_catalogue, vault.open_store, plan.batches[0].id,
-                       now=lambda: vault.now, lease=lease)  # fmt: skip
+    def migrate(lease: timedelta) -> BatchResult:
+        return transfer_batch(vault.estate, vault.open_catalogue, vault.open_store, plan.batches[0].id,
+                              now=lambda: vault.now, lease=lease)  # fmt: skip
 
     with patch.object(Transfers, "finish", side_effect=Killed), pytest.raises(Killed):
         migrate(timedelta(milliseconds=1))
     vault.sql("UPDATE cameras SET retention_days = 60")  # for which it would not go to the archive
     sleep(0.05)
-    migrate(timedelta(seconds=30))
+    with caplog.at_level("WARNING", "reelkeeper.migration_batch"):
+        assert migrate(timedelta(seconds=30)).archived == 1
+    assert "1 replicas of batch" in caplog.text  # that must be restored before they can be read
     copy = vault.replicas(segment)["cloud"]
     assert (copy.storage_class, copy.tier) == ("GLACIER", Tier.ARCHIVE)
     assert vault.stores["cloud"].stat(copy.path).storage_class == "GLACIER"

@@ -145,7 +145,10 @@ class TransferBatchOperator(StoreOperator):
         stats.incr("reelkeeper.segments_stored", result.succeeded, tags=tags)
         stats.incr("reelkeeper.bytes_stored", result.succeeded_bytes, tags=tags)
         stats.incr("reelkeeper.transfers_failed", result.failed, tags=tags)
-        counts = {"succeeded": result.succeeded, "failed": result.failed, "bytes": result.succeeded_bytes}
+        counts = {
+            "succeeded": result.succeeded, "failed": result.failed, "bytes": result.succeeded_bytes,
+            "archived": result.archived,
+        }  # fmt: skip
         if result.barred:
             context["ti"].xcom_push("return_value", counts | {"stopped": 1})  # the gate must know of it
             raise AirflowSkipException(f"stopped after {result.succeeded} segments: {result.barred}; nothing is lost")
