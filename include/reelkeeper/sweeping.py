@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.deletions import Gone
-from reelkeeper.errors import InvalidKey
+from reelkeeper.errors import GateFailed, InvalidKey
 from reelkeeper.model import StoreName, canonical_key
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
-from reelkeeper.stores.protocols import Folders, ObjectStat, Store, TellsTime, Uploads
+from reelkeeper.settings.checks import OWN_PREFIXES
+from reelkeeper.stores.protocols import Folders, ObjectStat, Store, TellsTime, Upload, Uploads
+from reelkeeper.stores.publishing import HIDDEN
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -47,10 +50,12 @@ def sweep_store(
     ahead: timedelta = timedelta(0),
     current_estate: Callable[[], Estate] | None = None,
 ) -> Swept:
-    """Remove temporary objects older than the store's `temp_days`, stale uploads and empty folders.
+    """Remove temporary objects older than the store's `temp_days`, stale uploads below our own prefixes (not others')
+    and empty folders.
 
     Ages are by the store's own clock, set `ahead` in a rehearsal. Objects and uploads leave a row in the history. An
-    object below `temp/` that the catalogue knows stays. Doing it again is safe. StoreUnavailable.
+    object below `temp/` that the catalogue knows stays. Doing it again is safe. GateFailed, with nothing removed, when
+    that would be more than `retention_caps.hard_count`. StoreUnavailable.
     """
     ask = current_estate or (lambda: estate)
     settings = estate.store(store.name)
@@ -59,6 +64,12 @@ def sweep_store(
         return Swept(forbidden=True)
     clock = (store.clock() if isinstance(store, TellsTime) else now - ahead) + ahead
     limit = clock - timedelta(days=settings.temp_days)
+    stale = _stale_uploads(estate, store, ahead)
+    _hold_against_cap(
+        estate,
+        f"store {store.name!r}: {{}} temporary objects and uploads",
+        sum(1 for _ in _old(store, limit)) + len(stale),
+    )
     gone: list[Gone] = []
     old = _old(store, limit)
     while stats := list(islice(old, _AT_ONCE)):
@@ -67,14 +78,35 @@ def sweep_store(
         gone += _remove(catalogue, store, stats, run_id=run_id, now=now)
     uploads = 0
     if isinstance(store, Uploads):
-        age = timedelta(hours=estate.retention.upload_hours)
-        for upload in list(store.stale_uploads(max(age - ahead, timedelta(0)))):
+        for upload in stale:
             retrying()(store.abort_upload, upload)
-            record = Gone(store.name, upload.key or "?", "upload", 0, upload.started_at)
+            record = Gone(store.name, upload.key, "upload", 0, upload.started_at)
             retrying()(catalogue.deletions.record, [record], run_id=run_id, now=now)
             uploads += 1
     folders = store.remove_empty_folders(max(_EMPTY_FOR - ahead, timedelta(0))) if isinstance(store, Folders) else 0
     return _swept(gone, uploads, folders)
+
+
+def _hold_against_cap(estate: Estate, what: str, number: int) -> None:
+    """What is to go is counted first. A share says nothing here: none of it is footage, which shares are of."""
+    log.info(what.format(number))
+    if number > estate.retention_caps.hard_count:
+        cap = estate.retention_caps.hard_count
+        raise GateFailed(f"nothing is removed: {what.format(number)} are to go, and the hard cap is {cap}")
+
+
+def _stale_uploads(estate: Estate, store: Store, ahead: timedelta) -> list[Upload]:
+    """Uploads that nobody completed, of those that are ours: below the prefixes where our objects lie, or in a
+    disk's own folder for them."""
+    if not isinstance(store, Uploads):
+        return []
+    tiers = tuple(place.prefix for place in estate.store(store.name).tiers.values() if place.prefix)
+    age = timedelta(hours=estate.retention.upload_hours)
+    found = list(store.stale_uploads(max(age - ahead, timedelta(0))))
+    ours = [upload for upload in found if upload.key.startswith((*OWN_PREFIXES, *tiers, f"{HIDDEN}/"))]
+    if len(ours) < len(found):
+        log.info("store %r: %d stale uploads of others stay", store.name, len(found) - len(ours))
+    return ours
 
 
 def _old(store: Store, limit: datetime) -> Iterator[ObjectStat]:
@@ -89,9 +121,7 @@ def _old(store: Store, limit: datetime) -> Iterator[ObjectStat]:
             yield stat
 
 
-def _remove(
-    catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_id: str, now: datetime
-) -> list[Gone]:
+def _remove(catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_id: str, now: datetime) -> list[Gone]:
     known = retrying()(catalogue.condemnations.known, store.name, [stat.key for stat in stats])
     doomed = [stat for stat in stats if stat.key not in known]
     failures = retrying()(store.delete, [stat.key for stat in doomed])
@@ -121,19 +151,23 @@ def expire_exports(
     """End the exports whose time is over at `now`, and condemn their objects: how many exports, how many objects.
 
     The objects are those below `exports/{id}/` in the export's store; they go after the usual grace. One whose store is
-    no longer part of the estate ends, too, and its objects stay where they are. StoreUnavailable: the others ended.
+    no longer part of the estate ends, too, and its objects stay where they are. They are counted first: GateFailed,
+    with nothing condemned, above `retention_caps.hard_count`. StoreUnavailable: none ended.
     """
     grace = timedelta(hours=estate.retention.grace_hours)
     stores = {store.name for store in estate.stores}
     exports = objects = 0
+    ended: list[tuple[UUID, list[Condemned]]] = []
     for export in retrying()(catalogue.exports.ended, now=now):
         name = export.store or StoreName(estate.placement.exports_in)
         found = list(open_store(name).list(f"exports/{export.id}/")) if name in stores else []
         if name not in stores:
             log.warning("export %s: store %r is not in estate.toml: its objects stay", export.id, name)
-        things = [Condemned(name, stat.key, Reason.EXPORT, stat.size_bytes) for stat in found]
+        ended.append((export.id, [Condemned(name, stat.key, Reason.EXPORT, stat.size_bytes) for stat in found]))
+    _hold_against_cap(estate, "{} objects of expired exports", sum(len(things) for _, things in ended))
+    for identity, things in ended:
         with catalogue.transaction():
-            if not catalogue.exports.expire([export.id], now=now):
+            if not catalogue.exports.expire([identity], now=now):
                 continue  # somebody made it last longer
             objects += catalogue.condemnations.condemn(things, run_id=run_id, now=now, delete_after=now + grace)
         exports += 1

@@ -328,6 +328,36 @@ def test_old_temporary_objects_and_stale_uploads_go_and_leave_history(rig: Rig) 
     assert (ahead.temporary, ahead.uploads) == (1, 1)
 
 
+def test_uploads_of_others_are_not_touched(rig: Rig) -> None:
+    prices = {"HOT": {"usd_per_gb_month": "0.02"}, "COOL": {"prefix": "cool/", "usd_per_gb_month": "0.01"}}
+    rig.settings[CLOUD] = {"tiers": prices}
+    cloud = Uploading(NOW)
+    begun = NOW - 9 * DAY
+    cloud.uploads = [
+        Upload(key, key, begun) for key in ("backup/a", "cool/media/a", "exports/a", "medial", "", "temp/a")
+    ]
+    assert sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW).uploads == 3
+    assert [upload.id for upload in cloud.uploads] == ["backup/a", "medial", ""]
+
+
+def test_what_is_no_footage_is_counted_before_the_first_goes_too(rig: Rig) -> None:
+    rig.sections["retention_caps"] = RetentionCaps(soft_count=2, hard_count=2, soft_ratio=1, hard_ratio=1)
+    cloud = Uploading(NOW)
+    rig.stores[CLOUD] = cloud
+    export = rig.export("COMPLETED", store=CLOUD)
+    for number in range(3):
+        cloud.write(Key(f"exports/{export}/{number}"), Body.of_bytes(b"cut"))
+    for number in range(2):
+        cloud.write(Key(f"temp/{number}"), Body.of_bytes(b"old"))
+    with pytest.raises(GateFailed, match="4 temporary objects and uploads are to go, and the hard cap is 2"):
+        sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW, ahead=99 * DAY)
+    with pytest.raises(GateFailed, match="3 objects of expired exports are to go"):
+        expire_exports(rig.estate, rig.catalogue, rig.open_store, run_id="run", now=NOW)
+    assert len(list(cloud.list())) == 5
+    assert (len(cloud.uploads), rig.condemned(), rig.history()) == (2, {}, {})
+    assert rig.sql("SELECT status FROM exports") == [("COMPLETED",)]
+
+
 def test_a_store_in_which_nothing_may_be_deleted_is_not_swept(rig: Rig) -> None:
     rig.settings[CLOUD] = {"deletion": "forbidden"}
     cloud = Uploading(NOW)
