@@ -5,23 +5,26 @@ after all the rest. A doubted one that is there again is available after its byt
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.comparison import Difference
-from reelkeeper.errors import ObjectArchived, ObjectNotFound, TransferCorrupted
+from reelkeeper.errors import ObjectArchived, ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.model import Replica, ReplicaState
 from reelkeeper.reports import Report
 from reelkeeper.settings import Estate
+from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _READERS = 4
 _DOUBTED = (ReplicaState.SUSPICIOUS, ReplicaState.LOST)
 
@@ -60,8 +63,8 @@ def judge_replicas(
 ) -> Doubts:
     """Look again at every replica that a comparison did not find as recorded or that was doubted, and report each.
 
-    A dry run looks, and changes nothing. StoreUnavailable when the store does not answer: what was concluded by then
-    stays.
+    A dry run looks, and changes nothing. About an object that cannot be asked about nothing is concluded. The error of
+    a store that does not answer about several in a row, or not at all: what was concluded by then stays.
     """
     judge = _Judge(estate, catalogue, store, report, now, dry_run, concurrency)
     if not dry_run:
@@ -87,6 +90,8 @@ class _Judge:
         self._estate, self._catalogue, self._store, self._report = estate, catalogue, store, report
         self._now, self._dry_run, self._concurrency = now, dry_run, concurrency
         self._may_read = estate.verification.bytes_per_run
+        self._breaker = Breaker(store.name)
+        self._unknown: set[str] = set()  # paths
         self.lost = self.wrong_size = self.healed = 0
 
     def suspect(self) -> None:
@@ -120,8 +125,26 @@ class _Judge:
         if not current:
             return []
         with ThreadPoolExecutor(min(self._concurrency, len(current)), thread_name_prefix="look") as pool:
-            sizes = list(pool.map(self._size_of, [row for _, row in current]))
-        return [_Look(one, row, size) for (one, row), size in zip(current, sizes, strict=True)]
+            sizes = list(pool.map(lambda pair: self._asked(self._size_of, pair[1]), current))
+        looks = []
+        for (one, row), size in zip(current, sizes, strict=True):
+            if isinstance(size, ReelkeeperError):
+                self._tell_unknown(_Look(one, row, None), size)
+            else:
+                looks.append(_Look(one, row, size))
+        return looks
+
+    def _asked(self, question: Callable[[Replica], T], replica: Replica) -> T | ReelkeeperError:
+        """The answer about one object, or why there is none; raises when it is the store that gives none."""
+        if dropped := self._breaker.error():
+            raise dropped
+        try:
+            answer = question(replica)
+        except ReelkeeperError as error:
+            self._breaker.failed(error)
+            return error
+        self._breaker.succeeded()
+        return answer
 
     def _size_of(self, replica: Replica) -> int | None:
         try:
@@ -141,8 +164,8 @@ class _Judge:
         if not chosen:
             return
         with ThreadPoolExecutor(min(_READERS, len(chosen)), thread_name_prefix="read") as pool:
-            verdicts = list(pool.map(self._is_right, [look.replica for look in chosen]))
-        right = [look for look, is_right in zip(chosen, verdicts, strict=True) if is_right]
+            verdicts = list(pool.map(lambda look: self._asked(self._is_right, look.replica), chosen))
+        right = [look for look, is_right in zip(chosen, verdicts, strict=True) if is_right is True]
         for look in right:
             self._tell("healed", look, "its bytes are right: available again")
         if not self._dry_run:
@@ -150,6 +173,8 @@ class _Judge:
         self.healed += len(right)
         self._conclude([look for look, is_right in zip(chosen, verdicts, strict=True) if is_right is False])
         for look, is_right in zip(chosen, verdicts, strict=True):
+            if isinstance(is_right, ReelkeeperError):
+                self._tell_unknown(look, is_right)
             if is_right is None:
                 self._tell("suspicious", look, "cannot be read: it is archived, and carries no SHA-256 that proves it")
 
@@ -186,6 +211,12 @@ class _Judge:
                 log.error("store %r has lost %r, and there is no other copy", self._store.name, look.replica.path)
         self.lost += len(looks)
         self.wrong_size += sum(look.size_bytes is not None and look.is_wrong for look in looks)
+
+    def _tell_unknown(self, look: _Look, error: ReelkeeperError) -> None:
+        if look.replica.path not in self._unknown:
+            log.error("store %r: %r could not be looked at: %s", self._store.name, look.replica.path, error)
+            self._tell("unknown", look, f"waits: {error}")
+        self._unknown.add(look.replica.path)
 
     def _tell(self, finding: str, look: _Look, follows: str) -> None:
         modified = look.difference.modified_at.isoformat() if look.difference.modified_at else None

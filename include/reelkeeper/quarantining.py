@@ -22,6 +22,7 @@ from reelkeeper.policy.caps import CapAction, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
+from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store, TellsTime
 from reelkeeper.stores.retry import retrying
@@ -176,6 +177,7 @@ class _Mover:
     ) -> None:
         self._catalogue, self._store, self._run_id, self._now = catalogue, store, run_id, now
         self._delete_after, self._can_move, self._concurrency = delete_after, can_move, concurrency
+        self._breaker = Breaker(StoreName(store.name))
         self.quarantined = self.marked = self.known = 0
 
     def quarantine(self, page: Sequence[Orphan], is_old: Callable[[ObjectStat], bool]) -> None:
@@ -233,21 +235,35 @@ class _Mover:
         same = [
             orphan
             for orphan, found in zip(orphans, stats, strict=True)
-            if found
+            if isinstance(found, ObjectStat)
             and found.size_bytes == orphan.size_bytes
             and _second(found.last_modified) == _second(orphan.modified_at)
             and is_old(found)
         ]
-        others = [orphan.path for orphan in orphans if orphan not in same]
+        others = [
+            orphan.path
+            for orphan, found in zip(orphans, stats, strict=True)
+            if orphan not in same and not isinstance(found, ReelkeeperError)
+        ]
         self._catalogue.orphans.forget(self._store.name, others)
         self.known += len(others)
         return same
 
-    def _stat(self, orphan: Orphan) -> ObjectStat | None:
+    def _stat(self, orphan: Orphan) -> ObjectStat | ReelkeeperError | None:
+        """None: it is not there. An error: not known now; raised when it is the store that does not answer."""
+        if dropped := self._breaker.error():
+            raise dropped
+        found = None
         try:
-            return retrying()(self._store.stat, orphan.path)
+            found = retrying()(self._store.stat, orphan.path)
         except ObjectNotFound:
-            return None
+            pass
+        except ReelkeeperError as error:
+            self._breaker.failed(error)
+            log.error("store %r: %r could not be looked at: %s", self._store.name, orphan.path, error)
+            return error
+        self._breaker.succeeded()
+        return found
 
     def _move(self, orphan: Orphan) -> Orphan:
         """The orphan with the place in quarantine that now holds its bytes; as it is where it cannot be moved."""

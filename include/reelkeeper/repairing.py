@@ -13,13 +13,21 @@ from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import TransferPlan
 from reelkeeper.deleting import delete_condemned
-from reelkeeper.errors import ObjectArchived, ObjectExists, ObjectNotFound, PermanentError, TransferCorrupted
+from reelkeeper.errors import (
+    ObjectArchived,
+    ObjectExists,
+    ObjectNotFound,
+    PermanentError,
+    ReelkeeperError,
+    TransferCorrupted,
+)
 from reelkeeper.migration_batch import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
 from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
+from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import verify_object
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store
 from reelkeeper.stores.retry import retrying
@@ -53,10 +61,18 @@ def plan_repairs(
     store = open_store(settings.name)
     with open_catalogue() as catalogue:
         delete_after = now + timedelta(days=estate.reconcile.quarantine_days)
-        moved = 0
+        moved, breaker = 0, Breaker(settings.store_name)
         for page in catalogue.repairs.repairable(settings.store_name, sources=sources, now=now):
             for replica in page:
-                found = _damaged(store, replica)
+                if dropped := breaker.error():
+                    raise dropped
+                try:
+                    found = _damaged(store, replica)
+                except ReelkeeperError as error:  # of this object: the others are repaired
+                    breaker.failed(error)
+                    log.error("store %r: %r could not be looked at: %s", store.name, replica.path, error)
+                    continue
+                breaker.succeeded()
                 if found and settings.deletion == "allowed" and isinstance(store, Copies):
                     moved += _make_way(catalogue, store, replica, found, run_id, now, delete_after)
                 elif found:

@@ -289,3 +289,26 @@ def test_thumbnails_are_known(scene: Scene, footage: list[Segment]) -> None:
     found = scene.compare()
     assert scene.findings(found) == [("orphan", thumbnail_key(Key(STRAY)))]
     assert found.row.started_at > datetime.now(UTC) + timedelta(days=1)
+
+
+def test_one_bad_sector_does_not_block_a_store(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.copied(footage)
+    bad = scene.replicas(footage[0])["disk"].path
+    scene.sql(
+        "UPDATE replicas SET state = 'suspicious', suspected_at = now() WHERE store = 'disk' AND path = %s", (bad,)
+    )
+    _delete(scene, "disk", footage[1])
+    read = scene.stores["disk"].read
+
+    def read_badly(key: Key) -> Iterator[bytes]:
+        if key == bad:
+            raise StoreUnavailable("store 'disk' could not read: Input/output error")
+        return read(key)
+
+    monkeypatch.setattr(scene.stores["disk"], "read", read_badly)
+    found, _ = scene.night()
+    assert sorted(finding for finding, _ in scene.findings(found)) == ["lost", "unknown"]
+    assert scene.states(footage[0])["disk"] == "suspicious"
+    assert scene.states(footage[1])["disk"] == "available"  # repaired
