@@ -229,7 +229,8 @@ class _Run:
         self._tell_cost()
         if self._budget is not None:
             self._taken = retrying()(verification.bytes_proved_since, self._selection.store, self._started)
-        self._read(verification.suspicious(self._selection, _PAGE))
+        # Those that stay doubted, as they stay wrong, come back each day: they must not starve the others.
+        self._read(verification.suspicious(self._selection, _PAGE), share=0.5 if reads else 1)
         if reads:
             self._read(verification.to_prove(self._selection, _PAGE))
         else:
@@ -256,19 +257,21 @@ class _Run:
 
     # --- what is looked at --------------------------------------------------------------------------------------------
 
-    def _read(self, replicas: Iterator[Replica]) -> None:
-        with closing(self._looker.read_all(self._within_budget(replicas), self._keep_up)) as findings:
+    def _read(self, replicas: Iterator[Replica], *, share: float = 1) -> None:
+        """Read those that fit into this share of the budget."""
+        with closing(self._looker.read_all(self._within_budget(replicas, share), self._keep_up)) as findings:
             for finding in findings:
                 self._take(finding)
                 self._keep_up()
 
-    def _within_budget(self, replicas: Iterator[Replica]) -> Iterator[Replica]:
+    def _within_budget(self, replicas: Iterator[Replica], share: float) -> Iterator[Replica]:
         """The replicas up to the first that the budget has no room for. One that need not be read costs nothing."""
+        budget = None if self._budget is None else int(self._budget * share)
         for replica in replicas:
             if self._stops():
                 return
             cost = replica.size_bytes if can_be_read(replica, self._now()) else 0
-            if self._budget is not None and cost and self._taken and self._taken + cost > self._budget:
+            if budget is not None and cost and self._taken and self._taken + cost > budget:
                 return
             self._taken += cost
             yield replica

@@ -68,12 +68,20 @@ def test_footage_without_a_good_copy_fails_the_run(footage_in: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"method": "md5"}, "method is 'md5'"), ({"sample": 101}, "sample is 101"), ({"camera": "shed"}, "unknown camera"),
+    [({"method": "md5"}, "method is 'md5'"), ({"start_time": "soon"}, "start_time 'soon'"),
+     ({"sample": 101}, "sample is 101"), ({"camera": "shed"}, "unknown camera"),
      ({"start_time": "2026-03-02T00:00:00Z", "end_time": "2026-03-01T00:00:00Z"}, "start_time '2026-03-02")],
 )  # fmt: skip
 def test_wrong_fields_are_named(footage_in: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         verify("a", **options)
+
+
+def test_a_camera_is_called_what_the_form_says(footage_in: Path) -> None:
+    rendered = context("a")
+    rendered["params"]["camera"] = "1_2"
+    with pytest.raises(ConfigurationError, match="'1_2'"):
+        VerifyStoreOperator(task_id="v", store="local", camera="12").execute(rendered)
 
 
 def test_a_time_narrows_it(footage_in: Path) -> None:

@@ -252,6 +252,17 @@ def test_a_budget_is_a_runs_and_not_a_tries(shelf: "Shelf") -> None:
     assert reads == [3, 3, 1]  # every replica once in the cycle
 
 
+def test_many_doubted_replicas_do_not_starve_the_others(shelf: "Shelf") -> None:
+    segments = shelf.record(10, "disk")
+    shelf.budget = 4000
+    for segment in segments[:8]:
+        shelf.rewrite(segment, flipped)
+        shelf.catalogue.replicas.suspect([shelf.replica(segment)])
+    found = shelf.verify()
+    assert (found.wrong, found.read) == (2, 2)  # half of the budget for each
+    assert all(shelf.replica(segment).verified_at == NOW for segment in segments[8:])
+
+
 def test_what_reading_costs_is_not_read_unless_asked_and_told(shelf: "Shelf", caplog: pytest.LogCaptureFixture) -> None:
     shelf.method, shelf.price_list = "auto", "aws:us-east-1"
     shelf.record(2, "disk")

@@ -80,7 +80,7 @@ class VerifyStoreOperator(BaseOperator):
             open_catalogue,
             open_store,
             self.store,
-            self._scope(),
+            self._scope(context),
             run_id=run.run_id,
             started=utc(run.run_after) + offset,
             progress=ProgressLog(self.log, "replicas"),
@@ -93,7 +93,7 @@ class VerifyStoreOperator(BaseOperator):
         stats.incr("reelkeeper.replicas_wrong", found.wrong + found.missing, tags=tags)
         return {name: getattr(found, name) for name in _COUNTS} | {"cost_usd": round(float(found.cost_usd), 2)}
 
-    def _scope(self) -> "Scope":
+    def _scope(self, context: Context) -> "Scope":
         from reelkeeper.verifying import Scope
 
         if self.method not in (None, "presence", "size", "hash"):
@@ -102,16 +102,21 @@ class VerifyStoreOperator(BaseOperator):
             method=self.method,  # type: ignore[arg-type]  # looked at above
             sample=None if self.sample is None else Percentage.of(self.sample, name="sample"),
             everything=truth(self.everything, name="all"),
-            camera=None if self.camera is None else str(self.camera),
+            camera=self._camera(context),
             starts_in=self._range(),
         )
+
+    def _camera(self, context: Context) -> str | None:
+        """As it stands in the form: a native template would make 12 of camera '1_2'."""
+        given = context["params"].get("camera", self.camera)
+        return None if given is None else str(given)
 
     def _range(self) -> TimeRange | None:
         if not self.start_time and not self.end_time:
             return None
-        start = datetime.fromisoformat(self.start_time) if self.start_time else datetime(1970, 1, 1, tzinfo=UTC)
-        end = datetime.fromisoformat(self.end_time) if self.end_time else datetime(9000, 1, 1, tzinfo=UTC)
         try:
+            start = datetime.fromisoformat(self.start_time) if self.start_time else datetime(1970, 1, 1, tzinfo=UTC)
+            end = datetime.fromisoformat(self.end_time) if self.end_time else datetime(9000, 1, 1, tzinfo=UTC)
             return TimeRange(start, end)
         except ValueError as exc:
             raise ConfigurationError(f"start_time {self.start_time!r}, end_time {self.end_time!r}: {exc}") from exc
