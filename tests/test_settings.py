@@ -122,6 +122,9 @@ BAD = [
     (WHOLE.replace('name = "lake"', 'name = "2024"'), "stores[1].name", "expected a text that matches ^[a-z]["),
     (WHOLE + ZONE.replace('"in"', '"007"') + "path = '/landing'\n", "landing_zones[0].name", "matches ^[a-z]["),
     (WHOLE + LAKE.replace("lake", "lake2"), "stores[2].bucket (store 'lake2') is 'footage'", "that of store 'lake'"),
+    (WHOLE.replace('bucket = "footage"', 'bucket = "footage"\nendpoint_url = "http://NAS:80"')
+     + LAKE.replace("lake", "lake2").replace("minio", "s3") + 'endpoint_url = "http://nas/"\n',
+     "stores[2].bucket (store 'lake2') is 'footage'", "that of store 'lake'"),
     (WHOLE + DISK.replace('"disk"', '"in"').replace("/footage", ""), "stores[2].root (store 'in')", "apart from"),
     (WHOLE + AWS.replace('"aws"', '"disk"'), "stores[2].name", "stores[0] has it"),
     (WHOLE.replace('local_store = "disk"', 'local_store = "dsk"'), "placement.local_store is 'dsk'", "'lake']"),

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import Estate, StoreSettings, estate_path, load_estate
 
@@ -52,8 +53,28 @@ def open_store(name: str, *, connection: str | None = None) -> "Store":
     if connection is not None:
         settings = settings.model_copy(update={"connection": connection})
     if settings not in _stores:
-        _stores[settings] = open_by_settings(settings, access_for(settings))
+        access = access_for(settings)
+        _expect_own_bucket(settings, access)
+        _stores[settings] = open_by_settings(settings, access)
     return _stores[settings]
+
+
+def _expect_own_bucket(settings: StoreSettings, access: "Access | None") -> None:
+    """No other store of the estate is the same bucket by another connection: one would delete what the other holds."""
+    from reelkeeper.settings.checks import server_at
+
+    server = getattr(access, "endpoint_url", None)
+    if not server:
+        return
+    for other in current_estate().stores:
+        if other.name == settings.name or other.bucket != settings.bucket:
+            continue
+        theirs = getattr(access_for(other), "endpoint_url", None)
+        if theirs and server_at(theirs) == server_at(server):
+            raise ConfigurationError(
+                f"stores {settings.name!r} and {other.name!r} are the same bucket {settings.bucket!r} at {server!r} "
+                f"(connections {settings.connection!r}, {other.connection!r}): expected a bucket for each store"
+            )
 
 
 def connect_to_catalogue() -> "PgConnection":

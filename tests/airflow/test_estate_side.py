@@ -1,5 +1,6 @@
 """The estate as tasks see it: read again when it changes, and every kind of store complete."""
 
+import json
 import os
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,19 @@ def test_stores_are_opened_once(estate: Path) -> None:
     assert open_store("cloud", connection="minio_default") is open_store("cloud")
     with pytest.raises(ConfigurationError, match="unknown store 'clod'"):
         open_store("clod")
+
+
+def test_two_stores_are_not_one_bucket_by_two_connections(estate_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = '[[stores]]\nname = "other"\nkind = "minio"\nconnection = "again"\nbucket = "test-bucket"\n'
+    estate_file.write_text(estate_file.read_text().replace("[[landing_zones]]", second + "[[landing_zones]]"))
+    secrets = {"conn_type": "minio", "login": "key", "password": "secret-key"}
+    for name, host in (("MINIO_DEFAULT", "http://minio.example.org"), ("AGAIN", "http://MINIO.example.org:80/")):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(secrets | {"host": host}))
+    for name in ("cloud", "other"):
+        with pytest.raises(ConfigurationError, match="are the same bucket 'test-bucket'"):
+            open_store(name)
+    monkeypatch.setenv("AIRFLOW_CONN_AGAIN", json.dumps(secrets | {"host": "http://elsewhere.example.org"}))
+    assert open_store("other") is not open_store("cloud")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in StoreKind if kind is not StoreKind.MEMORY])

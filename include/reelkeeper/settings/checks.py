@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from reelkeeper.model import StoreKind
 from reelkeeper.settings.models import LandingZone, Placement, StoreSettings
@@ -76,8 +77,14 @@ def _stores_apart(parts: Parts) -> Iterator[_Finding]:
 def _server(store: StoreSettings) -> str:
     """What tells one namespace of buckets from another: AWS and Google have one each."""
     if store.endpoint_url:
-        return store.endpoint_url
+        return server_at(store.endpoint_url)
     return store.connection if store.kind is StoreKind.MINIO else str(store.kind)
+
+
+def server_at(url: str) -> str:
+    """`host:port` of a server's address, however that is spelt."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _placement(parts: Parts) -> Iterator[_Finding]:
