@@ -3,8 +3,9 @@
 Runs daily, and does a day's share of a month's work: of each store, the replicas that were proved longest ago, when
 that is more than `verification.cycle_days` ago, up to `verification.bytes_per_run`. Suspicious replicas come first, up
 to half of that, and are always read whole: one that is right is available again. What is wrong (other bytes, another
-size, gone; each seen twice) becomes suspicious: reads go to another copy, and `reconcile_stores` repairs it from there. What cannot be
-looked at is unknown, and stays as it is; a store that keeps failing, or lacks very many replicas at once, is left alone.
+size, gone; each seen twice) becomes suspicious: reads go to another copy, and `reconcile_stores` repairs it from there.
+What cannot be looked at is unknown, and stays as it is; a store that keeps failing, or lacks very many replicas at
+once, is left alone.
 Replicas in classes that must be restored first are looked at without their bytes: size, and the SHA-256 that was stored
 with them; the table tells them apart.
 
