@@ -9,11 +9,14 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.comparison import Difference, WantedSegment
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import InvalidKey, ObjectArchived, ObjectExists, ObjectNotFound, TransferCorrupted
-from reelkeeper.model import Key, Replica, ReplicaState, canonical_key
+from reelkeeper.model import Key, Replica, ReplicaState, Tier, canonical_key
 from reelkeeper.policy.reconciliation import MEDIA, OrphanTerms, is_our_key, is_ripe, segment_named
+from reelkeeper.policy.restoration import needs_restore
+from reelkeeper.pricing import tier_of_class
 from reelkeeper.reports import Report
+from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.proof import accept_existing
-from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.protocols import ObjectStat, Store
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ def judge_objects(
     report: Report,
     terms: OrphanTerms,
     prefixes: Sequence[str],
+    settings: StoreSettings,
     *,
     run_id: str,
     now: datetime,
@@ -61,7 +65,7 @@ def judge_objects(
         foreign += len(strange)
         known = catalogue.comparison.known(store.name, [one.path for one in page])
         unknown = [one for one in page if one.path not in known and one not in strange]
-        good = _find(catalogue, store, report, unknown, now=now, dry_run=dry_run)
+        good = _find(catalogue, store, settings, report, unknown, now=now, dry_run=dry_run)
         found += len(good)
         left = [_orphan_of(one) for one in unknown if one.path not in good]
         if not left:
@@ -89,7 +93,14 @@ def judge_objects(
 
 
 def _find(
-    catalogue: Catalogue, store: Store, report: Report, unknown: Sequence[Difference], *, now: datetime, dry_run: bool
+    catalogue: Catalogue,
+    store: Store,
+    settings: StoreSettings,
+    report: Report,
+    unknown: Sequence[Difference],
+    *,
+    now: datetime,
+    dry_run: bool,
 ) -> set[str]:
     """Take those objects that are replicas which the catalogue lacks for such again; their paths."""
     media = [one for one in unknown if MEDIA in one.path]
@@ -97,31 +108,35 @@ def _find(
     good: dict[str, Replica] = {}
     for one in media:
         segment = wanted.get(named) if (named := segment_named(one.path)) else None
-        if segment is None or one.size_bytes != segment.size_bytes or not _is_right(store, one.path, segment):
+        if segment is None or one.size_bytes != segment.size_bytes:
             continue
+        right = _right(store, one.path, segment)
+        if right is None:
+            continue
+        otherwise = Tier.ARCHIVE if needs_restore(right.storage_class) else Tier.HOT
+        tier = tier_of_class(settings, right.storage_class, otherwise=otherwise)
         wanted.pop(segment.segment_id)  # one is enough
         _tell(report, "found", one, str(segment.segment_id), "it is a replica that the catalogue lacked")
         good[one.path] = Replica(
             segment.segment_id, segment.start_time, store.name, Key(one.path), segment.size_bytes, segment.checksum,
-            ReplicaState.AVAILABLE, verified_at=now,
+            ReplicaState.AVAILABLE, verified_at=now, storage_class=right.storage_class, tier=tier,
         )  # fmt: skip
     if good and not dry_run:
         catalogue.repairs.find(list(good.values()))
     return set(good)
 
 
-def _is_right(store: Store, path: str, segment: WantedSegment) -> bool:
-    """Whether an object holds a segment's bytes: by the SHA-256 that came with it, or by reading it."""
+def _right(store: Store, path: str, segment: WantedSegment) -> ObjectStat | None:
+    """The object, if it holds a segment's bytes: by the SHA-256 that came with it, or by reading it."""
     try:
-        retrying()(
+        return retrying()(
             accept_existing, store, Key(path), segment.size_bytes, segment.checksum, attested=store.attests_writes
         )
     except (ObjectExists, ObjectNotFound, TransferCorrupted):
-        return False
+        return None
     except ObjectArchived:
         log.warning("store %r: %r may be a lost replica, but is archived and cannot be read", store.name, path)
-        return False
-    return True
+        return None
 
 
 def _orphan_of(one: Difference) -> Orphan:

@@ -315,6 +315,15 @@ def test_footage_that_the_catalogue_lost_is_found(scene: Scene, footage: list[Se
     assert (replica.path, str(replica.state)) == (elsewhere, "available")
 
 
+def test_what_is_found_archived_is_recorded_so(scene: Scene, footage: list[Segment]) -> None:
+    scene.copied(footage)
+    path = scene.replicas(footage[0])["cloud"].path
+    scene.stores["cloud"].set_class(path, "GLACIER")  # type: ignore[attr-defined]
+    scene.sql("DELETE FROM replicas WHERE segment_id = %s", (str(footage[0].id),))
+    scene.night("cloud", days=2)
+    assert scene.replicas(footage[0])["cloud"].storage_class == "GLACIER"
+
+
 def test_a_find_must_have_the_right_bytes(scene: Scene, footage: list[Segment]) -> None:
     path = scene.replicas(footage[0])["disk"].path
     scene.stores["disk"].delete([path])
