@@ -7,7 +7,8 @@ import psycopg2
 import pytest
 
 from reelkeeper.health import check_catalogue, check_machine, check_space, check_store, check_zone
-from reelkeeper.settings import Estate
+from reelkeeper.model import StoreKind
+from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import SetsUp
 
 
@@ -40,6 +41,14 @@ def test_a_clock_that_is_an_hour_off(catalogue_dsn: str, tmp_path: Path) -> None
 def test_a_store_that_cannot_be_opened_is_a_finding(tmp_path: Path) -> None:
     [check] = check_store(estate_of(tmp_path).store("disk"), no_store)
     assert (check.what, check.ok, check.detail) == ("store disk: open", False, "ConnectionError: no disk")
+
+
+@pytest.mark.parametrize(("region", "told"), [("", False), ("us-east-1", False), ("sa-east-1", True)])
+def test_prices_of_another_region_are_told(region: str, *, told: bool) -> None:
+    prices, *_ = check_store(StoreSettings(name="lake", kind=StoreKind.S3, bucket="media", region=region), no_store)
+    assert (prices.what == "store lake: prices") is told
+    assert ("is not that of region 'sa-east-1'" in prices.detail) is told
+    assert StoreSettings(name="ice", kind=StoreKind.GCS, bucket="media").region == "us-central1"  # as its price list
 
 
 @pytest.mark.parametrize(("handling", "is_fine"), [("move", False), ("copy", True)])

@@ -18,6 +18,7 @@ from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import status
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.media.binaries import program
+from reelkeeper.pricing import foreign_prices
 from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, LandingZone, StoreSettings
 from reelkeeper.stores.protocols import Check, Lists, SetsUp
@@ -71,6 +72,8 @@ def check_rollout(estate: Estate, open_catalogue: Callable[[], Catalogue]) -> It
 def check_store(settings: StoreSettings, open_store: Callable[[str], SetsUp]) -> Iterator[Check]:
     """What the store finds about itself, under its name."""
     prefix = f"store {settings.name}: "
+    if told := foreign_prices(settings):
+        yield Check(prefix + "prices", True, told)
     try:
         findings: Iterable[Check] = open_store(settings.name).check()
         for check in findings:

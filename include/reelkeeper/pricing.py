@@ -76,6 +76,15 @@ def tier_price(estate: Estate, lists: Mapping[str, Prices], store: StoreSettings
     return prices_of(lists, store.price_list).of(storage_class)
 
 
+def foreign_prices(store: StoreSettings) -> str | None:
+    """What to tell people where a store's price list is one of another region; None where it is not, by its name."""
+    region = store.price_list.partition(":")[2]
+    if region in ("", store.region):
+        return None
+    return (f"price list {store.price_list!r} is not that of region {store.region!r}, where store {store.name!r} is: "
+            "its costs are other ones, give a list of your own by costs.prices")  # fmt: skip
+
+
 def tier_of_class(store: StoreSettings, storage_class: str | None, *, otherwise: Tier) -> Tier:
     """The tier that a store keeps in a storage class; `otherwise` where it keeps none in it."""
     if storage_class is None:

@@ -4,6 +4,7 @@ plan → (a person approves) → tier_batch for each batch → gate → summaris
 figures: what was estimated, and approved, is what is done. A replica only ever moves colder, in one move.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from reelkeeper.catalogue.tier_moves import TierCounts, TierFailure, TierSum, Ti
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import Tier
 from reelkeeper.policy.costs import move_cost
-from reelkeeper.pricing import price_lists, tiered_stores
+from reelkeeper.pricing import foreign_prices, price_lists, tiered_stores
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying
 from reelkeeper.tier_choices import KEPT_DAYS, TieredStore
@@ -32,6 +33,8 @@ __all__ = [
     "summarise",
     "tier_batch",
 ]
+
+log = logging.getLogger(__name__)
 
 _FAILURES_SHOWN = 20
 _REASONS = {
@@ -112,6 +115,8 @@ def plan_tiers(
     """
     lists = price_lists(estate)
     stores = [TieredStore(estate, lists, settings) for settings in tiered_stores(estate)]
+    for told in filter(None, (foreign_prices(store.settings) for store in stores)):
+        log.warning("%s", told)
     origins = [row for store in stores for row in store.origins()]
     barred = {
         why

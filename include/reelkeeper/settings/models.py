@@ -35,7 +35,7 @@ _USUAL_CONNECTION = {
     StoreKind.GCS: "google_cloud_default",
     StoreKind.MEMORY: "memory_default",
 }
-_USUAL_REGION = {StoreKind.GCS: "us"}
+_USUAL_REGION = {StoreKind.GCS: "us-central1"}
 _USUAL_PRICES = {StoreKind.S3: "aws:us-east-1", StoreKind.GCS: "gcs:us-central1"}
 _USUAL_TIERS = {
     StoreKind.S3: {Tier.HOT: "STANDARD", Tier.COOL: "STANDARD_IA", Tier.COLD: "GLACIER_IR", Tier.ARCHIVE: "GLACIER"},
@@ -85,7 +85,7 @@ class StoreSettings(Section):
     bucket: Bucket | None = None
     """Bucket of a minio, s3 or gcs store. `setup_estate` makes it if it is missing."""
     region: str = ""
-    """Where the bucket lives; by default us-east-1, or us for gcs."""
+    """Where the bucket lives; by default us-east-1, or us-central1 for gcs."""
     endpoint_url: Endpoint | None = None
     """Address of a server that is not the provider's own; by default the connection's."""
     queue: str | None = None
