@@ -295,6 +295,10 @@ def _prices(name: str, table: Any) -> Prices:
         raise ConfigurationError(
             f"price list {name!r} has no class {parsed.hot!r}, its 'hot' one: expected one of {sorted(parsed.classes)}"
         )
+    if free := sorted(each for each in RESTORED_CLASSES & set(parsed.classes) if not parsed.classes[each].retrieval):
+        raise ConfigurationError(
+            f"price list {name!r} has no 'retrieval' for {free}: expected its prices, as their objects must be restored"
+        )
     return Prices(name, {each: _class_price(each, one, parsed) for each, one in parsed.classes.items()})
 
 
@@ -304,10 +308,6 @@ def _class_price(name: str, table: _ClassTable, of: _ListTable) -> ClassPrice:
 
     own, hot = daily(table.storage_usd_per_gb_month), daily(of.classes[of.hot].storage_usd_per_gb_month)
     return ClassPrice(
-    if free := sorted(each for each in RESTORED_CLASSES & set(parsed.classes) if not parsed.classes[each].retrieval):
-        raise ConfigurationError(
-            f"price list {name!r} has no 'retrieval' for {free}: expected its prices, as their objects must be restored"
-        )
         name,
         usd_per_byte_day=own,
         put_usd=table.put_usd_per_1000 / 1000,
