@@ -9,7 +9,8 @@ else holds, with the reason. The decisions stand in table `rollout_steps`; the l
 `migrate_recordings` and `ingest_recordings`. The summary shows them all with a chart.
 
 The ramp begins at `rollout.percentage` of estate.toml (from 0, with its first step), and begins anew from there when
-that value is changed. Footage stays where it is: a lower percentage only sends no further segments, and a later higher
+that value is changed, as long as it stays changed until a decision (the next daily run): changed and put back before
+one, it leaves the ramp where it was. Footage stays where it is: a lower percentage only sends no further segments, and a later higher
 one sends the same ones again, so that the sets nest.
 
 **Danger**: none to footage. A higher percentage fills the cloud, which costs money; history that is older than
