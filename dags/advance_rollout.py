@@ -10,8 +10,8 @@ else holds, with the reason. The decisions stand in table `rollout_steps`; the l
 
 The ramp begins at `rollout.percentage` of estate.toml (from 0, with its first step), and begins anew from there when
 that value is changed, as long as it stays changed until a decision (the next daily run): changed and put back before
-one, it leaves the ramp where it was. Footage stays where it is: a lower percentage only sends no further segments, and a later higher
-one sends the same ones again, so that the sets nest.
+one, it leaves the ramp where it was. Footage stays where it is: a lower percentage only sends no further
+segments, and a later higher one sends the same ones again, so that the sets nest.
 
 **Danger**: none to footage. A higher percentage fills the cloud, which costs money; history that is older than
 `migration.catch_up_days` follows only when `migrate_recordings` is triggered by hand.
