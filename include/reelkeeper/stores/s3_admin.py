@@ -138,8 +138,8 @@ class Bucket:
 
     def _versioning(self) -> str:
         status = self._get("get_bucket_versioning").get("Status", "off")
-        hint = "; deleted objects stay billed until a rule expires old versions" if status == "Enabled" else ""
-        return f"{status.lower()}{hint}"
+        hint = "; what is deleted or moved to a class stays billed until a rule expires old versions"
+        return f"{status.lower()}{hint if status == 'Enabled' else ''}"
 
     def _look_at_temp(self, ours: Mapping[str, Any]) -> str:
         rules = self._lifecycle_rules()
