@@ -70,6 +70,7 @@ def test_a_backfill_migrates_each_interval_once(stack: Stack) -> None:
     made = stack.record("harbour", moments)
     wanted = {start for start in moments if first <= start < first + timedelta(hours=hours)}
 
+    stack.api.unpause("migrate_recordings")  # the runs of a paused DAG wait
     stack.airflow.run("backfill", "create", "--dag-id", "migrate_recordings", "--from-date", first.isoformat(),
                       "--to-date", (first + timedelta(hours=hours - 1)).isoformat(), "--max-active-runs", "4",
                       "--dag-run-conf", json.dumps({"percentage": 100}))  # fmt: skip
