@@ -147,6 +147,24 @@ class InvalidFootage(PermanentError, ValueError):
         self.code = code
 
 
+class MediaError(PermanentError):
+    """A program that works on footage failed, or was asked for what it may not do; the message has its last words."""
+
+    code = "media"
+
+
+class MediaTimeout(TransientError, TimeoutError):
+    """A program that works on footage was not done in its time."""
+
+    code = "media_timeout"
+
+
+class WorkFolderFull(TransientError, OSError):
+    """No space is left in a worker's own folder: it can be there later, or on another worker."""
+
+    code = "work_folder_full"
+
+
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
