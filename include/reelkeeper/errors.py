@@ -168,6 +168,25 @@ class WorkFolderFull(TransientError, OSError):
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
+class RequestRefused(PermanentError, ValueError):
+    """A person asked for what cannot be: `problems` names each field, its value and what was expected."""
+
+    code = "request_refused"
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
+
+
+class NoFootage(PermanentError, LookupError):
+    """None of the cameras that were asked for has footage in the range."""
+
+    code = "no_footage"
+
+
 class GateFailed(PermanentError):
     """A job's measured result is outside its bounds; the message gives both."""
 

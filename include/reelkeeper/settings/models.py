@@ -426,6 +426,33 @@ class ReconcileCaps(Caps):
     """Objects that a store must hold for the shares to count: orphans in a small store are as odd as in a large one."""
 
 
+class Exports(Section):
+    """What people may export, and what that may take."""
+
+    max_hours: Annotated[Whole, Field(gt=0, le=24 * 366)] = 72
+    """The longest range of one export."""
+    max_cameras: Annotated[Whole, Field(gt=0, le=256)] = 16
+    """Most cameras of one export. A mosaic has at most 16."""
+    expiry_days: Annotated[Whole, Field(gt=0, le=3650)] = 7
+    """How long an export lives, when nothing else is asked for."""
+    max_expiry_days: Annotated[Whole, Field(gt=0, le=3650)] = 365
+    """The longest life that may be asked for."""
+    work_directory: Path | None = None
+    """Folder of the workers in which footage is cut, absolute; by default a temporary one."""
+    work_bytes: Size = 64 * 2**30
+    """Most bytes of that folder that one task takes: for sources that are fetched from a server, and for its result."""
+    task_hours: Annotated[Seconds, Field(gt=0, le=168)] = 6
+    """Longest that one task may cut or compose."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.work_directory is not None and not self.work_directory.is_absolute():
+            raise ValueError(f"expected an absolute 'work_directory'; got {str(self.work_directory)!r}")
+        if self.expiry_days > self.max_expiry_days:
+            raise ValueError("expected 'expiry_days' not above 'max_expiry_days'")
+        return self
+
+
 class Retention(Section):
     """How long footage is kept."""
 
@@ -509,6 +536,7 @@ class Estate(Section):
     migration: Migration = Migration()
     tiering: Tiering = Tiering()
     restore: Restore = Restore()
+    exports: Exports = Exports()
     retention: Retention = Retention()
     retention_caps: RetentionCaps = RetentionCaps()
     reconcile: Reconcile = Reconcile()
