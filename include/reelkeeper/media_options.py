@@ -5,10 +5,12 @@ from reelkeeper.stores.protocols import WriteOptions
 
 _CONTENT_TYPES = {
     "avi": "video/x-msvideo",
+    "m3u8": "application/vnd.apple.mpegurl",
     "m4v": "video/x-m4v",
     "mkv": "video/x-matroska",
     "mov": "video/quicktime",
     "mp4": "video/mp4",
+    "mpd": "application/dash+xml",
     "mts": "video/mp2t",
     "ts": "video/mp2t",
     "webm": "video/webm",

