@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch
-from reelkeeper.catalogue.tier_moves import TierCounts, TierFailure, TierSum, TierTerms
+from reelkeeper.catalogue.tier_moves import TierCounts, TierFailure, TierSum
+from reelkeeper.catalogue.tier_planning import TierTerms
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import Tier
 from reelkeeper.policy.costs import move_cost
@@ -137,7 +138,7 @@ def plan_tiers(
         batch_bytes=estate.migration.batch_bytes,
         max_batches=estate.tiering.max_batches,
     )
-    sums, batches = retrying()(catalogue.tier_moves.plan, run_id, terms, dry_run=dry_run)
+    sums, batches = retrying()(catalogue.tier_planning.plan, run_id, terms, dry_run=dry_run)
     taken = tuple(each for each in sums if each.outcome == "taken")
     paying = [each for each in sums if each.outcome == "pays"]
     by_name = {store.settings.name: store for store in stores}

@@ -22,6 +22,7 @@ from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
 from reelkeeper.catalogue.thumbnails import Thumbnails
 from reelkeeper.catalogue.tier_moves import TierMoves
+from reelkeeper.catalogue.tier_planning import TierPlanning
 from reelkeeper.catalogue.transfers import Transfers
 from reelkeeper.catalogue.verification import Verification
 
@@ -51,6 +52,7 @@ class Catalogue:
         self.rollout = Rollout(self._session)
         self.verification = Verification(self._session)
         self.tier_moves = TierMoves(self._session)
+        self.tier_planning = TierPlanning(self._session)
         self.comparison = Comparison(self._session)
         self.orphans = Orphans(self._session)
         self.repairs = Repairs(self._session)

@@ -50,6 +50,10 @@ class Session:
         if connection is not None and not connection.closed:
             connection.close()
 
+    def beside(self) -> "Session":
+        """Another connection to the same catalogue, for another thread, with transactions of its own."""
+        return Session(self._connect, self.schema)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside is committed together, or not at all. May be nested: the outermost counts."""

@@ -4,42 +4,15 @@ A move is pending, then claimed by a worker for the time of a lease, then done, 
 wanted any more. A plan is frozen: what was estimated, and approved, is what is done.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from reelkeeper.catalogue.mapping import batch_of, bounds, replica_of
-from reelkeeper.catalogue.partitions import month_of
 from reelkeeper.catalogue.records import Batch
 from reelkeeper.catalogue.session import Rows, Session
-from reelkeeper.catalogue.transfers import STALE_AFTER as STALE_TRANSFER
 from reelkeeper.model import BatchId, Key, Replica, SegmentId, StoreName, Tier
-
-STALE_AFTER = timedelta(days=7)
-"""How long a move of another run must have lain untouched, and without a lease, before a plan takes it over: longer
-than a person takes to approve."""
-
-
-FAILED_REST = timedelta(days=7)
-"""How long a move that failed for good is not planned again."""
-
-
-@dataclass(frozen=True, slots=True)
-class TierTerms:
-    """What decides about a plan, besides the replicas. Rows are those of `note_tier_choices` and `plan_tier_moves`."""
-
-    now: datetime
-    stores: Sequence[str]
-    steps: Sequence[tuple[int, Tier]]  # (days after the end, tier), rising
-    default_days: int  # how long footage of a camera without a retention of its own is kept
-    kept_days: Sequence[int]  # rising; how long footage is still kept, rounded down to one of these
-    choices: Sequence[Mapping[str, object]]
-    origins: Sequence[Mapping[str, object]]
-    archives: Sequence[Tier]  # whose objects must be restored before they can be read, in any of the stores
-    batch_size: int
-    batch_bytes: int  # of a batch whose bytes are carried
-    max_batches: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,58 +101,17 @@ class TierMoves:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def plan(self, run_id: str, terms: TierTerms, *, dry_run: bool) -> tuple[list[TierSum], list[Batch]]:
-        """Put the moves that pay into batches for `run_id`; what was found, summed, and the batches.
-
-        The oldest footage goes first, a month at a time, so that memory stays flat. Planning the same run again changes
-        nothing and returns what it planned. Plans take turns.
-        """
-        with self._session.transaction():
-            self._session.rows("lock_planning", what="tiers")
-            batches = [] if dry_run else self.batches(run_id)
-            if not dry_run and not batches:
-                self._session.execute("drop_stale_tier_moves", run_id=run_id, stale_after=STALE_AFTER)
-            self._session.rows("prepare_planning")
-            self._session.rows("prepare_tier_planning")
-            self._session.execute("make_tier_choices")
-            self._session.execute("note_tier_choices", choices=Rows(terms.choices))
-            self._session.analyze("tier_choices")
-            rows = self._months(run_id, terms, dry_run=dry_run or bool(batches))
-            sums = [_sum(row) for month in rows for row in month]
-            if batches:  # what is under way is not found again: what pays beside it is left
-                taken = self.planned(run_id)
-                sums = [each for each in sums if each.outcome != "taken"]
-                sums += [*taken, *(replace(each, outcome="pays") for each in taken)]
-            return _merged(sums), self.batches(run_id)
-
-    def _months(self, run_id: str, terms: TierTerms, *, dry_run: bool) -> Iterator[list[Any]]:
-        until = terms.now - timedelta(days=min((days for days, _ in terms.steps), default=0))
-        resting = self._session.rows("resting_tier_moves", failed_rest=FAILED_REST)
-        resting_rows = Rows([{"segment_id": row.segment_id, "store": row.store} for row in resting])
-        first = self._session.row("first_replica_start", stores=list(terms.stores)).start_time
-        planned = 0
-        while first is not None and first < until:
-            month = month_of(first)
-            rows = self._session.rows(
-                "plan_tier_moves", run_id=run_id, range_start=month.start, range_end=min(month.end, until),
-                max_batches=max(terms.max_batches - planned, 0), first_number=planned, dry_run=dry_run,
-                resting=resting_rows, **_parameters(terms),
-            )  # fmt: skip
-            planned += max((row.batches for row in rows), default=0)
-            yield rows
-            first = month.end
-
     def batches(self, run_id: str) -> list[Batch]:
         """The batches of a run, in the order planned."""
         return [batch_of(row) for row in self._session.rows("batches_of_run", job="tier", run_id=run_id)]
 
     def planned(self, run_id: str) -> list[TierSum]:
         """What a run planned, and did not drop."""
-        return [_sum(row, "taken") for row in self._session.rows("planned_tier_moves", run_id=run_id)]
+        return [sum_of(row, "taken") for row in self._session.rows("planned_tier_moves", run_id=run_id)]
 
     def done(self, run_id: str) -> list[TierSum]:
         """What a run has moved."""
-        return [_sum(row, "taken") for row in self._session.rows("done_tier_moves", run_id=run_id)]
+        return [sum_of(row, "taken") for row in self._session.rows("done_tier_moves", run_id=run_id)]
 
     def counts(self, run_id: str) -> TierCounts:
         """How far a run's moves are."""
@@ -282,44 +214,13 @@ class TierMoves:
             self._session.execute("settle_tier_moves", batch_id=batch_id, rows=Rows(told))
 
 
-def _parameters(terms: TierTerms) -> dict[str, object]:
-    steps = list(reversed(terms.steps))
-    return {
-        "now": terms.now,
-        "stores": list(terms.stores),
-        "boundaries": [terms.now - timedelta(days=days) for days, _ in steps],
-        "wanted_ranks": [*(tier.rank + 1 for _, tier in steps), Tier.HOT.rank + 1],
-        "tiers": [str(tier) for tier in Tier],
-        "default_days": terms.default_days,
-        "kept_days": list(terms.kept_days),
-        "origins": Rows(terms.origins),
-        "archive_ranks": [tier.rank + 1 for tier in terms.archives],
-        "batch_size": terms.batch_size,
-        "batch_bytes": terms.batch_bytes,
-        "stale_transfer": STALE_TRANSFER,
-    }
-
-
-def _sum(row: Any, outcome: str | None = None) -> TierSum:
+def sum_of(row: Any, outcome: str | None = None) -> TierSum:
+    """A row of moves of one kind."""
     example = getattr(row, "example", None)
     return TierSum(
         outcome or row.outcome, StoreName(row.store), Tier(row.from_tier), Tier(row.to_tier), row.replicas,
         row.size_bytes, row.one_off_usd or 0.0, row.saving_usd or 0.0, tuple(example) if example else None,
     )  # fmt: skip
-
-
-def _merged(sums: Sequence[TierSum]) -> list[TierSum]:
-    """The months' sums as one."""
-    merged: dict[tuple[str, ...], TierSum] = {}
-    for each in sums:
-        name = (each.store, each.from_tier, each.to_tier, each.outcome)
-        one = merged.get(name)
-        merged[name] = each if one is None else TierSum(
-            each.outcome, each.store, each.from_tier, each.to_tier, one.replicas + each.replicas,
-            one.size_bytes + each.size_bytes, one.one_off_usd + each.one_off_usd, one.saving_usd + each.saving_usd,
-            max(filter(None, (one.example, each.example)), default=None),
-        )  # fmt: skip
-    return [merged[name] for name in sorted(merged)]
 
 
 def _item(row: Any, detail: Any) -> TierItem:
