@@ -62,6 +62,12 @@ class BucketOwnedByOther(PermanentError, PermissionError):
     code = "bucket_owned_by_other"
 
 
+class StoreNotOurs(PermanentError, PermissionError):
+    """The store's marker does not say that it is this catalogue's: what it holds is no business of ours."""
+
+    code = "store_not_ours"
+
+
 class AccessDenied(PermanentError, PermissionError):
     """The credentials were refused, or lack a right."""
 
@@ -157,6 +163,12 @@ class MediaTimeout(TransientError, TimeoutError):
     """A program that works on footage was not done in its time."""
 
     code = "media_timeout"
+
+
+class InvalidManifest(PermanentError, ValueError):
+    """A file is no manifest of an export, or was changed since it was signed."""
+
+    code = "invalid_manifest"
 
 
 class WorkFolderFull(TransientError, OSError):
