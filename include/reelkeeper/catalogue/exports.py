@@ -1,12 +1,27 @@
-"""Exports in the catalogue, as far as their life goes. What makes them is `generate_export`."""
+"""Exports in the catalogue: what was asked for, how far it is, what it is made of, and when it ends.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+An export that is PENDING or PROCESSING holds its footage. What a step has made is recorded once: of several workers
+that did the same, the first counts, and the others are told so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
-from reelkeeper.catalogue.session import Session
-from reelkeeper.model import StoreName
+from pydantic import TypeAdapter
+
+from reelkeeper.catalogue.mapping import camera_of
+from reelkeeper.catalogue.session import Rows, Session
+from reelkeeper.errors import ReelkeeperError
+from reelkeeper.model import Camera, CameraId, Key, SegmentId, Sha256, StoreName, Tenant, TimeRange
+from reelkeeper.policy.exports import ExportRequest, watermark_id
+
+Status = Literal["PENDING", "PROCESSING", "COMPLETED", "FAILED", "EXPIRED"]
+FileKind = Literal["part", "footage", "thumbnail", "contact_sheet", "package", "manifest"]
+LONGEST_WORK = timedelta(days=3)
+"""An export that is not done by then has died: the slowest restore takes two days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +33,261 @@ class EndedExport:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for an export, and where it came from."""
+
+    id: UUID
+    tenant: Tenant
+    run_id: str  # of the DAG run
+    given: Mapping[str, object]  # as it was asked, word for word
+    triggered_by: str | None = None  # Airflow's user
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export as its row stands. `request` is None for one that was refused: nothing could be made of it."""
+
+    id: UUID
+    tenant: Tenant
+    status: Status
+    camera_ids: tuple[CameraId, ...]
+    request: ExportRequest | None
+    watermark_id: str | None
+    store: StoreName | None
+    run_id: str | None
+    progress: int  # percent
+    triggered_by: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    completed_at: datetime | None
+    expires_at: datetime
+    failure_code: str | None
+    failure: str | None
+    file_path: Key | None
+    file_size: int | None
+    file_hash: Sha256 | None
+    download_url: str | None
+    manifest_path: Key | None
+    thumbnail_path: Key | None
+    contact_sheet_path: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class CutFacts:
+    """What a camera's cut shows and how it was made, for the manifest. See `media.pieces.Cut`."""
+
+    video_codec: str
+    width: int  # pixels
+    height: int  # pixels
+    frames: int
+    first_frame: datetime
+    last_frame: datetime
+    gaps: tuple[TimeRange, ...]
+    overlaps: tuple[TimeRange, ...]
+    method: Literal["copied", "smart", "encoded"]
+    why: str
+    commands: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCamera:
+    """A camera of an export, and what became of it. `empty`: it has nothing in the range."""
+
+    number: int
+    camera: Camera
+    state: Literal["pending", "cut", "empty"]
+    done_ratio: float
+    cut: CutFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSource:
+    """A segment that a camera was cut from, and the copy that was read."""
+
+    number: int  # of the camera
+    segment_id: SegmentId
+    time_range: TimeRange
+    size_bytes: int
+    checksum: Sha256
+    store: StoreName
+    path: Key
+    note: str | None = None  # which copies were wrong, or could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFacts:
+    """How a file was composed, for the manifest."""
+
+    made: str  # in words: "mosaic of 2 cameras"
+    members: tuple[str, ...] = ()  # names of the parts that it holds whole
+    commands: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One object of an export, written and verified."""
+
+    name: str  # below `exports/{id}/`, as people get it
+    kind: FileKind
+    store: StoreName
+    path: Key
+    size_bytes: int
+    checksum: Sha256
+    content_type: str
+    number: int | None = None  # of the camera that it shows; None: of all
+    facts: MadeFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the row of an export says when it is done. The main file is the one that a download gives."""
+
+    main: ExportFile
+    manifest: ExportFile
+    thumbnail: ExportFile | None
+    contact_sheet: ExportFile | None
+    download_url: str
+    expires_at: datetime
+
+
+_CUTS = TypeAdapter(CutFacts)
+_MADE = TypeAdapter(MadeFacts)
+
+
+@dataclass
 class Exports:
     """Footage that was cut out for people."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    _session: Session = field(repr=False)
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def get(self, identity: UUID) -> Export | None:
+        """The export of this id, if there is one."""
+        return next((_export(row) for row in self._session.rows("export_by_id", id=identity)), None)
+
+    def hold(self, identity: UUID) -> Export | None:
+        """As `get`; until the transaction ends nobody else changes it."""
+        return next((_export(row) for row in self._session.rows("hold_export", id=identity)), None)
+
+    def accept(
+        self, asked: Asked, request: ExportRequest, camera_ids: Sequence[CameraId], store: StoreName, *, now: datetime
+    ) -> bool:
+        """Let an export begin, or one that failed begin anew. False when there is one of this id that did not fail.
+
+        When this returns (the outermost transaction has ended), nothing that it covers is deleted any more: it waits
+        for deletions under way, and those to come see it.
+        """
+        row = _asked(asked, now + LONGEST_WORK + request.expires_in) | {
+            "kept_for": f"{request.expires_in.total_seconds():.0f} seconds",
+            "camera_ids": list(map(str, camera_ids)), "start_time": request.time_range.start,
+            "end_time": request.time_range.end, "format": request.format, "quality": request.quality,
+            "layout": request.layout, "gaps": request.gaps, "watermark": request.watermark,
+            "watermark_id": watermark_id(asked.id) if request.watermark else None, "burns_time": request.burns_time,
+            "burns_camera": request.burns_camera, "packaging": request.packaging, "ladder": request.ladder,
+            "reason": request.reason, "created_by": request.created_by, "ip_address": request.ip_address,
+            "user_agent": request.user_agent, "store": store,
+        }  # fmt: skip
+        with self._session.transaction():
+            self._session.rows("promise_lock")
+            if not self._session.execute("accept_export", rows=Rows([row]), now=now):
+                return False
+            self._session.execute("forget_export_cameras", id=asked.id)
+            self._session.execute("insert_export_cameras", id=asked.id, camera_ids=list(camera_ids))
+        return True
+
+    def refuse(self, asked: Asked, error: ReelkeeperError, *, now: datetime, expires_in: timedelta) -> bool:
+        """Keep a request that was refused, as FAILED, with the reason. False when there is an export of this id."""
+        given = {name: value if isinstance(value, str) and value else None for name, value in asked.given.items()}
+        row = _asked(asked, now + expires_in) | {
+            "format": (given.get("format") or "mp4")[:10], "reason": given.get("reason"),
+            "created_by": given.get("created_by"), "failure_code": error.code, "failure": str(error),
+        }  # fmt: skip
+        return bool(self._session.execute("refuse_export", rows=Rows([row]), now=now))
+
+    def begin(self, identity: UUID, *, now: datetime) -> bool:
+        """Say that work on it is under way. False when it has ended by now."""
+        return bool(self._session.execute("begin_export", id=identity, now=now))
+
+    def complete(self, identity: UUID, done: Completion, *, now: datetime) -> bool:
+        """Say that it is done. False when it was not under way."""
+        changed = self._session.execute(
+            "complete_export", id=identity, file_path=done.main.path, file_size=done.main.size_bytes,
+            file_hash=done.main.checksum, download_url=done.download_url, manifest_path=done.manifest.path,
+            thumbnail_path=done.thumbnail and done.thumbnail.path, expires_at=done.expires_at,
+            contact_sheet_path=done.contact_sheet and done.contact_sheet.path, now=now,
+        )  # fmt: skip
+        return bool(changed)
+
+    def fail(self, identity: UUID, code: str, why: str, *, now: datetime) -> bool:
+        """Say why it failed; its footage is held no longer. False when it was not under way."""
+        return bool(self._session.execute("fail_export", id=identity, failure_code=code, failure=why, now=now))
+
+    # --- what it is made of -------------------------------------------------------------------------------------------
+
+    def cameras(self, identity: UUID) -> list[ExportCamera]:
+        """Its cameras, in their order."""
+        return [
+            ExportCamera(row.number, camera_of(row, row.id), row.state, row.done_ratio,
+                         _CUTS.validate_python(row.cut) if row.cut else None)
+            for row in self._session.rows("export_cameras", id=identity)
+        ]  # fmt: skip
+
+    def note_progress(
+        self, identity: UUID, low: int, high: int, *, now: datetime, number: int | None = None, done_ratio: float
+    ) -> None:
+        """How far it is, of the percents from `low` to `high`: all of it, or the camera of that number. Only rises."""
+        with self._session.transaction():
+            if number is not None:
+                self._session.execute("note_camera_progress", id=identity, number=number, done_ratio=done_ratio)
+            shared = None if number is not None else done_ratio
+            self._session.execute("note_export_progress", id=identity, low=low, high=high, done_ratio=shared, now=now)
+
+    def record_cut(
+        self, identity: UUID, number: int, cut: CutFacts | None, sources: Sequence[ExportSource],
+        file: ExportFile | None, *, now: datetime,
+    ) -> bool:  # fmt: skip
+        """What became of a camera, all or nothing; None, None: it is empty. False when another worker was first."""
+        with self._session.transaction():
+            told = _CUTS.dump_json(cut).decode() if cut else None
+            state = "cut" if cut else "empty"
+            if not self._session.execute("record_export_camera", id=identity, number=number, state=state, cut=told):
+                return False
+            self._session.execute(
+                "insert_export_sources", id=identity, number=number, rows=Rows([_source_row(one) for one in sources])
+            )
+            if file:
+                self.record_files(identity, [file], now=now)
+        return True
+
+    def sources(self, identity: UUID) -> list[ExportSource]:
+        """What it was cut from, by camera and time."""
+        return [
+            ExportSource(row.number, row.segment_id, TimeRange(row.start_time, row.end_time), row.size_bytes,
+                         Sha256(row.checksum), row.store, row.path, row.note)
+            for row in self._session.rows("export_sources", id=identity)
+        ]  # fmt: skip
+
+    def files(self, identity: UUID) -> list[ExportFile]:
+        """Its objects, as far as they were recorded."""
+        return [
+            ExportFile(row.name, row.kind, row.store, row.path, row.size_bytes, Sha256(row.checksum), row.content_type,
+                       row.number, _MADE.validate_python(row.facts) if row.facts else None)
+            for row in self._session.rows("export_files", id=identity)
+        ]  # fmt: skip
+
+    def record_files(self, identity: UUID, files: Sequence[ExportFile], *, now: datetime) -> int:
+        """Add objects; how many were new. One of a name that is there was recorded by another worker, which counts."""
+        rows = [_file_row(file) for file in files]
+        return self._session.execute("insert_export_files", id=identity, rows=Rows(rows), now=now)
+
+    def forget_files(self, identity: UUID, names: Sequence[str]) -> None:
+        """Forget objects that are about to go."""
+        self._session.execute("forget_export_files", id=identity, names=list(names))
+
+    # --- expiry -------------------------------------------------------------------------------------------------------
 
     def states(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """How these exports stand, as far as there are any: PENDING, PROCESSING, COMPLETED, FAILED or EXPIRED."""
@@ -35,3 +300,42 @@ class Exports:
     def expire(self, ids: Sequence[UUID], *, now: datetime) -> int:
         """Say that these have expired, as far as it is still true; how many. Nobody gets a link to them any more."""
         return self._session.execute("expire_exports", ids=list(ids), now=now)
+
+
+def _export(row: Any) -> Export:
+    return Export(
+        row.id, row.tenant, row.status, tuple(map(CameraId, row.camera_ids or ())), _request(row), row.watermark_id,
+        row.store, row.run_id, row.progress, row.triggered_by, row.created_at, row.started_at, row.updated_at,
+        row.completed_at, row.expires_at, row.failure_code, row.failure, row.file_path, row.file_size, row.file_hash,
+        row.download_url, row.manifest_path, row.thumbnail_path, row.contact_sheet_path,
+    )  # fmt: skip
+
+
+def _request(row: Any) -> ExportRequest | None:
+    """Cameras by id, whatever they were named by."""
+    if None in (row.camera_ids, row.start_time, row.end_time, row.reason, row.created_by):
+        return None
+    return ExportRequest(
+        tuple(map(str, row.camera_ids)), TimeRange(row.start_time, row.end_time), row.reason, row.created_by,
+        row.format, row.quality, row.layout, row.gaps, row.watermark, row.burns_time, row.burns_camera, row.packaging,
+        row.ladder, row.kept_for, row.ip_address, row.user_agent,
+    )  # fmt: skip
+
+
+def _asked(asked: Asked, expires_at: datetime) -> dict[str, object]:
+    return {
+        "id": asked.id, "tenant": asked.tenant, "run_id": asked.run_id, "request": dict(asked.given),
+        "triggered_by": asked.triggered_by, "expires_at": expires_at,
+    }  # fmt: skip
+
+
+def _source_row(source: ExportSource) -> dict[str, object]:
+    columns = ("segment_id", "size_bytes", "checksum", "store", "path", "note")
+    times = {"start_time": source.time_range.start, "end_time": source.time_range.end}
+    return {column: getattr(source, column) for column in columns} | times
+
+
+def _file_row(file: ExportFile) -> dict[str, object]:
+    columns = ("name", "kind", "number", "store", "path", "size_bytes", "checksum", "content_type")
+    facts = _MADE.dump_python(file.facts, mode="json") if file.facts else None
+    return {column: getattr(file, column) for column in columns} | {"facts": facts}

@@ -1,4 +1,4 @@
-"""What an export may be: a request as somebody gave it, checked whole, so that a person hears of all that is wrong at once.
+"""What an export may be: a request as somebody gave it, checked whole, so that all that is wrong is told at once.
 
 Nothing here knows which cameras there are: `export_request.py` looks them up.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from reelkeeper.errors import RequestRefused
@@ -29,7 +29,6 @@ MOSAIC_CAMERAS = 16
 _LONGEST_TEXT = 120
 _LONGEST_REASON = 2000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
-_T = TypeVar("_T", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +94,9 @@ def read_request(given: Mapping[str, object], *, limits: ExportLimits, now: date
     cameras = read.names("camera_ids", most=limit)
     start, end = read.time("start_time"), read.time("end_time")
     time_range = _time_range(read, start, end, limits, now)
-    form = read.choice("format", "mp4", get_args(Format))
-    layout = read.choice("layout", "separate", get_args(Layout))
-    packaging = read.choice("packaging", "none", get_args(Packaging))
+    form: Format = read.choice("format", "mp4", get_args(Format))
+    layout: Layout = read.choice("layout", "separate", get_args(Layout))
+    packaging: Packaging = read.choice("packaging", "none", get_args(Packaging))
     has_watermark, text = read.flag("watermark"), read.text("watermark_text", most=_LONGEST_TEXT)
     ladder = read.flag("ladder")
     days = read.days("expiry_days", limits.expiry_days, limits.most_expiry_days)
@@ -113,8 +112,8 @@ def read_request(given: Mapping[str, object], *, limits: ExportLimits, now: date
         read.wrong("ladder", "false without packaging")
     if text and not has_watermark:
         read.wrong("watermark_text", "none without a watermark: set watermark to true")
-    quality = read.choice("quality", "original", get_args(Quality))
-    gaps = read.choice("gaps", "join", get_args(ShownGaps))
+    quality: Quality = read.choice("quality", "original", get_args(Quality))
+    gaps: ShownGaps = read.choice("gaps", "join", get_args(ShownGaps))
     reason = read.text("reason", most=_LONGEST_REASON, required=True)
     burns_time, burns_camera = read.flag("burn_in_time"), read.flag("burn_in_camera")
     address, agent = read.address("ip_address"), read.text("user_agent", most=1000)
@@ -175,14 +174,14 @@ class _Reader:
             self.wrong(field, "an ISO 8601 time with a zone, such as '2026-01-31T20:00:00Z'")
             return None
 
-    def choice(self, field: str, usual: _T, choices: Sequence[Any]) -> _T:
+    def choice(self, field: str, usual: str, choices: Sequence[str]) -> Any:
         value = self._given.get(field)
         if value in (None, ""):
             return usual
         if value not in choices:
             self.wrong(field, f"one of {list(choices)}")
             return usual
-        return value  # type: ignore[return-value]  # it is one of the choices, all of them _T
+        return value
 
     def flag(self, field: str) -> bool:
         value = self._given.get(field)
