@@ -169,7 +169,8 @@ class _Judge:
         for look in right:
             self._tell("healed", look, "its bytes are right: available again")
         if not self._dry_run:
-            self._catalogue.repairs.heal([look.replica for look in right], now=self._now)
+            retire_others = self._estate.retire_others_after(self._store.name, self._now)
+            self._catalogue.repairs.heal([look.replica for look in right], now=self._now, retire_others=retire_others)
         self.healed += len(right)
         self._conclude([look for look, is_right in zip(chosen, verdicts, strict=True) if is_right is False])
         for look, is_right in zip(chosen, verdicts, strict=True):

@@ -195,10 +195,10 @@ def _concluded(run: _Run, store: Store, listed: Listed, compared: Compared) -> R
             dry_run=run.dry_run,
             concurrency=run.settings.concurrency,
         )
-        recovered = recover_moved(run.catalogue, store, run.settings, report, now=run.now, dry_run=run.dry_run)
+        recovered = recover_moved(run.estate, run.catalogue, store, report, now=run.now, dry_run=run.dry_run)
         doubts = replace(doubts, healed=doubts.healed + recovered)
         sightings = judge_objects(
-            run.catalogue, store, report, orphan_terms, _prefixes(run.settings), run.settings,
+            run.estate, run.catalogue, store, report, orphan_terms, _prefixes(run.settings),
             run_id=run.run_id, now=run.now, store_clock=clock, dry_run=run.dry_run,
         )  # fmt: skip
         takeable = _takeable(run, orphan_terms, clock, sightings)

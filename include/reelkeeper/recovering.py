@@ -11,7 +11,7 @@ from reelkeeper.catalogue.repairs import LeftBehind
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper.model import Replica, ReplicaState, Tier
 from reelkeeper.reports import Report
-from reelkeeper.settings import StoreSettings
+from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import ObjectStat, Store
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def recover_moved(
-    catalogue: Catalogue, store: Store, settings: StoreSettings, report: Report, *, now: datetime, dry_run: bool
+    estate: Estate, catalogue: Catalogue, store: Store, report: Report, *, now: datetime, dry_run: bool
 ) -> int:
     """Make the old objects of moved replicas that are lost or doubted where they are now replicas again, as far as they
     prove to hold the bytes; how many. One that cannot be told stays condemned, and the engine lets it wait."""
@@ -33,14 +33,14 @@ def recover_moved(
                 return recovered
             with catalogue.transaction():  # whoever deletes there is waited for, and then waits for us
                 if catalogue.condemnations.hold(store.name, [left.path]):
-                    recovered += _recover(catalogue, store, settings, left, breaker, report, now=now, dry_run=dry_run)
+                    recovered += _recover(estate, catalogue, store, left, breaker, report, now=now, dry_run=dry_run)
     return recovered
 
 
 def _recover(
+    estate: Estate,
     catalogue: Catalogue,
     store: Store,
-    settings: StoreSettings,
     left: LeftBehind,
     breaker: Breaker,
     report: Report,
@@ -64,9 +64,10 @@ def _recover(
     if not dry_run:
         replica = Replica(
             left.segment_id, left.start_time, store.name, left.path, left.size_bytes, left.checksum,
-            ReplicaState.AVAILABLE, verified_at=now, storage_class=found.storage_class, tier=_tier_of(settings, found),
+            ReplicaState.AVAILABLE, verified_at=now, storage_class=found.storage_class,
+            tier=_tier_of(estate.store(store.name), found),
         )  # fmt: skip
-        catalogue.repairs.recover(replica)
+        catalogue.repairs.recover(replica, retire_others=estate.retire_others_after(store.name, now))
     return True
 
 

@@ -14,7 +14,7 @@ from reelkeeper.policy.reconciliation import MEDIA, OrphanTerms, is_our_key, is_
 from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.pricing import tier_of_class
 from reelkeeper.reports import Report
-from reelkeeper.settings import StoreSettings
+from reelkeeper.settings import Estate
 from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import ObjectStat, Store
 from reelkeeper.stores.retry import retrying
@@ -39,12 +39,12 @@ class Sightings:
 
 
 def judge_objects(
+    estate: Estate,
     catalogue: Catalogue,
     store: Store,
     report: Report,
     terms: OrphanTerms,
     prefixes: Sequence[str],
-    settings: StoreSettings,
     *,
     run_id: str,
     now: datetime,
@@ -65,7 +65,7 @@ def judge_objects(
         foreign += len(strange)
         known = catalogue.comparison.known(store.name, [one.path for one in page])
         unknown = [one for one in page if one.path not in known and one not in strange]
-        good = _find(catalogue, store, settings, report, unknown, now=now, dry_run=dry_run)
+        good = _find(estate, catalogue, store, report, unknown, now=now, dry_run=dry_run)
         found += len(good)
         left = [_orphan_of(one) for one in unknown if one.path not in good]
         if not left:
@@ -93,9 +93,9 @@ def judge_objects(
 
 
 def _find(
+    estate: Estate,
     catalogue: Catalogue,
     store: Store,
-    settings: StoreSettings,
     report: Report,
     unknown: Sequence[Difference],
     *,
@@ -114,7 +114,7 @@ def _find(
         if right is None:
             continue
         otherwise = Tier.ARCHIVE if needs_restore(right.storage_class) else Tier.HOT
-        tier = tier_of_class(settings, right.storage_class, otherwise=otherwise)
+        tier = tier_of_class(estate.store(store.name), right.storage_class, otherwise=otherwise)
         wanted.pop(segment.segment_id)  # one is enough
         _tell(report, "found", one, str(segment.segment_id), "it is a replica that the catalogue lacked")
         good[one.path] = Replica(
@@ -122,7 +122,8 @@ def _find(
             ReplicaState.AVAILABLE, verified_at=now, storage_class=right.storage_class, tier=tier,
         )  # fmt: skip
     if good and not dry_run:
-        catalogue.repairs.find(list(good.values()))
+        retire_others = estate.retire_others_after(store.name, now)
+        catalogue.repairs.find(list(good.values()), retire_others=retire_others)
     return set(good)
 
 

@@ -7,9 +7,9 @@ what is wrong becomes `suspicious`, for `reconcile_stores` to repair from anothe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -17,14 +17,15 @@ from time import monotonic
 from typing import Literal
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.verification import Found, Selection
-from reelkeeper.errors import ConfigurationError, ObjectNotFound, ReelkeeperError, StoreUnavailable
+from reelkeeper.catalogue.verification import Selection
+from reelkeeper.confirming import record_findings
+from reelkeeper.errors import ConfigurationError, ReelkeeperError, StoreUnavailable
 from reelkeeper.looking import Looker, ReplicaFinding
-from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, SegmentId, StoreName, TimeRange
+from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, StoreName, TimeRange
 from reelkeeper.policy.reconciliation import is_sick
 from reelkeeper.policy.restoration import can_be_read, needs_restore
 from reelkeeper.policy.rollout import BUCKETS, Percentage
-from reelkeeper.pricing import price_lists, reading_usd, tier_of_class
+from reelkeeper.pricing import price_lists, reading_usd
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
@@ -112,69 +113,6 @@ def verify_store(
         finally:
             run.record(is_last=True)
         return run.result()
-
-
-def verify_segment(
-    catalogue: Catalogue,
-    open_store: Callable[[str], Store],
-    segment_id: SegmentId,
-    *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> list[ReplicaFinding]:
-    """Read every replica of one segment whole, and record what was found: what is right is available, though it was
-    doubted; what is wrong is suspicious. One that is condemned stays so.
-
-    ObjectNotFound when the catalogue does not know the segment.
-    """
-    segment = catalogue.segments.get(segment_id)
-    if segment is None:
-        raise ObjectNotFound(f"segment {str(segment_id)!r} is not in the catalogue")
-    replicas = catalogue.replicas.of_segments([(segment.id, segment.start_time)]).get(segment.id, [])
-    findings = [_read_one(open_store, replica, now) for replica in replicas]
-    _record(catalogue, findings)
-    return findings
-
-
-def _read_one(open_store: Callable[[str], Store], replica: Replica, now: Callable[[], datetime]) -> ReplicaFinding:
-    try:
-        looker = Looker(open_store(replica.store), concurrency=1, now=now)
-    except ReelkeeperError as error:  # the store is not the estate's any more, or has no connection
-        return ReplicaFinding(replica, now(), "read", error)
-    return looker.read(replica)
-
-
-def _record(
-    catalogue: Catalogue, findings: Sequence[ReplicaFinding], settings: StoreSettings | None = None
-) -> tuple[int, int]:
-    """What was right is confirmed, what was wrong suspicious. How many were healed; how many have no good copy left.
-
-    What is in another class than recorded is recorded in that one, and in the tier that the store's `settings` have it
-    for.
-    Recording twice changes nothing.
-    """
-    right = [Found(each.replica, each.at, each.how == "read") for each in findings if each.error is None]
-    wrong = [each.replica for each in findings if each.is_wrong]
-    reclassed = [each.reclassed for each in findings if each.reclassed]
-    if settings is not None:
-        reclassed = [
-            replace(each, tier=tier_of_class(settings, each.storage_class, otherwise=each.tier)) for each in reclassed
-        ]
-    healed = retrying()(catalogue.verification.confirm, right)
-    for each in reclassed:
-        log.warning("segment %s: replica %r in store %r is in class %s, without the catalogue's knowledge",
-                    each.segment_id, each.path, each.store, each.storage_class)  # fmt: skip
-    if reclassed:
-        retrying()(catalogue.replicas.reclass, reclassed, now=max(each.at for each in findings))
-    if not wrong:
-        return healed, 0
-    retrying()(catalogue.replicas.suspect, wrong)
-    copies = retrying()(catalogue.replicas.of_segments, [(one.segment_id, one.start_time) for one in wrong])
-    at_risk = sum(
-        bool(copies.get(one.segment_id))  # a segment that is gone was deleted meanwhile
-        and not any(copy.state is ReplicaState.AVAILABLE for copy in copies[one.segment_id])
-        for one in wrong
-    )
-    return healed, at_risk
 
 
 class _Run:
@@ -349,7 +287,7 @@ class _Run:
             self._result.missing += len(self._missing)
             self._absent += len(self._missing)
             findings, self._missing = findings + self._missing, []
-        healed, at_risk = _record(self._catalogue, findings, self._estate.store(self._result.store))
+        healed, at_risk = record_findings(self._estate, self._catalogue, findings)
         self._findings = []
         self._result.healed += healed
         self._result.at_risk += at_risk

@@ -35,11 +35,22 @@ RETURNING r.segment_id, r.store;
 
 -- name: retire_replicas!
 -- Set the date from which replicas may leave their store, where they have none and the copy elsewhere is available.
-UPDATE replicas r SET retire_after = :retire_after
+UPDATE replicas r SET retire_after = :retire_after, retires_again = false
 FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text, copied_to text)
 JOIN replicas copy ON copy.segment_id = n.segment_id AND copy.start_time = n.start_time AND copy.store = n.copied_to
 WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = n.store
   AND r.retire_after IS NULL AND copy.state = 'available'
+  AND r.start_time BETWEEN :first_start AND :last_start
+  AND copy.start_time BETWEEN :first_start AND :last_start;
+
+-- name: retire_again!
+-- Set anew the date from which replicas may leave their store, where they lost it by a doubt: these copies, elsewhere, are
+-- available.
+UPDATE replicas r SET retire_after = :retire_after, retires_again = false
+FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text)
+JOIN replicas copy ON copy.segment_id = n.segment_id AND copy.start_time = n.start_time AND copy.store = n.store
+WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store <> n.store
+  AND r.retires_again AND copy.state = 'available'
   AND r.start_time BETWEEN :first_start AND :last_start
   AND copy.start_time BETWEEN :first_start AND :last_start;
 
@@ -55,7 +66,8 @@ WHERE r.segment_id = n.segment_id AND r.start_time = n.start_time AND r.store = 
   AND r.start_time BETWEEN :first_start AND :last_start;
 
 -- name: suspect_replicas!
--- These replicas were not found as recorded, where they still are said to be. Other copies of their segments are not to leave on the strength of them.
+-- These replicas were not found as recorded, where they still are said to be. Other copies of their segments are not to
+-- leave on the strength of them, until they are good again.
 WITH suspects AS (
     UPDATE replicas r SET state = 'suspicious', suspected_at = statement_timestamp()
     FROM json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamptz, store text, path text)
@@ -64,7 +76,7 @@ WITH suspects AS (
       AND r.start_time BETWEEN :first_start AND :last_start
     RETURNING r.segment_id, r.start_time
 )
-UPDATE replicas r SET retire_after = NULL
+UPDATE replicas r SET retire_after = NULL, retires_again = true
 FROM suspects
 WHERE r.segment_id = suspects.segment_id AND r.start_time = suspects.start_time AND r.retire_after IS NOT NULL
   AND r.state = 'available' AND r.start_time BETWEEN :first_start AND :last_start

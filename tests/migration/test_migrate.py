@@ -9,6 +9,7 @@ import pytest
 
 from reelkeeper import migration_batch
 from reelkeeper.catalogue.condemnations import Condemned
+from reelkeeper.confirming import verify_segment
 from reelkeeper.errors import (
     AccessDenied,
     BucketNotFound,
@@ -29,7 +30,6 @@ from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
-from reelkeeper.verifying import verify_segment
 
 if TYPE_CHECKING:
     from tests.migration.conftest import Archive
@@ -500,18 +500,19 @@ def test_a_suspicious_copy_is_made_again_or_found_as_it_should_be(archive: "Arch
 def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:  # type: ignore[no-untyped-def]
     (segment,) = archive.record(1)
     migrate(archive)
-    findings = verify_segment(archive.catalogue, archive.open_store, segment.id)
+    findings = verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert [(f.replica.store, f.error) for f in findings] == [("cloud", None), ("disk", None)]
     spoil(segment, b"x" * 1000)
-    cloud, disk = verify_segment(archive.catalogue, archive.open_store, segment.id)
+    cloud, disk = verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert cloud.error is None
     assert "expected 1000 bytes with" in str(disk.error)
     assert archive.replicas(segment)["disk"].state is ReplicaState.SUSPICIOUS
     spoil(segment, b"".join(archive.stores["cloud"].read(archive.replicas(segment)["cloud"].path)))
-    verify_segment(archive.catalogue, archive.open_store, segment.id)
+    verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert archive.replicas(segment)["disk"].state is ReplicaState.AVAILABLE
     with pytest.raises(ObjectNotFound, match="is not in the catalogue"):
-        verify_segment(archive.catalogue, archive.open_store, SegmentId(BatchId(replace(segment).camera_id)))
+        unknown = SegmentId(BatchId(replace(segment).camera_id))
+        verify_segment(archive.estate, archive.catalogue, archive.open_store, unknown)
 
 
 def test_a_copy_at_a_condemned_place_is_not_recorded_but_made_anew(archive: "Archive") -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reelkeeper.confirming import verify_segment
 from reelkeeper.errors import StoreTimeout, StoreUnavailable
 from reelkeeper.model import Key, Segment, StoreName
 from reelkeeper.stores.memory import MemoryStore
@@ -312,3 +313,36 @@ def test_one_bad_sector_does_not_block_a_store(
     assert sorted(finding for finding, _ in scene.findings(found)) == ["lost", "unknown"]
     assert scene.states(footage[0])["disk"] == "suspicious"
     assert scene.states(footage[1])["disk"] == "available"  # repaired
+
+
+@pytest.mark.parametrize("healed_by", ["reconciliation", "verification", "repair", "another place"])
+def test_a_local_copy_retires_after_all_when_its_cloud_copy_is_good_again(
+    scene: Scene, footage: list[Segment], healed_by: str
+) -> None:
+    scene.copied(footage)
+    first = scene.replicas(footage[0])["disk"].retire_after
+    cloud = scene.replicas(footage[0])["cloud"]
+    scene.catalogue.replicas.suspect([cloud])
+    assert scene.replicas(footage[0])["disk"].retire_after is None
+    if healed_by == "verification":
+        moment = datetime.now(UTC) + timedelta(days=2)
+        verify_segment(scene.estate, scene.catalogue, scene.open_store, footage[0].id, now=lambda: moment)
+    elif healed_by == "another place":
+        scene.stores["cloud"].copy(cloud.path, Key(cloud.path.replace("/gate/", "/elsewhere/")))  # type: ignore[attr-defined]
+    if healed_by in ("repair", "another place"):
+        scene.stores["cloud"].delete([cloud.path])
+    scene.night("cloud", days=2)
+    assert scene.states(footage[0]) == {"cloud": "available", "disk": "available"}
+    again = scene.replicas(footage[0])["disk"].retire_after
+    assert first is not None
+    assert again is not None
+    assert again - first > timedelta(days=0 if healed_by == "repair" else 1.9)  # counted from then
+
+
+def test_what_was_to_stay_for_good_stays_when_its_cloud_copy_is_healed(scene: Scene, footage: list[Segment]) -> None:
+    scene.copied(footage)
+    scene.sql("UPDATE replicas SET retire_after = NULL")  # as with delete_local off
+    scene.catalogue.replicas.suspect([scene.replicas(footage[0])["cloud"]])
+    scene.night("cloud", days=2)
+    assert scene.states(footage[0])["cloud"] == "available"
+    assert {replica.retire_after for replica in scene.replicas(footage[0]).values()} == {None}

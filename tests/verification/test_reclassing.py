@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.confirming import verify_segment
 from reelkeeper.model import ReplicaState, Tier
 from reelkeeper.stores.memory import MemoryStore
-from reelkeeper.verifying import verify_segment
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Shelf
@@ -38,6 +38,6 @@ def test_a_restored_copy_that_is_gone_before_its_time_is_recorded(
 ) -> None:
     (segment,) = shelf.record(1, "cloud", storage_class="GLACIER")
     shelf.sql("UPDATE replicas SET readable_until = %s", shelf.now + timedelta(days=3))
-    (finding,) = verify_segment(catalogue, shelf.stores.__getitem__, segment.id, now=lambda: shelf.now)
+    (finding,) = verify_segment(shelf.estate, catalogue, shelf.stores.__getitem__, segment.id, now=lambda: shelf.now)
     assert (finding.how, finding.error) == ("seen", None)
     assert shelf.replica(segment, "cloud").readable_until is None

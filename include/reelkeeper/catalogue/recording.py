@@ -1,7 +1,10 @@
-"""What may be recorded as a replica: nothing at a place where a deletion is decided, or under way."""
+"""What may be recorded as a replica: nothing at a place where a deletion is decided, or under way. And what follows for
+the other copies of a segment when one is good again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
+from reelkeeper.catalogue.mapping import bounds
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import Replica, StoreName
 
@@ -21,3 +24,13 @@ def being_deleted(session: Session, replicas: Iterable[Replica]) -> set[Place]:
         return set()
     rows = Rows([{"store": store, "path": path} for store, path in places])
     return {(row.store, row.path) for row in session.rows("met_condemnations", rows=rows)}
+
+
+def retire_others_again(session: Session, good: Sequence[Replica], retire_after: datetime | None) -> None:
+    """The other copies of the segments of these replicas, as far as they are available, get the retirement date anew
+    that a doubt took from them. None: none retires on the strength of these."""
+    if not good or retire_after is None:
+        return
+    places = [{"segment_id": one.segment_id, "start_time": one.start_time, "store": one.store} for one in good]
+    span = bounds(one.start_time for one in good)
+    session.execute("retire_again", rows=Rows(places), retire_after=retire_after, **span)

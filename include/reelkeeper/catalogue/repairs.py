@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reelkeeper.catalogue.mapping import batch_of, bounds, replica_of, replica_rows
-from reelkeeper.catalogue.recording import being_deleted
+from reelkeeper.catalogue.recording import being_deleted, retire_others_again
 from reelkeeper.catalogue.records import TransferPlan
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.transfers import FAILED_REST, STALE_AFTER
@@ -37,13 +37,19 @@ class Repairs:
         """Another look did not find these suspicious replicas either: they are lost. How many, now."""
         return self._told("lose_replicas", replicas, now)
 
-    def heal(self, replicas: Sequence[Replica], *, now: datetime) -> int:
-        """The bytes of these doubted replicas were read and are right: they are available again. How many, now."""
-        return self._told("heal_replicas", replicas, now)
+    def heal(self, replicas: Sequence[Replica], *, now: datetime, retire_others: datetime | None) -> int:
+        """The bytes of these doubted replicas were read and are right: they are available again. How many, now.
 
-    def find(self, replicas: Sequence[Replica]) -> None:
+        Other copies that were to retire before the doubt get the date `retire_others` for it (None: none).
+        """
+        with self._session.transaction():
+            healed = self._told("heal_replicas", replicas, now)
+            retire_others_again(self._session, replicas, retire_others)
+        return healed
+
+    def find(self, replicas: Sequence[Replica], *, retire_others: datetime | None = None) -> None:
         """Verified objects are replicas that the catalogue had lost, or never got to record. Those that were condemned
-        meanwhile are left to a later look."""
+        meanwhile are left to a later look. `retire_others` as in `heal`."""
         if not replicas:
             return
         with self._session.transaction():
@@ -55,6 +61,7 @@ class Repairs:
             places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in found]
             self._session.rows("upsert_replicas", rows=replica_rows(found))
             self._session.execute("point_segments", rows=Rows(places), **span)
+            retire_others_again(self._session, found, retire_others)
 
     def left_behind(self, store: StoreName) -> Iterator[list[LeftBehind]]:
         """The old objects in a store of moved replicas that are doubted or lost where they are now, in pages."""
@@ -66,13 +73,15 @@ class Repairs:
                 for row in rows
             ]
 
-    def recover(self, replica: Replica) -> None:
-        """A verified old object, whose condemnation the caller holds, is the replica again, and stays."""
+    def recover(self, replica: Replica, *, retire_others: datetime | None = None) -> None:
+        """A verified old object, whose condemnation the caller holds, is the replica again, and stays. `retire_others`
+        as in `heal`."""
         place = {"segment_id": replica.segment_id, "start_time": replica.start_time, "store": replica.store}
         with self._session.transaction():
             self._session.rows("upsert_replicas", rows=replica_rows([replica]))
             self._session.execute("point_segments", rows=Rows([place]), **bounds([replica.start_time]))
             self._session.execute("drop_condemnations", store=replica.store, paths=[replica.path])
+            retire_others_again(self._session, [replica], retire_others)
 
     def move_lost(self, replica: Replica, moved_to: Key) -> int:
         """The damaged object of a lost replica lies elsewhere now. 0 when the row has changed meanwhile."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reelkeeper.catalogue.mapping import bounds, replica_of
+from reelkeeper.catalogue.recording import retire_others_again
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import CameraId, Replica, StoreName, TimeRange
 from reelkeeper.policy.rollout import BUCKETS
@@ -74,10 +75,11 @@ class Verification:
         """The bytes of replicas, older than `since`, that were read whole and found right since then."""
         return int(self._session.row("bytes_proved_since", store=store, since=since).size_bytes)
 
-    def confirm(self, found: Sequence[Found]) -> int:
+    def confirm(self, found: Sequence[Found], *, retire_others: datetime | None) -> int:
         """Record what was found as recorded. How many were doubted before, and are available again.
 
-        A replica that has another path or state by now stays as it is.
+        A replica that has another path or state by now stays as it is. Other copies that were to retire before one of
+        these was doubted get the date `retire_others` for it (None: none).
         """
         if not found:
             return 0
@@ -93,6 +95,7 @@ class Verification:
             if healed:
                 places = [{"segment_id": r.segment_id, "start_time": r.start_time, "store": r.store} for r in healed]
                 self._session.execute("point_to_healed", rows=Rows(places), **span)
+            retire_others_again(self._session, [one.replica for one in found], retire_others)
         return len(healed)
 
 

@@ -1,6 +1,7 @@
 """The sections of `estate.toml`. The text under each field is what docs/configuration.md says about it."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -559,6 +560,15 @@ class Estate(Section):
     def is_local(self, store: StoreSettings) -> bool:
         """Whether a store counts as local, in use in every mode: the primary store of whatever kind, and every disk."""
         return store.name == self.placement.local_store or store.kind in _ON_THIS_MACHINE
+
+    def retire_others_after(self, store: str, now: datetime) -> datetime | None:
+        """When the local copies may leave of what is verified in a store at `now`; None when that is a local one, too.
+
+        ConfigurationError for a store that the estate does not know.
+        """
+        if self.is_local(self.store(store)):
+            return None
+        return now + timedelta(days=self.migration.local_retention_days)
 
     def zone(self, name: str) -> LandingZone:
         """The landing zone of this name. ConfigurationError that lists the names there are."""

@@ -131,10 +131,10 @@ class VerifySegmentOperator(BaseOperator):
         self.segment_id = segment_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.verifying import verify_segment
+        from reelkeeper.confirming import verify_segment
 
         with open_catalogue() as catalogue:
-            findings = verify_segment(catalogue, open_store, SegmentId(UUID(str(self.segment_id))))
+            findings = verify_segment(current_estate(), catalogue, open_store, SegmentId(UUID(str(self.segment_id))))
         for finding in findings:
             self.log.info("store %r, %s: %s", finding.replica.store, finding.replica.path, finding.error or "verified")
         if wrong := [finding for finding in findings if finding.is_wrong]:
