@@ -31,8 +31,8 @@ _FORMATS = frozenset({
 _FILTERS = frozenset({
     "null", "anull", "nullsink", "anullsink", "nullsrc", "anullsrc", "color", "trim", "atrim", "select",
     "aselect", "setpts", "asetpts", "settb", "asettb", "fps", "scale", "setsar", "setdar", "format", "aformat",
-    "aresample", "asetrate", "asetnsamples", "apad", "adelay", "amix", "concat", "overlay", "hstack", "vstack", "xstack",
-    "pad", "crop", "tpad", "loop", "tile", "split", "asplit", "yadif", "bwdif", "transpose", "hflip", "vflip",
+    "aresample", "asetrate", "asetnsamples", "apad", "adelay", "amix", "concat", "overlay", "hstack", "vstack",
+    "xstack", "pad", "crop", "tpad", "loop", "tile", "split", "asplit", "yadif", "bwdif", "transpose", "hflip", "vflip",
     "showinfo", "thumbnail", "colorspace", "setparams", "setrange", "alphamerge", "premultiply", "sine", "testsrc2",
     "volume", "drawbox", "interleave", "ainterleave", "zscale", "fade", "afade", "setfield",
 })  # fmt: skip
