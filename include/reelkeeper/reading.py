@@ -48,18 +48,47 @@ def locate_at(estate: Estate, catalogue: Catalogue, camera_id: CameraId, moment:
     return _choose(estate, catalogue, segments[-1], now)
 
 
+def copies(
+    estate: Estate, catalogue: Catalogue, segments: Sequence[Segment], *, now: datetime
+) -> dict[SegmentId, tuple[Replica, ...]]:
+    """All replicas from which each segment can be read at once, the best first, for who reads many and needs each.
+
+    What would be read from a local store, though policy wants it in the cloud, is asked for as by `locate`.
+    ObjectArchived, ObjectNotFound for the first segment that cannot be read.
+    """
+    found = catalogue.replicas.of_segments([(segment.id, segment.start_time) for segment in segments])
+    served = {segment.id: _served(estate, found.get(segment.id, ())) for segment in segments}
+    readable = {
+        segment.id: _readable(estate, segment, found.get(segment.id, ()), served[segment.id], now)
+        for segment in segments
+    }
+    sure = [segment for segment in segments if readable[segment.id][0].state is ReplicaState.AVAILABLE]
+    _ask_for(estate, catalogue, [segment for segment in sure if _is_local_only(estate, served[segment.id])])
+    return readable
+
+
 def _choose(estate: Estate, catalogue: Catalogue, segment: Segment, now: datetime) -> Replica:
-    name = (segment.id, segment.start_time)
-    found = catalogue.replicas.of_segments([name]).get(segment.id, [])
-    served = list(_in_order(estate, [replica for replica in found if is_served(replica)]))
-    for replica in served:
-        if can_be_read(replica, now):
-            if replica.state is ReplicaState.SUSPICIOUS:
-                log.warning("segment %s is read from store %r, where a look did not find it as recorded: there is no "
-                            "better copy", segment.id, replica.store)  # fmt: skip
-            elif _is_for_the_cloud(estate, catalogue, segment, served):
-                catalogue.transfers.request([name], PRIORITY_READ, "read")
-            return replica
+    found = catalogue.replicas.of_segments([(segment.id, segment.start_time)]).get(segment.id, [])
+    served = _served(estate, found)
+    replica = _readable(estate, segment, found, served, now)[0]
+    if replica.state is ReplicaState.SUSPICIOUS:
+        log.warning("segment %s is read from store %r, where a look did not find it as recorded: there is no "
+                    "better copy", segment.id, replica.store)  # fmt: skip
+    elif _is_local_only(estate, served):
+        _ask_for(estate, catalogue, [segment])
+    return replica
+
+
+def _served(estate: Estate, found: Sequence[Replica]) -> list[Replica]:
+    return list(_in_order(estate, [replica for replica in found if is_served(replica)]))
+
+
+def _readable(
+    estate: Estate, segment: Segment, found: Sequence[Replica], served: Sequence[Replica], now: datetime
+) -> tuple[Replica, ...]:
+    """Those of `served` that can be read at once, at least one."""
+    if readable := tuple(replica for replica in served if can_be_read(replica, now)):
+        return readable
     if served:
         raise ObjectArchived(f"segment {str(segment.id)!r} is {'; '.join(_restores(estate, served))}")
     there = sorted(f"{replica.store} ({replica.state})" for replica in found)
@@ -80,15 +109,25 @@ def _in_order(estate: Estate, replicas: Sequence[Replica]) -> Iterator[Replica]:
             yield from (replica for replica in replicas if replica.store == store and replica.state is state)
 
 
-def _is_for_the_cloud(estate: Estate, catalogue: Catalogue, segment: Segment, served: Sequence[Replica]) -> bool:
-    """Whether only local stores have it, and policy wants it in the cloud."""
-    if any(
+def _is_local_only(estate: Estate, served: Sequence[Replica]) -> bool:
+    return not any(
         replica.state is ReplicaState.AVAILABLE and not estate.is_local(estate.store(replica.store))
         for replica in served
-    ):
-        return False
+    )
+
+
+def _ask_for(estate: Estate, catalogue: Catalogue, segments: Sequence[Segment]) -> None:
+    """Let the next migration take those of these that policy wants in the cloud."""
+    if not segments:
+        return
     percentage = current_percentage(estate, catalogue)
-    return belongs_in_cloud(estate.placement.mode, segment.rollout_bucket, percentage)
+    names = [
+        (segment.id, segment.start_time)
+        for segment in segments
+        if belongs_in_cloud(estate.placement.mode, segment.rollout_bucket, percentage)
+    ]
+    if names:
+        catalogue.transfers.request(names, PRIORITY_READ, "read")
 
 
 def _restores(estate: Estate, archived: Sequence[Replica]) -> Iterator[str]:
