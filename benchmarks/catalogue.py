@@ -48,16 +48,16 @@ CLOUD_BUCKETS = 3000
 
 SEGMENTS = """
 INSERT INTO segments (id, camera_id, start_time, end_time, size_bytes, checksum, extension, container, video_codec,
-                      width, height, frame_rate, has_audio, rollout_bucket, storage_backend, storage_path)
+                      width, height, frame_rate, has_audio, rollout_bucket, created_at, storage_backend, storage_path)
 SELECT id, camera_id, start_time, start_time + %(step)s, 1048576, encode(sha256(id::text::bytea), 'hex'), 'mp4', 'mov',
-       'h264', 1920, 1080, 25, false, abs(hashtextextended(id::text, 0) %% 10000), 'local',
+       'h264', 1920, 1080, 25, false, abs(hashtextextended(id::text, 0) %% 10000), start_time + %(step)s, 'local',
        'media/bench/' || slug || to_char(start_time, '/YYYY/MM/DD/YYYYMMDD"T"HH24MISS"Z_"') || id || '.mp4'
 FROM (SELECT md5(c.slug || start_time)::uuid AS id, c.id AS camera_id, c.slug, start_time
       FROM generate_series(%(start)s, %(end)s - interval '1 second', %(step)s) AS start_time, cameras c) AS made
 """
 REPLICAS = """
-INSERT INTO replicas (segment_id, start_time, store, path, size_bytes, checksum, state, verified_at)
-SELECT id, start_time, store, storage_path, size_bytes, checksum, 'available', start_time
+INSERT INTO replicas (segment_id, start_time, store, path, size_bytes, checksum, state, created_at, verified_at)
+SELECT id, start_time, store, storage_path, size_bytes, checksum, 'available', created_at, created_at
 FROM segments, unnest(ARRAY['local', 'cloud']) AS store
 WHERE start_time >= %(start)s AND start_time < %(end)s AND (store = 'local' OR rollout_bucket < %(buckets)s)
 """

@@ -91,6 +91,8 @@ def planning(segments: int, dsn: str) -> tuple[list[str], bool]:
             lambda: condemn_due(usual, catalogue, "local", run_id="bench", now=LAST),
         )
     counts = [sum(store.found.objects for store in found.stores) for found in (plan, much)]
+    if not 0 < counts[0] < counts[1]:
+        raise SystemExit(f"plans of {counts} objects: expected some, and more when a third is over")
     head = [f"{segments:,} segments, {total:,} replicas; {counts[0]:,} and {counts[1]:,} of them are to leave", ""]
     rows = [*head, "| what | s |", "|---|---:|", usual_row, third_row, condemned_row]
     return rows, max(usual_seconds, third_seconds) <= BOUND_SECONDS
