@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reelkeeper.errors import ConfigurationError
+from reelkeeper.errors import ConfigurationError, CredentialsNotFound
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import Estate, StoreSettings, estate_path, load_estate
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # DAG files import this module for the configuration alone, e
     from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
     from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.media.signing import Signer
     from reelkeeper.stores.access import Access
     from reelkeeper.stores.protocols import Store
 
@@ -75,6 +76,25 @@ def _expect_own_bucket(settings: StoreSettings, access: "Access | None") -> None
                 f"stores {settings.name!r} and {other.name!r} are the same bucket {settings.bucket!r} at {server!r} "
                 f"(connections {settings.connection!r}, {other.connection!r}): expected a bucket for each store"
             )
+
+
+def load_signer() -> "Signer":
+    """What signs the manifests of exports, with the key of `[delivery] signing_connection`.
+
+    CredentialsNotFound when nobody gave one, ConfigurationError when it is no Ed25519 key.
+    """
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from reelkeeper_airflow.hooks.keys import KeyHook
+
+    name = current_estate().delivery.signing_connection
+    try:
+        return KeyHook(name).signer()
+    except AirflowNotFoundException as exc:
+        raise CredentialsNotFound(
+            f"Airflow connection {name!r} is not defined: an export's manifest is signed, so expected its private key "
+            "there; 'reelkeeper signing-key create' makes one"
+        ) from exc
 
 
 def connect_to_catalogue() -> "PgConnection":

@@ -1,4 +1,4 @@
-"""What Airflow is told about this package: connection type `minio` with its form, and one section of configuration."""
+"""What Airflow is told about this package: its connection types with their forms, and one section of configuration."""
 
 from importlib.metadata import version
 from typing import Any
@@ -26,7 +26,17 @@ def get_provider_info() -> dict[str, Any]:
                     },
                 },
                 "conn-fields": _MINIO_FIELDS,
-            }
+            },
+            {
+                "connection-type": "reelkeeper_key",
+                "hook-class-name": "reelkeeper_airflow.hooks.keys.KeyHook",
+                "hook-name": "Reelkeeper private key",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "login", "port", "extra"],
+                    "relabeling": {"password": "Private key (PEM)"},
+                    "placeholders": {"password": "-----BEGIN PRIVATE KEY-----; line breaks may be lost"},
+                },
+            },
         ],
         "config": {
             "reelkeeper": {

@@ -7,6 +7,7 @@ once. Secrets are not here: they live in Airflow connections or the environment.
 from reelkeeper.settings.loading import LoadedEstate, estate_path, load_estate, read_estate
 from reelkeeper.settings.models import (
     Catalogue,
+    Delivery,
     Estate,
     Ingest,
     LandingZone,
@@ -20,6 +21,7 @@ from reelkeeper.settings.problems import InvalidEstate, Problem
 
 __all__ = [
     "Catalogue",
+    "Delivery",
     "Estate",
     "Ingest",
     "InvalidEstate",

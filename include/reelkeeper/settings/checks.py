@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from reelkeeper.model import StoreKind
-from reelkeeper.settings.models import LandingZone, Placement, StoreSettings
+from reelkeeper.settings.models import Delivery, LandingZone, Placement, StoreSettings
 from reelkeeper.settings.problems import Location
 from reelkeeper.settings.values import pattern_problem
 
@@ -25,6 +25,7 @@ class Parts:
     stores: Mapping[int, StoreSettings]
     zones: Mapping[int, LandingZone]
     placement: Placement | None
+    delivery: Delivery | None
     store_names: tuple[str, ...]
 
     def store(self, name: str | None) -> StoreSettings | None:
@@ -37,6 +38,7 @@ def contradictions(parts: Parts) -> Iterator[_Finding]:
     yield from _stores_apart(parts)
     yield from _placement(parts)
     yield from _tiers(parts)
+    yield from _delivery(parts)
     for index, zone in parts.zones.items():
         yield from _patterns(index, zone)
         if zone.path is not None:
@@ -126,6 +128,22 @@ def _tiers(parts: Parts) -> Iterator[_Finding]:
                     place.prefix,
                     f"expected a prefix apart from {list(OWN_PREFIXES)}, such as 'cool/'",
                 )
+
+
+def _delivery(parts: Parts) -> Iterator[_Finding]:
+    delivery = parts.delivery
+    if delivery is None:
+        return
+    if delivery.cdn_store is not None and delivery.cdn_store not in parts.store_names:
+        yield ("delivery", "cdn_store"), delivery.cdn_store, f"expected one of the stores {list(parts.store_names)}"
+    kept = tuple(prefix for prefix in OWN_PREFIXES if prefix != "temp/")
+    for position, prefix in enumerate(delivery.upload_prefixes):
+        if prefix.startswith(kept):
+            yield (
+                ("delivery", "upload_prefixes", position),
+                prefix,
+                f"expected one apart from where we alone write, {list(kept)}",
+            )
 
 
 def _patterns(index: int, zone: LandingZone) -> Iterator[_Finding]:

@@ -48,6 +48,8 @@ class Overrides:
         for variable, location in (
             ("S3_SPLIT_PERCENTAGE", ("rollout", "percentage")),
             ("YTDLP_DOWNLOAD_DIR", ("ingest", "download_directory")),
+            ("CDN_BASE_URL", ("delivery", "cdn_base_url")),
+            ("SIGNED_URL_EXPIRY", ("delivery", "url_seconds")),
             ("LOG_LEVEL", ("log_level",)),
         ):
             if value := self.environ.get(variable):

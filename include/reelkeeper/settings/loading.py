@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from reelkeeper.settings.checks import Parts, contradictions
 from reelkeeper.settings.environment import Overrides
-from reelkeeper.settings.models import Estate, LandingZone, Placement, Section, StoreSettings
+from reelkeeper.settings.models import Delivery, Estate, LandingZone, Placement, Section, StoreSettings
 from reelkeeper.settings.problems import InvalidEstate, Origins, Problem, dotted, from_validation, shown
 
 _S = TypeVar("_S", bound=Section)
@@ -80,7 +80,8 @@ def _parts(document: Mapping[str, Any]) -> Parts:
     stores, zones = _valid(StoreSettings, document, "stores"), _valid(LandingZone, document, "landing_zones")
     names = [row.get("name") for row in _rows(document, "stores") if isinstance(row, dict)]
     placement = _try(Placement, document.get("placement"))
-    return Parts(stores, zones, placement, tuple(dict.fromkeys(str(name) for name in names if name)))
+    delivery = _try(Delivery, document.get("delivery", {}))
+    return Parts(stores, zones, placement, delivery, tuple(dict.fromkeys(str(name) for name in names if name)))
 
 
 def _valid(section: type[_S], document: Mapping[str, Any], table: str) -> dict[int, _S]:

@@ -18,6 +18,7 @@ from reelkeeper.settings.values import (
     Bucket,
     Endpoint,
     Extension,
+    KeyPrefix,
     LogLevel,
     Money,
     Name,
@@ -26,6 +27,7 @@ from reelkeeper.settings.values import (
     Seconds,
     Size,
     TimeZoneName,
+    WebBase,
     Whole,
 )
 
@@ -506,6 +508,38 @@ class Costs(Section):
     those, or take their place."""
 
 
+class Delivery(Section):
+    """How people get at what the stores hold, by signed URLs or a CDN, and what proves an export."""
+
+    url_seconds: Annotated[Whole, Field(gt=0)] = 3600
+    """How long a signed URL lives when nothing else is asked for; never longer than the credential that signs it, or
+    than seven days."""
+    cdn_base_url: WebBase | None = None
+    """Address of a CDN that serves a store's objects by their keys."""
+    cdn_store: str | None = None
+    """The store behind the CDN; by default the cloud store, or else the local one."""
+    cdn_prefixes: tuple[KeyPrefix, ...] = ("media/", "thumbnails/")
+    """The keys that are read by way of the CDN; the others by signed URLs of their store. Exports are left out, because
+    a URL that is not signed neither ends nor asks who comes: add "exports/" with `cloudfront_key_id`."""
+    cloudfront_key_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{5,40}$")] | None = None
+    """Id of the CloudFront public key (or key pair) whose private key signs the CDN's URLs; without it they are not
+    signed."""
+    cloudfront_connection: str = "reelkeeper_cloudfront"
+    """Airflow connection id, of type reelkeeper_key: the private key of `cloudfront_key_id`, RSA in PEM."""
+    signing_connection: str = "reelkeeper_signing"
+    """Airflow connection id, of type reelkeeper_key: the private key that signs manifests, Ed25519 in PEM."""
+    upload_prefixes: tuple[KeyPrefix, ...] = ("uploads/", "temp/")
+    """Where a signed URL may put a new object."""
+    largest_upload: Size = 5 * 2**30
+    """Most bytes that a link of our own takes (one to a filesystem store)."""
+
+    @model_validator(mode="after")
+    def _with_a_base(self) -> Self:
+        if self.cloudfront_key_id and not self.cdn_base_url:
+            raise ValueError("expected 'cdn_base_url', the CloudFront distribution's address, with 'cloudfront_key_id'")
+        return self
+
+
 class Catalogue(Section):
     """Where the catalogue is. Address and credentials are the Airflow connection's."""
 
@@ -544,6 +578,7 @@ class Estate(Section):
     reconcile_caps: ReconcileCaps = ReconcileCaps()
     verification: Verification = Verification()
     costs: Costs = Costs()
+    delivery: Delivery = Delivery()
     catalogue: Catalogue = Catalogue()
 
     @property

@@ -62,6 +62,8 @@ be used by `STORAGE_BACKEND=MINIO` or `CLOUD_STORAGE_PROVIDER=minio`. |
 | `MINIO_BUCKET_THUMBNAILS` | Another bucket on the same server, as `thumbnail_store`. |
 | `S3_SPLIT_PERCENTAGE` | `percentage` in `[rollout]`. |
 | `YTDLP_DOWNLOAD_DIR` | `download_directory` in `[ingest]`. |
+| `CDN_BASE_URL` | `cdn_base_url` in `[delivery]`. |
+| `SIGNED_URL_EXPIRY` | `url_seconds` in `[delivery]`. |
 | `LOG_LEVEL` | `log_level`: `DEBUG`, `INFO`, `WARN` or `ERROR`. |
 
 Where several stores are of the kind that a variable speaks of, it means the one that `[placement]` names: for minio the
@@ -87,6 +89,8 @@ all, these variables stand in for it:
 | `google_cloud_default` | `GCP_KEY_FILE` (a service account's JSON file) and `GCP_PROJECT_ID`, or Google's \
 application default credentials |
 | `fs_default` | none needed |
+| `reelkeeper_signing` | `REELKEEPER_SIGNING_KEY_FILE`: a file that `reelkeeper signing-key create` made |
+| `reelkeeper_cloudfront` | `CLOUDFRONT_PRIVATE_KEY_FILE`: a private key of RSA in PEM |
 """
 
 _BY_VALIDATOR = {
@@ -96,6 +100,7 @@ _BY_VALIDATOR = {
     "_ratio": "ratio",
     "_bucket": "bucket name",
     "_endpoint": "URL",
+    "_web_base": "URL",
     "_timezone": "time zone",
 }
 _BY_TYPE: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}

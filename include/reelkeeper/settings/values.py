@@ -86,6 +86,17 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _web_base(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected no user and no password in it")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected an address such as 'https://cdn.example.org', with or without a path")
+    if _port_of(value) == -1:
+        raise ValueError("expected a port from 1 to 65535")
+    return value.rstrip("/")
+
+
 def _port_of(url: str) -> int | None:
     """The port, None where there is none, -1 where it is not one."""
     try:
@@ -148,6 +159,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """A letter first: where names pass through Airflow's native templates, '2024' would become a number."""
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+WebBase = Annotated[str, AfterValidator(_web_base)]
+"""An address that paths are added to."""
+KeyPrefix = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,47}/)+$")]
+"""How keys start, with the slash at its end."""
 TimeZoneName = Annotated[str, AfterValidator(_timezone)]
 Extension = Annotated[str, AfterValidator(_extension)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_log_level)]

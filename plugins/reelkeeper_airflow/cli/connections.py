@@ -9,7 +9,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import configure_logging
 
-from reelkeeper.errors import CredentialsNotFound
+from reelkeeper.errors import CredentialsNotFound, ReelkeeperError
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Check, Store
@@ -19,14 +19,18 @@ from reelkeeper_airflow import estate as airflow_estate
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
-_TYPES = {"minio": "minio", "s3": "aws", "gcs": "google_cloud_platform", "catalogue": "postgres"}
+_TYPES = {"minio": "minio", "s3": "aws", "gcs": "google_cloud_platform", "catalogue": "postgres",
+          "signing": "reelkeeper_key", "cloudfront": "reelkeeper_key"}  # fmt: skip
 _VARIABLES = {
     "minio": "MINIO_ENDPOINT, MINIO_ACCESS_KEY and MINIO_SECRET_KEY",
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gcs": "GCP_KEY_FILE",
     "catalogue": "POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD",
+    "signing": "REELKEEPER_SIGNING_KEY_FILE",
+    "cloudfront": "CLOUDFRONT_PRIVATE_KEY_FILE",
 }
-_USUAL = {"minio_default", "aws_default", "google_cloud_default", "reelkeeper_catalogue"}
+_USUAL = {"minio_default", "aws_default", "google_cloud_default", "reelkeeper_catalogue", "reelkeeper_signing",
+          "reelkeeper_cloudfront"}  # fmt: skip
 
 
 def log_to_stderr(level: str = "WARNING") -> None:
@@ -60,6 +64,9 @@ def check_connections(estate: Estate) -> Iterator[Check]:
         if settings.connection not in seen and settings.kind is not StoreKind.MEMORY:
             seen.add(settings.connection)
             yield _check(settings)
+    yield _check_signing(estate)
+    if estate.delivery.cloudfront_key_id:
+        yield _check_cloudfront(estate.delivery.cloudfront_connection)
 
 
 def _check_catalogue(name: str) -> Check:
@@ -85,6 +92,33 @@ def _check(settings: StoreSettings) -> Check:
     if settings.kind is StoreKind.FILESYSTEM and not _is_defined(name):
         return Check(what, True, "not defined: a filesystem store needs none")
     return Check(what, True, _origin(name))
+
+
+def _check_signing(estate: Estate) -> Check:
+    """Without the key no export begins: a failure where a store is named for them, else a fact to know."""
+    name = estate.delivery.signing_connection
+    what = f"connection {name}"
+    try:
+        key_id = airflow_estate.load_signer().key_id
+    except CredentialsNotFound:
+        if estate.placement.export_store is None:
+            return Check(what, True, "not defined: generate_export refuses to begin until it is")
+        return Check(what, False, _missing(name), f"'reelkeeper signing-key create'; {_cure(name, 'signing')}")
+    except ReelkeeperError as exc:
+        return Check(what, False, str(exc), "make one by 'reelkeeper signing-key create'")
+    return Check(what, True, f"{_origin(name)}, key {key_id}")
+
+
+def _check_cloudfront(name: str) -> Check:
+    from reelkeeper_airflow.hooks.keys import CloudFrontKeyHook
+
+    what = f"connection {name}"
+    try:
+        CloudFrontKeyHook.get_connection(name)
+    except AirflowNotFoundException:
+        return Check(what, False, _missing(name), _cure(name, "cloudfront"))
+    is_right, detail = CloudFrontKeyHook(name).test_connection()
+    return Check(what, is_right, detail, "" if is_right else "give it the private key of 'cloudfront_key_id', in PEM")
 
 
 def _is_defined(name: str) -> bool:
