@@ -14,6 +14,7 @@ from typing import Any
 from demo.postgres import PostgresServer, postgres
 from demo.processes import together
 from demo.servers import GcsServer, S3Server, gcs_emulator, moto, seaweedfs
+from reelkeeper.media.signing import Signer
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
@@ -115,6 +116,11 @@ class Servers:
         return "reelkeeper-demo-footage"
 
     @property
+    def signing_key(self) -> Path:
+        """The private key that signs the manifests of exports, made once for an estate."""
+        return self.folder / "signing-key.pem"
+
+    @property
     def settings(self) -> Path:
         return self.folder / "estate.toml"
 
@@ -139,6 +145,7 @@ class Servers:
                 "conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": self.gcs.project},
             },
             "fs_default": {"conn_type": "fs"},
+            "reelkeeper_signing": {"conn_type": "reelkeeper_key", "password": self.signing_key.read_text()},
         }  # fmt: skip
 
     def environ(self) -> dict[str, str]:
@@ -167,6 +174,7 @@ def servers(folder: Path) -> Iterator[Servers]:
                 gcs_emulator(folder / "gcs")]  # fmt: skip
     with together(starting) as (database, cloud, aws, google):
         made = Servers(folder, database, cloud, aws, google, _secrets(folder / "secrets.json"))
+        _make_signing_key(made.signing_key)
         for name in ("airflow", "catalogue"):
             database.create_database(name)
         for path in (made.landing, made.footage):
@@ -177,6 +185,13 @@ def servers(folder: Path) -> Iterator[Servers]:
             )
         )
         yield made
+
+
+def _make_signing_key(path: Path) -> None:
+    """As `reelkeeper signing-key create` does; an older one stays, as it proves older exports."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(Signer.create().private_pem())
 
 
 def _secrets(path: Path) -> Mapping[str, str]:
