@@ -1,6 +1,6 @@
 """One camera's part of a composed picture: its footage on the clock, and what stands where there is none."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -28,6 +28,7 @@ _USUAL_RATES = (
 )  # fmt: skip
 """Frames per second."""
 _FASTEST, _WITHOUT_FOOTAGE = Fraction(30), Fraction(5)
+_SAMPLE_RATE = 48000
 _PACKETS_LOOKED_AT = 250
 _GREY = (150, 150, 150, 255)
 
@@ -42,7 +43,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A file made of several cuts. Its time 0 is the wanted start, and it lasts as long as the range."""
+    """A file made of several cuts, and what made it. Without audio unless it says so."""
 
     path: Path
     width: int  # pixels
@@ -111,47 +112,75 @@ def dark(cut: Cut, wanted: TimeRange, rate: Fraction, shown: Fraction) -> list[t
 
 
 class Cell:
-    """A tile of `width` × `height` pixels at a rate. A gap's card shows what of name and time no label does."""
+    """A tile of `width` × `height` pixels at a rate. A gap's card shows what of name and time no label does.
+
+    `brief`: the frames of a gap that are shown, at most; None: all. What follows comes earlier then.
+    """
 
     def __init__(
         self, tile: Tile, footage: Footage | None, wanted: TimeRange, *, width: int, height: int, rate: Fraction,
-        labels: Overlay,
+        labels: Overlay, brief: int | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
         self._tile, self._seen, self._wanted, self._rate = tile, footage, wanted, rate
         self._width, self._height = width, height
-        self._source = ffmpeg.input(file_url(tile.cut.path), threads=1) if tile.cut else None
-        self._dark = dark(tile.cut, wanted, rate, 1 / footage.frame_rate) if tile.cut and footage else []
-        needs_card = bool(self._dark) or self._source is None
-        self._card = _card("" if labels.name else tile.name, not labels.clock, width, height) if needs_card else None
+        self._source = ffmpeg.input(file_url(tile.cut.path), threads=threads) if tile.cut else None
+        all_frames = frames_in(wanted, rate)
+        self._dark = [(0, all_frames)]
+        if tile.cut and footage:
+            self._dark = dark(tile.cut, wanted, rate, 1 / footage.frame_rate)
+        self._skipped = [
+            (start + brief, min(end, all_frames)) for start, end in self._dark if brief and end - start > brief
+        ]
+        self.frames = all_frames - sum(end - start for start, end in self._skipped)
+        self._card = _card("" if labels.name else tile.name, not labels.clock, width, height) if self._dark else None
 
     @property
     def patches(self) -> list[Patch]:
         """What `video` lays over, or shows instead."""
         return [self._card] if self._card else []
 
+    @property
+    def has_audio(self) -> bool:
+        return self._seen is not None and self._seen.has_audio
+
     def video(self, layers: Iterator[Any]) -> Any:
-        """The stream, without end. `layers`: those of `patches`, next to come."""
+        """The stream on the wanted range's clock, without end. `layers`: those of `patches`, next to come."""
         card = self._whole_tile(next(layers), self._card) if self._card else None
         if self._source is None:
             assert card is not None
             return card.filter("fps", fps=self._rate, start_time=0).filter("tpad", stop=-1, stop_mode="clone")
-        if card is None:
-            return self._footage()
-        # Frames have a constant rate here: their numbers are exact, and shorter than times.
-        is_dark = "+".join(f"between(n,{start},{end - 1})" for start, end in self._dark)
-        return lay(self._footage(), card, ((0, 0),), enable=is_dark)
+        video = self._footage()
+        if self._skipped:
+            video = video.filter("select", f"not({self._between(self._skipped)})")
+        return lay(video, card, ((0, 0),), enable=self._between(self._dark)) if card else video
 
     def audio(self) -> Any:
-        """As long as the range, silent where there is none."""
-        assert self._source is not None
-        assert self._seen is not None
-        shift = self._offset() - self._seen.first_seconds
-        return (
+        """As long as the frames, silent where there is none."""
+        if self._source is None or self._seen is None or not self._seen.has_audio:
+            silence = ffmpeg.input(f"anullsrc=r={_SAMPLE_RATE}:cl=stereo", f="lavfi")
+            return silence.filter("atrim", end=f"{float(self.frames / self._rate):.6f}")
+        audio = (
             self._source["a:0"]
-            .filter("asetpts", f"PTS+{shift:.6f}/TB")
-            .filter("aresample", 48000, **{"async": 1, "first_pts": 0})
+            .filter("asetpts", f"PTS+{self._offset() - self._seen.first_seconds:.6f}/TB")
+            .filter("aresample", _SAMPLE_RATE, **{"async": 1, "first_pts": 0})
+            .filter("aformat", channel_layouts="stereo")
             .filter("apad")
-            .filter("atrim", end=f"{_seconds(self._wanted.duration)!s}")
+            .filter("atrim", end=f"{float(_seconds(self._wanted.duration)):.6f}")
+        )
+        if self._skipped:
+            audio = (
+                audio.filter("asetnsamples", _SAMPLE_RATE // 1000, 0)
+                .filter("aselect", f"not({self._between(self._skipped)})")
+                .filter("asetpts", "N/SR/TB")
+            )
+        return audio
+
+    def _between(self, numbers: Sequence[tuple[int, int]]) -> str:
+        """True for frames of these half-open ranges of numbers: each limit lies half a frame before a frame."""
+        half = Fraction(1, 2)
+        return "+".join(
+            f"between(t,{float((start - half) / self._rate):.4f},{float((end - half) / self._rate):.4f})"
+            for start, end in numbers
         )
 
     def _offset(self) -> float:

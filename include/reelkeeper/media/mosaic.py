@@ -1,26 +1,19 @@
 """Several cameras side by side, on one clock."""
 
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
-from reelkeeper.media.composing import Cell, Composed, Tile, common_rate, frames_in, look
+from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.composed_file import write
+from reelkeeper.media.composing import Cell, Composed, Tile, common_rate, look
 from reelkeeper.media.overlay import Overlay, Patch, Sheet, lay
 from reelkeeper.model import TimeRange
 
 MOST_TILES = 16
-_KEY_FRAME_SECONDS = 2
-_CONTAINER_OPTIONS: dict[str, dict[str, str | int]] = {
-    ".mp4": {"movflags": "+faststart"}, ".mkv": {}, ".ts": {"muxdelay": 0, "muxpreload": 0},
-}  # fmt: skip
 
 
 def mosaic(
@@ -38,10 +31,10 @@ def mosaic(
     """
     if not 1 <= len(tiles) <= MOST_TILES:
         raise ValueError(f"{len(tiles)} tiles: expected 1 to {MOST_TILES}")
-    columns, rows, width, height = grid(len(tiles), size)
     seen = [look(tile.cut.path) if tile.cut else None for tile in tiles]
-    rate = common_rate(each for each in seen if each)
+    columns, rows, width, height = grid(len(tiles), size)
     labels = Overlay(name="each tile's" if names else "", clock=clock)
+    rate = common_rate(each for each in seen if each)
     cells = [
         Cell(tile, footage, wanted, width=width, height=height, rate=rate, labels=labels)
         for tile, footage in zip(tiles, seen, strict=True)
@@ -49,21 +42,17 @@ def mosaic(
     corners = [(number % columns * width, number // columns * height) for number in range(len(tiles))]
     marks = Overlay(watermark=watermark).patches(columns * width, rows * height)
     marks += _labels(tiles, labels, corners, width, height)
-    patches = [*(patch for cell in cells for patch in cell.patches), *marks]
-    sheet = Sheet(patches, wanted.start) if patches else None
-    layers = iter(sheet.layers() if sheet else ())
+    sheet = Sheet([*(patch for cell in cells for patch in cell.patches), *marks], wanted.start)
+    layers = iter(sheet.layers())
     picture = _stack([cell.video(layers) for cell in cells], corners)
     for patch in marks:
         picture = lay(picture, next(layers), patch.places)
-    heard = seen[audio] if audio is not None else None
-    has_audio = audio is not None and heard is not None and heard.has_audio
-    frames = frames_in(wanted, rate)
-    streams = [picture, *([cells[audio].audio()] if audio is not None and has_audio else [])]
-    command = _write(
-        streams, target, work=work, limits=limits, progress=progress, frames=frames, rate=rate,
-        stdin=sheet.pictures(wanted.duration + timedelta(seconds=1)) if sheet else None,
+    heard = [cells[audio].audio()] if audio is not None and cells[audio].has_audio else []
+    command = write(
+        [picture, *heard], target, work=work, limits=limits, progress=progress, frames=cells[0].frames, rate=rate,
+        stdin=sheet.pictures(wanted.duration),
     )  # fmt: skip
-    return Composed(target, columns * width, rows * height, rate, frames, has_audio, (command,))
+    return Composed(target, columns * width, rows * height, rate, cells[0].frames, bool(heard), (command,))
 
 
 def grid(count: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -93,29 +82,3 @@ def _stack(videos: Sequence[Any], corners: Sequence[tuple[int, int]]) -> Any:
         return videos[0]
     layout = "|".join(f"{left}_{top}" for left, top in corners)
     return ffmpeg.filter(videos, "xstack", inputs=len(videos), layout=layout, fill="black")
-
-
-def _write(
-    streams: Iterable[Any], target: Path, *, work: Path, limits: Limits, frames: int, rate: Fraction,
-    stdin: Iterator[bytes] | None, progress: Seconds | None,
-) -> Command:  # fmt: skip
-    """H.264 and AAC, without a word about where they come from."""
-    unfinished = work / f"unfinished{target.suffix}"
-    container = _CONTAINER_OPTIONS[target.suffix]
-    seconds = float(frames / rate)
-
-    def tell(done: float) -> None:
-        if progress and done <= seconds + 1:  # it says nonsense once its endless inputs are ended
-            progress(min(done, seconds))
-
-    output = ffmpeg.output(
-        *streams, file_url(unfinished), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k", "frames:v": frames},
-        preset="veryfast", crf=23, pix_fmt="yuv420p", color_range="tv", g=ceil(rate * _KEY_FRAME_SECONDS),
-        fps_mode="passthrough", map_metadata=-1, map_chapters=-1, fflags="+bitexact", flags="+bitexact", **container,
-    )  # fmt: skip
-    try:
-        command = run(output.global_args("-copyts", "-y"), limits=limits, progress=tell, stdin=stdin)
-        shutil.move(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return command

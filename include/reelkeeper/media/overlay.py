@@ -108,7 +108,7 @@ class Sheet:
 
     def __init__(self, patches: Sequence[Patch], start: datetime) -> None:
         self._patches, self._start = list(patches), utc(start)
-        self._width = max(patch.width for patch in patches)
+        self._width = max((patch.width for patch in patches), default=0)
         self._height = sum(patch.height for patch in patches)
 
     def layers(self) -> list[Any]:
@@ -116,6 +116,8 @@ class Sheet:
 
         A picture is shown from its second on. Where the start lies within a second, the first one is shown at once.
         """
+        if not self._patches:
+            return []
         sheet = ffmpeg.input(
             "pipe:0", format="rawvideo", pixel_format="rgba", video_size=(self._width, self._height), framerate=1
         )
@@ -132,8 +134,11 @@ class Sheet:
             top += patch.height
         return layers
 
-    def pictures(self, duration: timedelta) -> Iterator[bytes]:
-        """What ffmpeg reads for that long; a single picture where no clock runs."""
+    def pictures(self, duration: timedelta) -> Iterator[bytes] | None:
+        """What ffmpeg reads for that long: a picture a second, or a single one where no clock runs. None: nothing."""
+        return self._drawn(duration) if self._patches else None
+
+    def _drawn(self, duration: timedelta) -> Iterator[bytes]:
         has_clock = any(patch.clock for patch in self._patches)
         seconds = -(-(self._start - _floor(self._start) + duration) // _SECOND) if has_clock else 1
         sheet = np.zeros((self._height, self._width, 4), np.uint8)

@@ -1,4 +1,4 @@
-"""One picture that stands for a segment."""
+"""One picture that stands for a segment or an export."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,7 +38,7 @@ def make_thumbnail(path: Path, *, width: int = 320) -> Thumbnail:
             frame = stream and (_middle_frame(container, stream) or _first_frame(path))
             if not stream or not frame:
                 raise InvalidFootage("no frame of the footage can be decoded: expected one", code="no_picture")
-            return _encode(frame, stream.sample_aspect_ratio or Fraction(1), width)
+            return as_jpeg(upright(frame, stream.sample_aspect_ratio or Fraction(1), width))
     except av.FFmpegError as exc:
         raise InvalidFootage(
             f"footage cannot be decoded ({exc.strerror}): expected a picture", code="no_picture"
@@ -61,15 +61,19 @@ def _first_frame(path: Path) -> VideoFrame | None:
         return next(container.decode(video=0), None)
 
 
-def _encode(frame: VideoFrame, pixel_shape: Fraction, width: int) -> Thumbnail:
+def upright(frame: VideoFrame, pixel_shape: Fraction, width: int) -> Image.Image:
+    """The frame `width` pixels wide, upright and in its true proportions."""
     shown_width, shown_height = float(frame.width * pixel_shape), float(frame.height)
     lies_on_its_side = frame.rotation % 180 == 90
     scale = width / (shown_height if lies_on_its_side else shown_width)
     image: Image.Image = frame.to_image(  # type: ignore[no-untyped-call]  # PyAV leaves it so
         width=max(round(shown_width * scale), 1), height=max(round(shown_height * scale), 1)
     )
-    if frame.rotation:
-        image = image.rotate(frame.rotation, expand=True)
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def as_jpeg(image: Image.Image) -> Thumbnail:
+    """The picture, compressed."""
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
     return Thumbnail(buffer.getvalue(), image.width, image.height)

@@ -1,0 +1,82 @@
+"""How a composed picture becomes a file."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import av
+import ffmpeg
+from av.container import OutputContainer
+
+from reelkeeper.errors import MediaError
+from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
+from reelkeeper.media.probe import open_footage
+
+_KEY_FRAME_SECONDS = 2
+_CONTAINER_OPTIONS: dict[str, dict[str, str | int]] = {
+    ".mp4": {"movflags": "+faststart"}, ".mkv": {}, ".ts": {"muxdelay": 0, "muxpreload": 0},
+}  # fmt: skip
+
+
+def write(
+    streams: Iterable[Any], target: Path, *, work: Path, limits: Limits, frames: int, rate: Fraction,
+    stdin: Iterator[bytes] | None, progress: Seconds | None,
+) -> Command:  # fmt: skip
+    """H.264 and AAC, without a word about where they come from."""
+    unfinished = work / f"unfinished{target.suffix}"
+    container = _CONTAINER_OPTIONS[target.suffix]
+    seconds = float(frames / rate)
+
+    def tell(done: float) -> None:
+        if progress and done <= seconds + 1:  # it says nonsense once its endless inputs are ended
+            progress(min(done, seconds))
+
+    output = ffmpeg.output(
+        *streams, file_url(unfinished), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k", "frames:v": frames},
+        preset="veryfast", crf=23, pix_fmt="yuv420p", color_range="tv", g=ceil(rate * _KEY_FRAME_SECONDS),
+        fps_mode="passthrough", map_metadata=-1, map_chapters=-1, fflags="+bitexact", flags="+bitexact", **container,
+    )  # fmt: skip
+    try:
+        command = run(output.global_args("-copyts", "-y"), limits=limits, progress=tell, stdin=stdin)
+        shutil.move(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return command
+
+
+def join(parts: Sequence[tuple[Path, Fraction]], target: Path, *, work: Path) -> None:
+    """Files of `write` one after another, packet by packet; with each, how many seconds it takes."""
+    unfinished = work / f"unfinished{target.suffix}"
+    options = {key: str(value) for key, value in _CONTAINER_OPTIONS[target.suffix].items()}
+    try:
+        with av.open(f"file:{unfinished}", "w", options={**options, "fflags": "+bitexact"}) as joined:
+            _copy(parts, joined)
+        shutil.move(unfinished, target)
+    except av.FFmpegError as exc:
+        raise MediaError(f"parts cannot be joined to {target.name!r}: {exc.strerror}") from exc
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _copy(parts: Sequence[tuple[Path, Fraction]], joined: OutputContainer) -> None:
+    streams: list[Any] = []
+    latest: dict[int, Fraction] = {}
+    past = Fraction(0)
+    for path, seconds in parts:
+        with open_footage(path) as part:
+            streams = streams or [joined.add_stream_from_template(stream) for stream in part.streams]
+            for packet in part.demux():
+                if packet.dts is None or packet.pts is None:  # the mark of the end
+                    continue
+                index, shift = packet.stream_index, round(past / packet.time_base)
+                packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
+                time = packet.dts * packet.time_base
+                if index in latest and time <= latest[index]:  # audio that runs in lies over what ran out
+                    continue
+                latest[index] = time
+                packet.stream = streams[index]
+                joined.mux(packet)
+        past += seconds
