@@ -336,17 +336,27 @@ class TestSigning:
             pytest.skip("this store signs no URLs here")
         options = WriteOptions(content_type="video/mp2t", cache_control="private, max-age=60")
         rig.store.write(rig.key("a b.ts"), Body.of_bytes(b"footage"), options)
-        url = rig.store.presign(rig.key("a b.ts"), expires_in=timedelta(minutes=5))
+        url = rig.store.presign(rig.key("a b.ts"), expires_in=timedelta(minutes=5)).url
         request = urllib.request.Request(url, headers={"Origin": ORIGIN, "Range": "bytes=0-3"})  # noqa: S310
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - a URL that we made
             assert answer.read() == b"foot"
             assert answer.headers["Content-Type"] == "video/mp2t"
             assert answer.headers["Cache-Control"] == "private, max-age=60"
 
+    def test_a_url_names_the_file_to_save(self, rig: Rig) -> None:
+        if not rig.signs:
+            pytest.skip("this store signs no URLs here")
+        write(rig, "a.ts")
+        made = rig.store.presign(rig.key("a.ts"), expires_in=timedelta(days=30), filename='gate "é".ts')
+        assert timedelta(days=6, hours=23) < made.expires_at - datetime.now(UTC) <= timedelta(days=7)
+        assert made.url not in repr(made)
+        with urllib.request.urlopen(made.url) as answer:  # noqa: S310 - a URL that we made
+            assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''gate%20%22%C3%A9%22.ts"
+
     def test_a_url_takes_an_object(self, rig: Rig) -> None:
         if not rig.signs:
             pytest.skip("this store signs no URLs here")
-        url = rig.store.presign(rig.key("a.ts"), method="PUT", expires_in=timedelta(minutes=5))
+        url = rig.store.presign(rig.key("a.ts"), method="PUT", expires_in=timedelta(minutes=5)).url
         headers = {"Content-Type": "video/mp2t"}
         urllib.request.urlopen(urllib.request.Request(url, b"footage", headers, method="PUT")).close()  # noqa: S310
         assert read(rig, "a.ts") == b"footage"

@@ -379,21 +379,24 @@ class TestOnMoto:
 
 class TestSigning:
     def test_a_url_does_not_outlive_its_credential(self) -> None:
-        def sign(life: timedelta | None, asked: timedelta) -> int:
+        def sign(life: timedelta | None, asked: timedelta, token: str | None = None) -> int:
             expires_at = None if life is None else datetime.now(UTC) + life
             server = S3Server("http://127.0.0.1:9", "key", "secret")
             given = rigs.s3_access(server)
             access = S3Access(
-                lambda: S3Keys("key", "secret", None, expires_at), given.endpoint_url, "us-east-1", given.client
+                lambda: S3Keys("key", "secret", token, expires_at), given.endpoint_url, "us-east-1", given.client
             )
-            url = rigs.bucket_store(StoreKind.S3, "bucket", access).presign(A, expires_in=asked)
-            assert "X-Amz-Signature" in url
-            return int(url.split("X-Amz-Expires=")[1].split("&")[0])
+            made = rigs.bucket_store(StoreKind.S3, "bucket", access).presign(A, expires_in=asked)
+            assert "X-Amz-Signature" in made.url
+            seconds = int(made.url.split("X-Amz-Expires=")[1].split("&")[0])
+            assert abs(made.expires_at - datetime.now(UTC) - timedelta(seconds=seconds)) < timedelta(seconds=5)
+            return seconds
 
         week, hour = timedelta(days=7), timedelta(hours=1)
         assert sign(None, hour) == 3600
         assert sign(None, 2 * week) == week.total_seconds()
         assert 3590 <= sign(hour, week) <= 3600
+        assert sign(None, week, "a session of unknown life") == 3600
         with pytest.raises(AccessDenied, match="expired"):
             sign(-hour, hour)
         with pytest.raises(ValueError, match="at least one second"):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from reelkeeper.stores.signing import UNKNOWN_SESSION
+
 if TYPE_CHECKING:  # SDKs are slow to import, and a process needs at most one or two of them
     import minio
     from google.cloud import storage
@@ -28,6 +30,12 @@ class S3Keys:
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
+
+    def ends(self, now: datetime) -> datetime | None:
+        """When they expire, at the latest; None: never."""
+        if self.expires_at is None and self.session_token is not None:
+            return now + UNKNOWN_SESSION  # a guess, and not the seven days that a URL could promise
+        return self.expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from google.api_core.exceptions import BadRequest, NotFound, RequestRangeNotSatisfiable
 
@@ -32,7 +32,7 @@ from reelkeeper.stores.guard import Guard
 from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, WriteOptions
 from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.rights import check_rights, try_out
-from reelkeeper.stores.signing import signed_for
+from reelkeeper.stores.signing import SignedUrl, as_attachment, signed_for
 from reelkeeper.stores.trial import Trial
 
 _NO_RETRY: Mapping[str, Any] = {"timeout": TIMEOUT, "retry": None}
@@ -200,18 +200,21 @@ class GcsStore:
             self._require_bucket()
         return {key: error for key, error in errors.items() if error and not isinstance(error, ObjectNotFound)}
 
-    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
-        life = signed_for(expires_in, expires_at=None, now=datetime.now(UTC))
+    def presign(
+        self, key: Key, *, method: Literal["GET", "PUT"] = "GET", expires_in: timedelta, filename: str | None = None
+    ) -> SignedUrl:
+        life = signed_for(expires_in, expires_at=None, now=(now := datetime.now(UTC)))
         blob = self._bucket.blob(canonical_key(key))
+        saved_as = {"response_disposition": as_attachment(filename)} if filename and method == "GET" else {}
         with gcs_errors(self.name, f"sign a URL of {key!r}"):
             try:
-                url: str = blob.generate_signed_url(version="v4", expiration=life, method=method)
+                url: str = blob.generate_signed_url(version="v4", expiration=life, method=method, **saved_as)
             except AttributeError as exc:  # how google-auth says that a credential has no private key
                 raise CredentialsNotFound(
                     f"store {self.name!r} cannot sign URLs with {type(self._client._credentials).__name__}: "  # noqa: SLF001
                     "expected a service account's key"
                 ) from exc
-        return url
+        return SignedUrl(url, now + life)
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 

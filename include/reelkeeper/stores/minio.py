@@ -8,7 +8,7 @@ uploads, wrong checksums or the server's clock: those go through boto3's.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
@@ -21,7 +21,7 @@ from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.protocols import META_SHA256, ObjectStat
 from reelkeeper.stores.s3_errors import Refusal, minio_errors
 from reelkeeper.stores.s3_plane import S3Plane
-from reelkeeper.stores.signing import signed_for
+from reelkeeper.stores.signing import SignedUrl, as_attachment, signed_for
 
 
 class MinioStore(S3Plane):
@@ -32,7 +32,7 @@ class MinioStore(S3Plane):
     def __init__(
         self, name: StoreName, bucket: str, access: MinioAccess, options: BucketOptions = BucketOptions()
     ) -> None:
-        keys = S3Keys(access.access_key, access.secret_key, access.session_token)
+        self._keys = keys = S3Keys(access.access_key, access.secret_key, access.session_token)
         data = s3_data.data_planes(
             bucket, endpoint_url=access.endpoint_url, region=access.region, credentials=lambda: keys
         )
@@ -60,10 +60,19 @@ class MinioStore(S3Plane):
             Sha256(sha256) if sha256 else None,
         )
 
-    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
-        life = signed_for(expires_in, expires_at=None, now=datetime.now(UTC))
+    def presign(
+        self, key: Key, *, method: Literal["GET", "PUT"] = "GET", expires_in: timedelta, filename: str | None = None
+    ) -> SignedUrl:
+        now = datetime.now(UTC)
+        life = signed_for(expires_in, expires_at=self._keys.ends(now), now=now)
+        saved_as: Any = (
+            {"response-content-disposition": as_attachment(filename)} if filename and method == "GET" else None
+        )
         with minio_errors(self.name, f"sign a URL of {key!r}"):
-            return str(self._client.get_presigned_url(method, self._bucket, canonical_key(key), expires=life))
+            url = self._client.get_presigned_url(
+                method, self._bucket, canonical_key(key), expires=life, response_headers=saved_as
+            )
+        return SignedUrl(url, now + life)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName
 from reelkeeper.stores.body import Body
+from reelkeeper.stores.signing import SignedUrl
 
 META_SHA256 = "reelkeeper-sha256"
 """Object metadata that holds our SHA-256, where the store keeps metadata."""
@@ -195,8 +196,14 @@ class Folders(Named, Protocol):
 
 @runtime_checkable
 class Signs(Named, Protocol):
-    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
-        """A URL that lets its bearer GET or PUT the object until it expires: min(asked, credential's life, 7 days)."""
+    def presign(
+        self, key: Key, *, method: Literal["GET", "PUT"] = "GET", expires_in: timedelta, filename: str | None = None
+    ) -> SignedUrl:
+        """A URL that lets its bearer GET or PUT the object until it expires: min(asked, credential's life, 7 days).
+
+        `filename`: what a browser saves it as, for GET. CredentialsNotFound when these credentials cannot sign,
+        AccessDenied when they have expired.
+        """
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from reelkeeper.errors import BucketNotFound, RegionMismatch
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
@@ -13,7 +13,7 @@ from reelkeeper.stores.protocols import ObjectStat, Readability, RestoreSpeed
 from reelkeeper.stores.s3_copying import class_of, require_moved, sha256_of
 from reelkeeper.stores.s3_errors import Refusal, boto3_errors, boto3_refusal
 from reelkeeper.stores.s3_plane import S3Plane
-from reelkeeper.stores.signing import signed_for
+from reelkeeper.stores.signing import SignedUrl, as_attachment, signed_for
 
 _FIRST_REGION = "us-east-1"
 """The region that AWS takes for granted: a bucket there is made without naming it."""
@@ -60,16 +60,20 @@ class S3Store(S3Plane):
     def readability(self, key: Key) -> Readability:
         return s3_archive.readability(self._head(key))
 
-    def presign(self, key: Key, *, method: str = "GET", expires_in: timedelta) -> str:
+    def presign(
+        self, key: Key, *, method: Literal["GET", "PUT"] = "GET", expires_in: timedelta, filename: str | None = None
+    ) -> SignedUrl:
         operation = {"GET": "get_object", "PUT": "put_object"}[method]
-        life = signed_for(expires_in, expires_at=self._access.credentials().expires_at, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        life = signed_for(expires_in, expires_at=self._access.credentials().ends(now), now=now)
+        saved_as = {"ResponseContentDisposition": as_attachment(filename)} if filename and method == "GET" else {}
         with boto3_errors(self.name, f"sign a URL of {key!r}"):
             url: str = self._client.generate_presigned_url(
                 operation,
-                Params={"Bucket": self._bucket, "Key": canonical_key(key)},
+                Params={"Bucket": self._bucket, "Key": canonical_key(key), **saved_as},
                 ExpiresIn=int(life.total_seconds()),
             )
-        return url
+        return SignedUrl(url, now + life)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
