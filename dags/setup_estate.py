@@ -4,12 +4,18 @@ Run it by hand before the first ingest, after every upgrade, and whenever a stor
 nothing that is right, and says in each task's log what it made and what it found. Then it checks every store: rights,
 clock, what the server is able to do.
 
-**Danger**: none. It creates and configures; it deletes nothing. A lifecycle rule for `temp/` is added beside the rules
-that a bucket has.
+**Danger**: none, but for `take_over`. It creates and configures; it deletes nothing. A lifecycle rule for `temp/` is
+added beside the rules that a bucket has.
 
 A store that holds footage by the catalogue, and is not there (a disk that is not mounted, a bucket that was deleted),
 is not made anew: its task fails and says so. Bring the store back, or name it in `accept_empty` when its footage is
 gone for good: `{"accept_empty": ["archive"]}`.
+
+Each store gets a marker that names this catalogue, and nothing is ever taken from a store that lacks it. A bucket or
+folder whose marker names another catalogue, or another store, is refused, and nothing in it changes: two estates on one
+bucket would take each other's footage for orphans. When the other one has given it up for good, name the store in
+`take_over`: `{"take_over": ["cloud"]}`. From then on the other one may do nothing there, and what its catalogue alone
+knows is an orphan here.
 
 **By hand**: no parameters are needed. `reelkeeper doctor` checks the same from the command line.
 
@@ -30,6 +36,8 @@ ESTATE = current_estate()
 PARAMS = {
     "accept_empty": Param([], "Stores to make anew although footage was in them that is gone for good.", type="array",
                           items={"enum": [store.name for store in ESTATE.stores]}),
+    "take_over": Param([], "Stores that another catalogue has given up for good: they are this one's from now on.",
+                       type="array", items={"enum": [store.name for store in ESTATE.stores]}),
 }  # fmt: skip
 
 
@@ -51,6 +59,7 @@ def setup_estate() -> None:
             set_up = backend.set_up(
                 task_id="set_up",
                 accept_empty="{{ params.accept_empty }}",
+                take_over="{{ params.take_over }}",
                 **backend.bound_to(store),
                 **placed_at(store),
             )

@@ -20,6 +20,7 @@ from reelkeeper.catalogue.condemnations import Condemnation, Cursor, Deleted, Wh
 from reelkeeper.errors import DeletionForbidden
 from reelkeeper.judging import Judge, Judged
 from reelkeeper.model import Key, Progress, StoreName
+from reelkeeper.ownership import Ownership
 from reelkeeper.policy.retention import Reason, Ruling
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
@@ -63,6 +64,7 @@ class Terms:
     run_id: str
     now: datetime
     current_estate: Callable[[], Estate]
+    ownership: Ownership
     which: Which = field(default_factory=Which)
 
 
@@ -89,17 +91,20 @@ def delete_condemned(
     again when a look at its object finds it as recorded, else suspicious. `current_estate` is asked before each chunk:
     with `deletion = "forbidden"` nothing more goes. Several calls on one store share the work.
 
-    StoreUnavailable, BucketNotFound, AccessDenied … when the store cannot be asked: nothing is concluded, all that was
-    not confirmed stays condemned. ConfigurationError for a store that the estate does not know.
+    StoreUnavailable, BucketNotFound, AccessDenied … when the store cannot be asked, StoreNotOurs when its marker does
+    not name this catalogue: nothing is concluded, all that was not confirmed stays condemned. A copy in another store
+    that is not this catalogue's is none to rely on. ConfigurationError for a store that the estate does not know.
     """
     settings = estate.store(store_name)
     ask, which = current_estate or (lambda: estate), Which(reasons, condemned_by)
-    terms = Terms(open_catalogue, open_store, settings.store_name, run_id, now, ask, which)
     with open_catalogue() as catalogue:
+        ownership = Ownership(catalogue, open_store)
+        terms = Terms(open_catalogue, open_store, settings.store_name, run_id, now, ask, ownership, which)
         due, due_bytes = retrying()(catalogue.condemnations.due, terms.store, which, now=now)
         retrying()(catalogue.condemnations.prepare_history, now)
     if not due:
         return DeletionResult()
+    ownership.require(terms.store)
     workers = min(_WORKERS, -(-min(due, limit or due) // CHUNK))
     return _Crew(terms, limit, progress, due, due_bytes).work(workers)
 

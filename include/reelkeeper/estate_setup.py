@@ -13,6 +13,7 @@ from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
 from reelkeeper.errors import BucketNotFound, PermanentError, ReelkeeperError, StoreUnavailable, TransientError
 from reelkeeper.model import TimeRange, utc
+from reelkeeper.ownership import owner_by
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Change, Lists, SetsUp
 
@@ -33,13 +34,14 @@ def setup_estate(
     open_store: Callable[[str], Settable],
     now: datetime,
     accept_empty: Collection[str] = (),
+    take_over: Collection[str] = (),
 ) -> list[Change]:
     """Set up the catalogue, then every store. What was changed or found right, in order; each is logged as it happens.
 
     `connect` opens a psycopg2 connection to the catalogue, which is closed here. `accept_empty` names stores whose
-    footage is known to be gone, see `set_up_store`. A store that fails does not keep the
-    others from being set up: all errors are told at the end, in one TransientError when trying again can help all of
-    them, else in one PermanentError.
+    footage is known to be gone, `take_over` those that another catalogue has given up, see `set_up_store`. A store that
+    fails does not keep the others from being set up: all errors are told at the end, in one TransientError when trying
+    again can help all of them, else in one PermanentError.
     """
     changes = prepare_catalogue(estate, connect=connect, now=now)
     failures: list[tuple[str, ReelkeeperError]] = []
@@ -47,7 +49,10 @@ def setup_estate(
         for settings in estate.stores:
             try:
                 store = open_store(settings.name)
-                changes += set_up_store(store, catalogue, accept_empty=settings.name in accept_empty)
+                changes += set_up_store(
+                    store, catalogue,
+                    accept_empty=settings.name in accept_empty, take_over=settings.name in take_over,
+                )  # fmt: skip
             except ReelkeeperError as exc:
                 failures.append((settings.name, exc))
     if len(failures) == 1:
@@ -59,12 +64,18 @@ def setup_estate(
     return changes
 
 
-def set_up_store(store: Settable, catalogue: Catalogue, *, accept_empty: bool = False) -> list[Change]:
-    """Make one store ready: what was changed or found right; each is logged as it happens.
+def set_up_store(
+    store: Settable, catalogue: Catalogue, *, accept_empty: bool = False, take_over: bool = False
+) -> list[Change]:
+    """Make one store ready: what was changed or found right; each is logged as it happens. Its marker says from then on
+    that it is this catalogue's.
 
     A store that holds replicas by the catalogue, and is not there, is not made anew: a disk that is not mounted would
     become an empty store, and everything in it would be taken for lost. StoreUnavailable or BucketNotFound then.
     `accept_empty` is a person's word that it is gone for good.
+
+    StoreNotOurs, with nothing changed, when the marker names another catalogue or another store. `take_over` is a
+    person's word that those have given it up for good.
     """
     if not accept_empty and catalogue.replicas.any_in(store.name):
         try:
@@ -74,7 +85,8 @@ def set_up_store(store: Settable, catalogue: Catalogue, *, accept_empty: bool = 
                 f"store {store.name!r} holds replicas by the catalogue, and was not made anew: {exc}. Bring it back "
                 "(mount the disk, restore the bucket), or set it up with accept_empty when its footage is gone for good"
             ) from exc
-    return [_logged(f"store {store.name!r}: {change.what}", change.changed) for change in store.set_up()]
+    changes = store.set_up(owner_by(catalogue.identity.make(), store.name), take_over=take_over)
+    return [_logged(f"store {store.name!r}: {change.what}", change.changed) for change in changes]
 
 
 def prepare_catalogue(estate: Estate, *, connect: Callable[[], Connection], now: datetime) -> list[Change]:

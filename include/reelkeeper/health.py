@@ -18,10 +18,11 @@ from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import status
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.media.binaries import program
+from reelkeeper.ownership import require_ours
 from reelkeeper.pricing import foreign_prices
 from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, LandingZone, StoreSettings
-from reelkeeper.stores.protocols import Check, Lists, SetsUp
+from reelkeeper.stores.protocols import Check, Lists, Owned, SetsUp
 from reelkeeper.stores.rights import cure_of
 
 MAX_SKEW_SECONDS = 30
@@ -83,6 +84,20 @@ def check_store(settings: StoreSettings, open_store: Callable[[str], SetsUp]) ->
             yield replace(check, what=prefix + check.what, cure=cure)
     except Exception as exc:  # noqa: BLE001 - a store that cannot even be opened is a finding
         yield Check(prefix + "open", False, _said(exc), cure_of(exc))
+
+
+def check_owner(
+    settings: StoreSettings, open_store: Callable[[str], Owned], open_catalogue: Callable[[], Catalogue]
+) -> Iterator[Check]:
+    """Whether the store's marker names this catalogue: else nothing is ever taken from it."""
+    what = f"store {settings.name}: marker"
+    try:
+        with open_catalogue() as catalogue:
+            require_ours(catalogue, open_store(settings.name))
+    except Exception as exc:  # noqa: BLE001 - a health check tells whatever it is
+        yield Check(what, False, _said(exc), cure_of(exc))
+        return
+    yield Check(what, True, "it is this catalogue's")
 
 
 def check_zone(zone: LandingZone, open_store: Callable[[str], Lists]) -> Iterator[Check]:

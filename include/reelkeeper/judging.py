@@ -14,6 +14,7 @@ from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import ObjectArchived, ObjectNotFound, ReelkeeperError, TransferCorrupted
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
+from reelkeeper.ownership import Ownership
 from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.policy.retention import (
@@ -51,6 +52,8 @@ class Asks(Protocol):
     def now(self) -> datetime: ...
     @property
     def current_estate(self) -> Callable[[], Estate]: ...
+    @property
+    def ownership(self) -> Ownership: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,7 @@ class Judge:
         if breaker.error():
             return None
         try:
+            self._terms.ownership.require(replica.store)
             is_good = _is_recorded(self._terms.open_store(replica.store), replica)
         except ObjectNotFound:
             breaker.succeeded()

@@ -18,6 +18,7 @@ from reelkeeper.deleting import delete_condemned
 from reelkeeper.errors import GateFailed, InvalidKey, ObjectExists, ObjectNotFound, PermanentError, ReelkeeperError
 from reelkeeper.model import Key, Replica, StoreName, quarantine_key
 from reelkeeper.moving import copy_within
+from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
@@ -70,6 +71,7 @@ def quarantine_orphans(
 
     What would go is counted first. GateFailed, with nothing touched, when that is above the hard cap, when it is above
     the soft one and more than the number that a person `approved`, or when the run has not compared the store.
+    StoreNotOurs when the store is not this catalogue's.
     """
     settings = estate.store(store_name)
     store = open_store(settings.name)
@@ -79,6 +81,7 @@ def quarantine_orphans(
         raise GateFailed(f"store {store.name!r} does not tell the time: the age of its objects is unknown")
     clock = retrying()(store.clock) + shift
     with open_catalogue() as catalogue:
+        require_ours(catalogue, store)
         _hold_against_caps(estate, catalogue, store.name, run_id, now, terms, clock, approved=approved)
         return_recorded(catalogue, store, run_id=run_id, now=now)
         mover = _Mover(
@@ -118,6 +121,7 @@ def bring_back(
     store = open_store(estate.store(store_name).name)
     returned = kept = 0
     with open_catalogue() as catalogue:
+        require_ours(catalogue, store)
         for page in catalogue.orphans.quarantined(store.name, path=path, run_id=quarantined_by):
             back = _return(catalogue, store, page, run_id=run_id, now=now)
             returned += back

@@ -20,6 +20,7 @@ from reelkeeper.catalogue.reconciliations import Outcome, Reconciliation
 from reelkeeper.doubting import Doubts, judge_replicas
 from reelkeeper.errors import ReelkeeperError, StoreUnavailable
 from reelkeeper.model import Key, Progress, StoreName
+from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.policy.reconciliation import OrphanTerms, is_sick, own_prefixes
 from reelkeeper.quarantining import return_recorded
@@ -89,7 +90,8 @@ def reconcile_store(
     the store's clock is moved with it. A dry run changes nothing but its own row of history. `accept_loss` is a
     person's word that the store is well and has lost what it lacks. Trying it again in the same run finds the same.
 
-    StoreUnavailable when the store cannot be listed, or is doubted itself: nothing is concluded then.
+    StoreUnavailable when the store cannot be listed, or is doubted itself, StoreNotOurs when its marker does not name
+    this catalogue: nothing is concluded then.
     More than the hard cap allows is told by the verdict; `quarantine_orphans` takes nothing then.
     """
     settings = estate.store(store_name)
@@ -97,6 +99,7 @@ def reconcile_store(
     prefixes = _prefixes(settings)
     with open_catalogue() as catalogue:
         run = _Run(estate, catalogue, open_store, settings, run_id, now, shift, dry_run)
+        require_ours(catalogue, store)
         if not dry_run:
             return_recorded(catalogue, store, run_id=run_id, now=now)
         lists_all = catalogue.comparison.begin(settings.store_name, prefixes)

@@ -24,6 +24,7 @@ from reelkeeper.errors import (
 from reelkeeper.migration_batch import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
+from reelkeeper.ownership import require_ours
 from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
@@ -50,7 +51,7 @@ def plan_repairs(
     """Put the lost replicas of a store that have a verified copy elsewhere into batches, for `transfer_batch`.
 
     Damaged objects in their way are moved into quarantine. A store that the mode bars gets nothing. Planning again
-    finds the run's open batches.
+    finds the run's open batches. StoreNotOurs when the store is not this catalogue's.
     """
     settings = estate.store(store_name)
     if why := barred(estate, settings):
@@ -60,6 +61,7 @@ def plan_repairs(
     sources.remove(settings.store_name)
     store = open_store(settings.name)
     with open_catalogue() as catalogue:
+        require_ours(catalogue, store)
         delete_after = now + timedelta(days=estate.reconcile.quarantine_days)
         moved, breaker = 0, Breaker(settings.store_name)
         for page in catalogue.repairs.repairable(settings.store_name, sources=sources, now=now):

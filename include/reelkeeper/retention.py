@@ -15,6 +15,7 @@ from reelkeeper.catalogue.retention import Amount, Contents, Found, Sweep
 from reelkeeper.deleting import Terms, spare
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import CameraId, SegmentId, StoreName
+from reelkeeper.ownership import Ownership
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
@@ -141,9 +142,10 @@ def bring_back(
     if segment_id is None and camera_id is None and run_id is None:
         raise ValueError("bring_back needs a segment, a camera or a run id: it brings nothing back at random")
     name = estate.store(store_name).store_name
-    terms = Terms(open_catalogue, open_store, name, run_id or "", now, lambda: estate)
     brought, after = 0, ""
     with open_catalogue() as catalogue:
+        ownership = Ownership(catalogue, open_store)
+        terms = Terms(open_catalogue, open_store, name, run_id or "", now, lambda: estate, ownership)
         while page := retrying()(
             catalogue.deletions.condemned, name, after_path=after, limit=_BRING_BACK, segment_id=segment_id,
             camera_id=camera_id, run_id=run_id,

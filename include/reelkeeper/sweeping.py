@@ -15,6 +15,7 @@ from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.deletions import Gone
 from reelkeeper.errors import GateFailed, InvalidKey
 from reelkeeper.model import StoreName, canonical_key
+from reelkeeper.ownership import require_ours
 from reelkeeper.policy.retention import Reason
 from reelkeeper.settings import Estate
 from reelkeeper.settings.checks import OWN_PREFIXES
@@ -55,13 +56,15 @@ def sweep_store(
 
     Ages are by the store's own clock, set `ahead` in a rehearsal. Objects and uploads leave a row in the history. An
     object below `temp/` that the catalogue knows stays. Doing it again is safe. GateFailed, with nothing removed, when
-    that would be more than `retention_caps.hard_count`. StoreUnavailable.
+    that would be more than `retention_caps.hard_count`. StoreUnavailable; StoreNotOurs, as another estate's temporary
+    objects look like ours.
     """
     ask = current_estate or (lambda: estate)
     settings = estate.store(store.name)
     if settings.deletion == "forbidden":
         log.warning("store %r: deletion is forbidden in estate.toml: nothing is removed", store.name)
         return Swept(forbidden=True)
+    require_ours(catalogue, store)
     clock = (store.clock() if isinstance(store, TellsTime) else now - ahead) + ahead
     limit = clock - timedelta(days=settings.temp_days)
     stale = _stale_uploads(estate, store, ahead)

@@ -32,6 +32,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, canonical_key
+from reelkeeper.ownership import Ownership
 from reelkeeper.policy.retention import Reason
 from reelkeeper.pricing import price_lists, seen_class, tier_of_class
 from reelkeeper.settings import Estate
@@ -83,7 +84,7 @@ def tier_batch(
     becomes `suspicious`.
 
     Raises, after all else is recorded: StoreUnavailable when moves are back in the queue for the task's next try; the
-    store's own PermanentError (BucketNotFound, StoreFull …) when it cannot be used at all.
+    store's own PermanentError (BucketNotFound, StoreFull, StoreNotOurs …) when it cannot be used at all.
     """
     with open_catalogue() as catalogue:
         batch = retrying()(catalogue.transfers.get, batch_id)
@@ -111,6 +112,7 @@ class _Worker:
         estate = current_estate()
         self._tiered = TieredStore(estate, price_lists(estate), estate.store(batch.store))
         self._store = open_store(batch.store)
+        self._ownership = Ownership(catalogue, open_store)
         self._claims = Claims(catalogue.tier_moves, batch, terms)
         self._breaker = Breaker(batch.store)
         self._moved = self._failed = self._dropped = self._moved_bytes = 0
@@ -119,6 +121,7 @@ class _Worker:
 
     def run(self) -> TierResult:
         """Work until nothing of the batch is open, or nothing more may be done."""
+        self._ownership.require(self._store.name)
         for items in self._claims.chunks():
             self._work_on(items)
             self._tell()
@@ -243,6 +246,11 @@ class _Worker:
     def _carried(self, moves: Sequence[tuple[TierItem, TierTarget]]) -> Iterator[Outcome]:
         """Copies under another key or in another store: by the store itself, or through here."""
         target = moves[0][1].settings
+        try:
+            self._ownership.require(target.name)
+        except ReelkeeperError as error:
+            yield from ((item, error) for item, _ in moves)
+            return
         destination = self._open_store(target.name)
         if destination is self._store and isinstance(destination, Copies):
             with ThreadPoolExecutor(target.concurrency, "tier") as pool:

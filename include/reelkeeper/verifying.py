@@ -22,6 +22,7 @@ from reelkeeper.confirming import record_findings
 from reelkeeper.errors import ConfigurationError, ReelkeeperError, StoreUnavailable
 from reelkeeper.looking import Looker, ReplicaFinding
 from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, StoreName, TimeRange
+from reelkeeper.ownership import require_ours
 from reelkeeper.policy.reconciliation import is_sick
 from reelkeeper.policy.restoration import can_be_read, needs_restore
 from reelkeeper.policy.rollout import BUCKETS, Percentage
@@ -96,7 +97,7 @@ def verify_store(
 
     Raises, after all else is recorded, the error that made the store be dropped or that all looks met; StoreUnavailable
     when it lacks so many replicas that the store is doubted and not they (`reconcile.sick_count`, `sick_ratio`):
-    nothing is said of those.
+    nothing is said of those. StoreNotOurs, with nothing looked at, when its marker does not name this catalogue.
     ConfigurationError for a store or a camera that is not there.
     """
 
@@ -106,7 +107,9 @@ def verify_store(
 
     with open_catalogue() as catalogue:
         settings = estate.store(store)
-        looker = Looker(open_store(store), concurrency=settings.concurrency, now=moment)
+        opened = open_store(store)
+        require_ours(catalogue, opened)
+        looker = Looker(opened, concurrency=settings.concurrency, now=moment)
         run = _Run(estate, catalogue, looker, settings.store_name, scope, run_id, started, progress, moment)
         try:
             run.look()

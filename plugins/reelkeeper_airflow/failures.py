@@ -16,11 +16,14 @@ from reelkeeper.errors import (
     ReelkeeperError,
     RegionMismatch,
     StoreFull,
+    StoreNotOurs,
 )
 
 log = logging.getLogger(__name__)
 
-UNAVAILABLE = (AccessDenied, BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull)
+UNAVAILABLE = (
+    AccessDenied, BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull, StoreNotOurs,
+)  # fmt: skip
 """What makes a whole store unusable until a person has done something about it."""
 
 

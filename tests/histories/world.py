@@ -63,6 +63,7 @@ from reelkeeper.stores.retry import retrying
 from reelkeeper.tiering import plan_tiers, tier_batch
 from reelkeeper.verifying import Scope, verify_store
 from tests.histories.faults import Connections, Fault, Faults, FaultyStore
+from tests.owning import owned
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TENANT = Tenant("default")
@@ -133,6 +134,8 @@ class World:
         for table in _TABLES:
             self.sql(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
         with self.catalogue() as catalogue:
+            for store in self.stores.values():
+                owned(store, catalogue)
             catalogue.cameras.register([*self.cameras.values()])
 
     @property

@@ -23,7 +23,9 @@ from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import Store
 from tests.migration.conftest import Archive
+from tests.owning import owned
 
 EVERYTHING = ReconcileCaps(soft_count=10**6, soft_ratio=1.0, hard_count=10**6, hard_ratio=1.0)
 
@@ -49,6 +51,9 @@ class Scene(Archive):
             rollout=Rollout(percentage=Percentage.of(100)),
             reconcile_caps=self.caps,
         )
+
+    def open_store(self, name: str) -> Store:
+        return owned(self.stores[name], self.catalogue)
 
     # --- the job -----------------------------------------------------------------------------------------------------
 

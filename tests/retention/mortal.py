@@ -15,6 +15,7 @@ from reelkeeper.model import Segment
 from reelkeeper.policy.retention import Reason
 from reelkeeper.retention import condemn_due
 from reelkeeper.stores.filesystem import FilesystemStore
+from tests.owning import owned
 from tests.retention.rig import CLOUD, DISK, LATE, START, STEP, Rig
 
 _STORE = ("stat", "delete")
@@ -68,6 +69,8 @@ def disks(root: Path) -> dict[str, Any]:
 def run_all(rig: Rig, fate: Fate | None = None) -> None:
     """A whole run: condemn what is due, delete what is condemned, in each store; mortal with a fate."""
     open_catalogue, stores = rig.open_catalogue, rig.stores
+    for store in stores.values():
+        owned(store, rig.catalogue)
 
     def open_mortal() -> Catalogue:
         catalogue = open_catalogue()

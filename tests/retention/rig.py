@@ -38,6 +38,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
+from tests.owning import owned
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 STEP = timedelta(minutes=1)
@@ -64,6 +65,8 @@ class Rig:
             list(disk.set_up())
             self.stores |= {DISK: disk, CLOUD: MemoryStore(CLOUD)}
         self.catalogue = self.open_catalogue()
+        for store in self.stores.values():
+            owned(store, self.catalogue)
 
     @property
     def estate(self) -> Estate:
@@ -78,7 +81,7 @@ class Rig:
         )
 
     def open_store(self, name: str) -> Store:
-        return self.stores[name]
+        return owned(self.stores[name], self.catalogue)
 
     def open_catalogue(self) -> Catalogue:
         return Catalogue(lambda: psycopg2.connect(self.dsn))

@@ -21,6 +21,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Upload
 from reelkeeper.sweeping import expire_exports, sweep_store
+from tests.owning import owned
 from tests.retention.rig import CLOUD, DISK, LATE, NOW, START, STEP, Rig
 
 NO_CAPS = RetentionCaps(soft_count=10**6, soft_ratio=1, hard_count=10**6, hard_ratio=1)
@@ -317,6 +318,7 @@ def test_old_temporary_objects_and_stale_uploads_go_and_leave_history(rig: Rig) 
     cloud.write(Key("temperature"), Body.of_bytes(b"other"))
     cloud.now = NOW
     cloud._clock = lambda: NOW
+    owned(cloud, rig.catalogue)
     cloud.uploads = [Upload("media/a", "1", NOW - DAY - STEP), Upload("media/b", "2", NOW - STEP)]
     cloud.write(Key("temp/new"), Body.of_bytes(b"new"))
     swept = sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW)
@@ -331,7 +333,7 @@ def test_old_temporary_objects_and_stale_uploads_go_and_leave_history(rig: Rig) 
 def test_uploads_of_others_are_not_touched(rig: Rig) -> None:
     prices = {"HOT": {"usd_per_gb_month": "0.02"}, "COOL": {"prefix": "cool/", "usd_per_gb_month": "0.01"}}
     rig.settings[CLOUD] = {"tiers": prices}
-    cloud = Uploading(NOW)
+    cloud = owned(Uploading(NOW), rig.catalogue)
     begun = NOW - 9 * DAY
     cloud.uploads = [
         Upload(key, key, begun) for key in ("backup/a", "cool/media/a", "exports/a", "medial", "", "temp/a")
@@ -344,6 +346,7 @@ def test_what_is_no_footage_is_counted_before_the_first_goes_too(rig: Rig) -> No
     rig.sections["retention_caps"] = RetentionCaps(soft_count=2, hard_count=2, soft_ratio=1, hard_ratio=1)
     cloud = Uploading(NOW)
     rig.stores[CLOUD] = cloud
+    owned(cloud, rig.catalogue)
     export = rig.export("COMPLETED", store=CLOUD)
     for number in range(3):
         cloud.write(Key(f"exports/{export}/{number}"), Body.of_bytes(b"cut"))

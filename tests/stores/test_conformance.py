@@ -13,20 +13,33 @@ import unicodedata
 import urllib.request
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from uuid import uuid4
 
 import pytest
 
-from reelkeeper.errors import InvalidKey, ObjectExists, ObjectNotFound, SourceCorrupted, StillGrowing
+from reelkeeper.errors import (
+    InvalidKey,
+    ObjectExists,
+    ObjectNotFound,
+    SourceCorrupted,
+    StillGrowing,
+    StoreNotOurs,
+    StoreUnavailable,
+)
 from reelkeeper.model import Key, Sha256, StoreKind
 from reelkeeper.stores.body import Body
+from reelkeeper.stores.owner import MARKER_KEY
 from reelkeeper.stores.protocols import (
     Copies,
     Deletes,
     Folders,
     Links,
     Lists,
+    Owned,
+    Owner,
     Reads,
     Restores,
     SetsUp,
@@ -301,6 +314,45 @@ class TestCopying:
         assert rig.keys() == []
 
 
+class TestOwner:
+    """Two catalogues on one bucket would take each other's footage for orphans: the marker tells whose it is."""
+
+    def test_only_its_owner_sets_it_up(self, rig: Rig) -> None:
+        ours, theirs = (Owner(rig.store.name, uuid4(), f"db.{name}") for name in ("ours", "theirs"))
+        list(rig.store.set_up(ours, take_over=True))
+        assert rig.store.owner() == ours
+        assert not any(change.changed for change in rig.store.set_up(replace(ours, database="moved")))
+        for other in (theirs, replace(ours, store="other"), replace(theirs, store="other")):
+            with pytest.raises(StoreNotOurs, match=f"{ours.catalogue}.*.*{other.store}.*{other.catalogue}"):
+                list(rig.store.set_up(other))
+        assert rig.store.owner() == ours
+        [change] = [change for change in rig.store.set_up(theirs, take_over=True) if change.changed]
+        assert f"which was {ours}" in change.what
+        assert rig.store.owner() == theirs
+
+    def test_the_marker_is_no_object(self, rig: Rig) -> None:
+        list(rig.store.set_up(Owner(rig.store.name, uuid4()), take_over=True))
+        write(rig, "reelkeeper/store.json")
+        assert rig.keys() == ["reelkeeper/store.json"]
+        assert [stat.key for stat in rig.store.list() if not stat.key.startswith(rig.prefix)] == []
+        assert list(rig.store.list("reelkeeper/")) == []
+        with pytest.raises(InvalidKey, match="marker"):
+            rig.store.delete([rig.key("reelkeeper/store.json"), MARKER_KEY])
+        assert rig.keys() == ["reelkeeper/store.json"]
+
+    def test_a_damaged_marker_is_unknown(self, rig: Rig) -> None:
+        if not hasattr(rig.store, "_write_marker"):
+            pytest.skip("its marker is no object")
+        ours = Owner(rig.store.name, uuid4())
+        for damage in (b"", b"{}", b"[]", b'{"store": 1}', b'{"store": "conformed", "catalogue": "x"}', b"\xff"):
+            rig.store._write_marker(damage)
+            for way in (rig.store.owner, lambda: rig.store.set_up(ours)):
+                with pytest.raises(StoreUnavailable, match="marker"):
+                    way()
+        list(rig.store.set_up(ours, take_over=True))
+        assert rig.store.owner() == ours
+
+
 class TestSetUp:
     def test_a_second_time_changes_nothing(self, rig: Rig) -> None:
         assert [change.what for change in rig.store.set_up() if change.changed] == []
@@ -317,7 +369,7 @@ class TestSetUp:
 
     def test_protocols(self, rig: Rig) -> None:
         assert rig.store.name == "conformed"
-        for protocol in (Stats, Lists, Reads, Writes, Deletes, Copies, SetsUp):
+        for protocol in (Stats, Lists, Reads, Writes, Deletes, Copies, Owned, SetsUp):
             assert isinstance(rig.store, protocol)
         has_classes = rig.store.kind in (StoreKind.S3, StoreKind.GCS, StoreKind.MEMORY)
         assert isinstance(rig.store, TellsTime)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -20,12 +21,14 @@ from reelkeeper.errors import (
     ObjectExists,
     ReelkeeperError,
     StoreFull,
+    StoreNotOurs,
     StoreUnavailable,
 )
 from reelkeeper.model import Key, Sha256
 from reelkeeper.stores import disk
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.marker import MARKER
+from reelkeeper.stores.protocols import Owner
 from reelkeeper.stores.publishing import HIDDEN
 from tests.stores.rigs import folder_store
 
@@ -91,6 +94,27 @@ class TestDisksThatAreNotThere:
             other.stat(A)
         with pytest.raises(StoreUnavailable, match="belongs to store 'conformed'"):
             other.set_up()
+
+    def test_a_marker_of_before_catalogues_is_upgraded(self, store: Any, root: Path) -> None:
+        (root / MARKER).write_text('{"store": "conformed", "about": "as it was written once"}')
+        store.write(A, FOOTAGE)
+        assert store.owner() == Owner(store.name, None)
+        ours = Owner(store.name, uuid4(), "db.ours")
+        assert [change.changed for change in store.set_up(ours)] == [False, True]
+        assert (store.owner(), folder_store(root).owner()) == (ours, ours)
+        assert [stat.key for stat in store.list()] == [A]
+        with pytest.raises(StoreNotOurs, match=f"{ours.catalogue}"):
+            store.set_up(Owner(store.name, uuid4()))
+        assert [path.name for path in root.iterdir() if path.name.startswith(MARKER)] == [MARKER]
+
+    def test_a_damaged_marker_is_unknown_till_it_is_taken_over(self, store: Any, root: Path) -> None:
+        ours = Owner(store.name, uuid4())
+        (root / MARKER).write_text("{}")
+        for way in (store.owner, lambda: store.set_up(ours), *use(folder_store(root))):
+            with pytest.raises(StoreUnavailable, match="marker"):
+                way()
+        store.set_up(ours, take_over=True)
+        assert store.owner() == ours
 
     def test_an_object_that_goes_with_its_disk_is_not_called_missing(self, store: Any, root: Path) -> None:
         store.stat  # noqa: B018 - the marker was seen before

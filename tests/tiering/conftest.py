@@ -32,6 +32,7 @@ from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
 from reelkeeper.tiering import TierPlan, TierResult, plan_tiers, tier_batch
+from tests.owning import owned
 
 NOW = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
 TENANT = Tenant("default")
@@ -71,7 +72,7 @@ class Vault:
         )
 
     def open_store(self, name: str) -> Store:
-        return self.stores[name]
+        return owned(self.stores[name], self.catalogue)
 
     def open_catalogue(self) -> Catalogue:
         return Catalogue(lambda: psycopg2.connect(self.dsn))

@@ -35,6 +35,7 @@ from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
 from reelkeeper.verifying import Scope, StoreVerified, verify_store
+from tests.owning import owned
 from tests.stores.conftest import _set_up_rig as _set_up_rig  # noqa: PLC0414
 from tests.stores.conftest import rig as rig  # noqa: PLC0414 - a fixture, and what it needs
 
@@ -101,11 +102,14 @@ class Shelf:
         self.sql("UPDATE replicas SET created_at = start_time")
         return [one.segment for one in first]
 
+    def open_store(self, name: str) -> Store:
+        return owned(self.stores[name], self.catalogue)
+
     def verify(
         self, store: str = "disk", run_id: str = "run", started: datetime | None = None, **scope: Any
     ) -> StoreVerified:
         return verify_store(
-            self.estate, lambda: Catalogue(lambda: psycopg2.connect(self.dsn)), self.stores.__getitem__, store,
+            self.estate, lambda: Catalogue(lambda: psycopg2.connect(self.dsn)), self.open_store, store,
             Scope(**scope), run_id=run_id, started=started or self.now, now=lambda: self.now,
         )  # fmt: skip
 
@@ -144,6 +148,7 @@ def shelf(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Shelf:
     """A disk, and a cloud in memory."""
     disk = FilesystemStore(StoreName("disk"), tmp_path / "disk")
     list(disk.set_up())
+    owned(disk, catalogue)
     stores: dict[str, Store] = {"disk": disk, "cloud": MemoryStore(StoreName("cloud"))}
     return Shelf(catalogue, catalogue_dsn, tmp_path / "disk", stores)
 

@@ -9,6 +9,7 @@ from reelkeeper.catalogue.comparison import Comparison
 from reelkeeper.catalogue.condemnations import Condemnations
 from reelkeeper.catalogue.deletions import Deletions
 from reelkeeper.catalogue.exports import Exports
+from reelkeeper.catalogue.identity import Identity
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.locks import Locks
 from reelkeeper.catalogue.orphans import Orphans
@@ -37,6 +38,7 @@ class Catalogue:
     def __init__(self, connect: Connect, schema: str = "reelkeeper") -> None:
         """`connect` opens a psycopg2 connection of its own each time it is called; the catalogue closes it."""
         self._session = Session(connect, schema)
+        self.identity = Identity(self._session)
         self.cameras = Cameras(self._session)
         self.segments = Segments(self._session)
         self.replicas = Replicas(self._session)

@@ -14,6 +14,7 @@ from reelkeeper.errors import (
     ReelkeeperError,
     RegionMismatch,
     StoreFull,
+    StoreNotOurs,
     StoreUnavailable,
     TransientError,
 )
@@ -21,7 +22,7 @@ from reelkeeper.model import StoreName
 
 FAILURES_IN_A_ROW = 5
 
-HOPELESS = (BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull)
+HOPELESS = (BucketNotFound, BucketOwnedByOther, CredentialsNotFound, RegionMismatch, StoreFull, StoreNotOurs)
 """What one object has met every further one would meet."""
 
 

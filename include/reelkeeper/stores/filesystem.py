@@ -21,7 +21,7 @@ from reelkeeper.stores import disk
 from reelkeeper.stores.body import CHUNK_BYTES, Body
 from reelkeeper.stores.guard import Guard
 from reelkeeper.stores.marker import MARKER, Marker
-from reelkeeper.stores.protocols import Change, Check, ObjectStat, Upload, WriteOptions
+from reelkeeper.stores.protocols import Change, Check, ObjectStat, Owner, Upload, WriteOptions
 from reelkeeper.stores.publishing import HIDDEN, Publisher
 from reelkeeper.stores.rights import check_rights, check_space
 
@@ -210,15 +210,20 @@ class FilesystemStore:
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
-    def set_up(self) -> Iterable[Change]:
+    def owner(self) -> Owner:
+        self._marker.require()
+        return self._marker.owner()
+
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
+        """A new marker of a disk without one says its store alone, unless `owner` is given."""
         with disk.disk_errors(self.name, f"set up {self._root!r}"):
             is_new = not os.path.isdir(self._root)
             os.makedirs(self._root, exist_ok=True)
             disk.sync_directory(os.path.dirname(self._root))
-            is_marked = self._marker.make()
+            marked = self._marker.make(owner, take_over=take_over)
             self._marker.require()
             self._publisher.remove_leftovers()
-        return [Change(f"folder {self._root!r}", is_new), Change(f"marker {self._marker.path!r}", is_marked)]
+        return [Change(f"folder {self._root!r}", is_new), marked]
 
     def check(self) -> Iterable[Check]:
         try:

@@ -29,7 +29,8 @@ from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.gcs_errors import gcs_errors
 from reelkeeper.stores.gcs_writing import CHUNK_BYTES, SINGLE_REQUEST_BYTES, TIMEOUT, rewrite, upload
 from reelkeeper.stores.guard import Guard
-from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, WriteOptions
+from reelkeeper.stores.owner import MARKER_KEY, mark_bucket, read_owner
+from reelkeeper.stores.protocols import META_SHA256, Change, Check, ObjectStat, Owner, WriteOptions
 from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.rights import check_rights, try_out
 from reelkeeper.stores.signing import SignedUrl, as_attachment, signed_for
@@ -113,7 +114,7 @@ class GcsStore:
         token = None
         while True:
             stats, token = retrying()(fetch, token)
-            yield from stats
+            yield from (stat for stat in stats if stat.key != MARKER_KEY)
             if token is None:
                 return
 
@@ -218,8 +219,12 @@ class GcsStore:
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
-    def set_up(self) -> Iterable[Change]:
+    def owner(self) -> Owner | None:
+        return read_owner(self)
+
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
         made = Change(f"bucket {self._bucket.name!r}", self._ensure_bucket())
+        marked = [mark_bucket(self, owner, self._write_marker, take_over=take_over)] if owner else []
         try:
             with gcs_errors(self.name, "set the bucket's rules"):
                 rules = gcs_admin.ensure_rules(
@@ -227,7 +232,7 @@ class GcsStore:
                 )
         except PermanentError as exc:  # no right to change buckets, or an emulator that cannot
             rules = [Change(f"lifecycle and CORS rules could not be set: {exc}", changed=False)]
-        return [made, *rules]
+        return [made, *marked, *rules]
 
     def check(self) -> Iterable[Check]:
         found = [try_out("bucket", self._describe_bucket)]
@@ -237,6 +242,12 @@ class GcsStore:
                 *check_rights(self),
             ]
         return found
+
+    def _write_marker(self, text: bytes) -> None:
+        blob = self._bucket.blob(MARKER_KEY)
+        blob.cache_control = "no-store"
+        with self._answers("write its marker"):
+            blob.upload_from_string(text, content_type="application/json", **_NO_RETRY)
 
     def _describe_bucket(self) -> str:
         self._require_bucket()

@@ -9,7 +9,8 @@ from reelkeeper.errors import ConfigurationError, InvalidKey, ObjectArchived, Ob
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName, canonical_key
 from reelkeeper.stores.body import CHUNK_BYTES, Body
 from reelkeeper.stores.guard import Guard
-from reelkeeper.stores.protocols import Change, Check, ObjectStat, Readability, RestoreSpeed, WriteOptions
+from reelkeeper.stores.owner import must_write, told_of
+from reelkeeper.stores.protocols import Change, Check, ObjectStat, Owner, Readability, RestoreSpeed, WriteOptions
 from reelkeeper.stores.rights import check_rights
 
 _READABLE = ("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR")
@@ -62,6 +63,7 @@ class MemoryStore:
         self._guard = Guard(name, may_delete)
         self._lock = threading.Lock()
         self._objects: dict[Key, _Object] = {}
+        self._owner: Owner | None = None
 
     def clock(self) -> datetime:
         return self._clock()
@@ -136,8 +138,15 @@ class MemoryStore:
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
-    def set_up(self) -> Iterable[Change]:
-        return []
+    def owner(self) -> Owner | None:
+        return self._owner
+
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
+        if owner is None:
+            return []
+        found, changed = self._owner, must_write(self._owner, owner, take_over=take_over)
+        self._owner = owner if changed else found
+        return [told_of("marker", owner, found, changed=changed)]
 
     def check(self) -> Iterable[Check]:
         return list(check_rights(self))

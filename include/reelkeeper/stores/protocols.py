@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
+from uuid import UUID
 
 from reelkeeper.model import Key, Sha256, StoreKind, StoreName
 from reelkeeper.stores.body import Body
@@ -56,6 +57,19 @@ class Check:
     ok: bool
     detail: str = ""
     cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a store is, as its marker says."""
+
+    store: StoreName  # as its estate calls it
+    catalogue: UUID | None  # None: the marker was made before markers told it
+    database: str = ""  # where that catalogue was when it said so, for people
+
+    def __str__(self) -> str:
+        where = f" (database {self.database!r})" if self.database else ""
+        return f"store {self.store!r} of {f'catalogue {self.catalogue}' if self.catalogue else 'no catalogue'}{where}"
 
 
 RestoreSpeed = Literal["expedited", "standard", "bulk"]
@@ -224,13 +238,25 @@ class Links(Named, Protocol):
 
 
 @runtime_checkable
+class Owned(Named, Protocol):
+    def owner(self) -> Owner | None:
+        """Whose the store is: its marker is read now. None: it has none. StoreUnavailable, AccessDenied …: unknown;
+        so is a marker that cannot be understood, and that of a disk that is not there.
+        """
+
+
+@runtime_checkable
 class SetsUp(Named, Protocol):
-    def set_up(self) -> Iterable[Change]:
-        """Make the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules. Idempotent."""
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
+        """Make the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules. Idempotent.
+
+        Its marker says from now on that it is `owner`'s (None: it stays as it is). StoreNotOurs, with no rule changed,
+        when it says somebody else's, unless `take_over`.
+        """
 
     def check(self) -> Iterable[Check]:
         """Look whether the store is ready and all rights are there, without leaving anything behind. Never raises."""
 
 
-class Store(Stats, Lists, Reads, Writes, Deletes, SetsUp, Protocol):
+class Store(Stats, Lists, Reads, Writes, Deletes, Owned, SetsUp, Protocol):
     """What every store that holds bytes of ours can do."""

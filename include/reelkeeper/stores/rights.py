@@ -14,6 +14,7 @@ from reelkeeper.errors import (
     ReelkeeperError,
     RegionMismatch,
     StoreFull,
+    StoreNotOurs,
     StoreUnavailable,
 )
 from reelkeeper.model import Key
@@ -28,6 +29,8 @@ _CURES: dict[type[ReelkeeperError], str] = {
     BucketOwnedByOther: "choose another bucket name: this one belongs to another account",
     RegionMismatch: "set the store's region to the one that the message names",
     StoreFull: "free space, or raise the quota",
+    StoreNotOurs: "run the DAG setup_estate; where another catalogue is named, see 'Whose a store is' in "
+    "docs/operations.md",
     StoreUnavailable: "look whether the server runs and its address is right; a disk must be mounted and set up",
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -19,12 +19,13 @@ from reelkeeper.errors import (
     ReelkeeperError,
     StoreUnavailable,
 )
-from reelkeeper.model import Key, StoreName, canonical_key
+from reelkeeper.model import Key, StoreKind, StoreName, canonical_key
 from reelkeeper.stores import s3_data, s3_trial
 from reelkeeper.stores.body import CHUNK_BYTES, Body, BodyFailed
 from reelkeeper.stores.bucket_options import BucketOptions
 from reelkeeper.stores.guard import Guard
-from reelkeeper.stores.protocols import Change, Check, ObjectStat, Store, Upload, WriteOptions
+from reelkeeper.stores.owner import MARKER_KEY, mark_bucket, read_owner
+from reelkeeper.stores.protocols import Change, Check, ObjectStat, Owner, Store, Upload, WriteOptions
 from reelkeeper.stores.rights import check_rights, try_out
 from reelkeeper.stores.s3_admin import Bucket
 from reelkeeper.stores.s3_copying import Copier
@@ -32,6 +33,9 @@ from reelkeeper.stores.s3_errors import boto3_errors, boto3_refusal, quoted_refu
 from reelkeeper.stores.s3_listing import list_objects, list_uploads
 from reelkeeper.stores.s3_writing import SINGLE_PUT_BYTES, attributes_of, put_at_once, put_parts
 from reelkeeper.stores.trial import Trial
+
+if TYPE_CHECKING:
+    from obstore import Attributes
 
 _FEWEST_DELETED, _MOST_DELETED = 100, 1000
 """Keys of one request of a bulk deletion: as few as make for enough requests at once, within these bounds."""
@@ -41,6 +45,7 @@ class S3Plane(ABC):
     """What stores that speak S3 share. A subclass asks its provider's client for the rest."""
 
     name: StoreName
+    kind: StoreKind
 
     def __init__(self, name: StoreName, bucket: str, data: s3_data.DataPlanes, options: BucketOptions) -> None:
         self.name = name
@@ -138,7 +143,8 @@ class S3Plane(ABC):
     # --- listing, copying, deleting -----------------------------------------------------------------------------------
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
-        return list_objects(self._boto3, self.name, self._bucket, prefix, self._options.page_size)
+        found = list_objects(self._boto3, self.name, self._bucket, prefix, self._options.page_size)
+        return (stat for stat in found if stat.key != MARKER_KEY)
 
     def copy(self, source: Key, destination: Key) -> None:
         """Metadata comes along; the destination gets the standard class."""
@@ -190,11 +196,16 @@ class S3Plane(ABC):
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
-    def set_up(self) -> Iterable[Change]:
-        made = self._ensure_bucket()
+    def owner(self) -> Owner | None:
+        return read_owner(self)
+
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
+        made = Change(f"bucket {self._bucket!r}", self._ensure_bucket())
+        marked = [mark_bucket(self, owner, self._write_marker, take_over=take_over)] if owner else []
         bucket = Bucket(self._boto3, self.name, self._bucket)
         return [
-            Change(f"bucket {self._bucket!r}", made),
+            made,
+            *marked,
             *bucket.ensure_lifecycle(temp_days=self._options.temp_days),
             *bucket.ensure_cors(self._options.cors_origins),
         ]
@@ -205,6 +216,11 @@ class S3Plane(ABC):
         if found[0].ok:
             found += [*bucket.check_rules(temp_days=self._options.temp_days), *check_rights(cast("Store", self))]
         return found
+
+    def _write_marker(self, text: bytes) -> None:
+        attributes: Attributes = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        with self._answers("write its marker"):
+            obstore.put(self._data.brief, MARKER_KEY, text, attributes=attributes, use_multipart=False)
 
     def _describe_bucket(self) -> str:
         self._require_bucket()

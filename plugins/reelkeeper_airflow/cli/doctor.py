@@ -46,7 +46,7 @@ def _printable(value: Any) -> Any:
 def examine() -> Iterator["Check"]:
     """Every finding, in the order in which one would mend them."""
     from reelkeeper.catalogue.catalogue import Catalogue
-    from reelkeeper.health import check_catalogue, check_machine, check_rollout, check_store, check_zone
+    from reelkeeper.health import check_catalogue, check_machine, check_owner, check_rollout, check_store, check_zone
     from reelkeeper.settings import InvalidEstate, read_estate
     from reelkeeper.stores.protocols import Check
     from reelkeeper_airflow.cli.connections import check_connections, connect_to_catalogue, open_store
@@ -64,10 +64,17 @@ def examine() -> Iterator["Check"]:
     yield Check("estate", True, f"{str(loaded.path)!r}, {len(estate.stores)} stores")
     yield from check_connections(estate)
     yield from (of_catalogue := list(check_catalogue(estate, connect_to_catalogue)))
-    if all(check.ok for check in of_catalogue):
-        yield from check_rollout(estate, lambda: Catalogue(connect_to_catalogue, estate.catalogue.db_schema))
+    is_catalogue_well = all(check.ok for check in of_catalogue)
+
+    def open_catalogue() -> Catalogue:
+        return Catalogue(connect_to_catalogue, estate.catalogue.db_schema)
+
+    if is_catalogue_well:
+        yield from check_rollout(estate, open_catalogue)
     for settings in estate.stores:
         yield from check_store(settings, open_store)
+        if is_catalogue_well:
+            yield from check_owner(settings, open_store, open_catalogue)
     for zone in estate.landing_zones:
         yield from check_zone(zone, open_store)
     yield from check_machine(estate.ingest.download_directory)

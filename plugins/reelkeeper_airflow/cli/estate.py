@@ -28,7 +28,8 @@ def show() -> None:
 
 @estate.command()
 @click.option("--accept-empty", multiple=True, metavar="STORE", help="Make this store anew although footage was in it.")
-def setup(accept_empty: tuple[str, ...]) -> None:
+@click.option("--take-over", multiple=True, metavar="STORE", help="Another catalogue has given this store up for good.")
+def setup(accept_empty: tuple[str, ...], take_over: tuple[str, ...]) -> None:
     """Make the catalogue and every store ready, as the DAG setup_estate does, from this machine. Safe to repeat."""
     from datetime import UTC, datetime
 
@@ -43,6 +44,7 @@ def setup(accept_empty: tuple[str, ...]) -> None:
         open_store=open_store,
         now=datetime.now(UTC),
         accept_empty=accept_empty,
+        take_over=take_over,
     )
     for change in changes:
         click.echo(f"{'made ' if change.changed else 'found'}  {change.what}")

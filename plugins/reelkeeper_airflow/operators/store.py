@@ -65,23 +65,29 @@ class SetUpStoreOperator(StoreOperator):
     """Makes the store ready: bucket or root, marker, CORS, cache headers, lifecycle rules.
 
     Changes nothing that is right. Returns how many things were made and how many were found. StoreUnavailable or
-    BucketNotFound when the catalogue knows of footage in the store, and it is not there.
+    BucketNotFound when the catalogue knows of footage in the store, and it is not there; StoreNotOurs when its marker
+    names another catalogue or store.
 
     :param accept_empty: names of stores that may be made anew although the catalogue knows of footage in them
+    :param take_over: names of stores that are this catalogue's from now on, whoever's they were
     """
 
-    template_fields: Sequence[str] = ("store", "accept_empty")
+    template_fields: Sequence[str] = ("store", "accept_empty", "take_over")
 
-    def __init__(self, *, accept_empty: Any = (), **kwargs: Any) -> None:
+    def __init__(self, *, accept_empty: Any = (), take_over: Any = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.accept_empty = accept_empty
+        self.take_over = take_over
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.estate_setup import set_up_store
 
         store = self.open()
         with open_catalogue() as catalogue:
-            changes = set_up_store(store, catalogue, accept_empty=store.name in self.accept_empty)
+            changes = set_up_store(
+                store, catalogue,
+                accept_empty=store.name in self.accept_empty, take_over=store.name in self.take_over,
+            )  # fmt: skip
         made = sum(change.changed for change in changes)
         return {"made": made, "found": len(changes) - made}
 
