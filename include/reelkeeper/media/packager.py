@@ -33,6 +33,7 @@ def pack(
         "--per_playlist_target_duration",  # as the standard has it, not the longest of all playlists
         "--use_fake_clock_for_muxer",  # no creation times: the same footage makes the same bytes
         "--io_cache_size", f"{1 << 20}",  # of each file: 32 times less than usual, and quicker by that
+        "--single_threaded",  # else the numbers in the manifest are given out by chance
         "--temp_dir", ".", "--quiet",
     ]  # fmt: skip
     started = time.monotonic()
