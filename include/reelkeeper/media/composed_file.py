@@ -1,7 +1,7 @@
 """How a composed picture becomes a file."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -22,10 +22,10 @@ _CONTAINER_OPTIONS: dict[str, dict[str, str | int]] = {
 
 
 def write(
-    streams: Iterable[Any], target: Path, *, work: Path, limits: Limits, frames: int, rate: Fraction,
+    video: Any, audio: Any | None, target: Path, *, work: Path, limits: Limits, frames: int, rate: Fraction,
     stdin: Iterator[bytes] | None, progress: Seconds | None,
 ) -> Command:  # fmt: skip
-    """H.264 and AAC, without a word about where they come from."""
+    """So many frames of `video`, as H.264, and `audio` as AAC, without a word about where they come from."""
     unfinished = work / f"unfinished{target.suffix}"
     container = _CONTAINER_OPTIONS[target.suffix]
     seconds = float(frames / rate)
@@ -34,8 +34,9 @@ def write(
         if progress and done <= seconds + 1:  # it says nonsense once its endless inputs are ended
             progress(min(done, seconds))
 
+    streams = [video.filter("trim", end_frame=frames), *([audio] if audio is not None else [])]
     output = ffmpeg.output(
-        *streams, file_url(unfinished), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k", "frames:v": frames},
+        *streams, file_url(unfinished), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k"},
         preset="veryfast", crf=23, pix_fmt="yuv420p", color_range="tv", g=ceil(rate * _KEY_FRAME_SECONDS),
         fps_mode="passthrough", map_metadata=-1, map_chapters=-1, fflags="+bitexact", flags="+bitexact", **container,
     )  # fmt: skip

@@ -119,8 +119,9 @@ class Cell:
 
     def __init__(
         self, tile: Tile, footage: Footage | None, wanted: TimeRange, *, width: int, height: int, rate: Fraction,
-        labels: Overlay, brief: int | None = None, threads: int = 1,
+        labels: Overlay, number: int = 0, brief: int | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
+        self._number = number
         self._tile, self._seen, self._wanted, self._rate = tile, footage, wanted, rate
         self._width, self._height = width, height
         self._source = ffmpeg.input(file_url(tile.cut.path), threads=threads) if tile.cut else None
@@ -190,10 +191,11 @@ class Cell:
     def _footage(self) -> Any:
         assert self._source is not None
         width, height = self._width, self._height
+        # ffmpeg-python takes two filters with the same arguments for one: the number, times nothing, tells them apart.
         # A picture that does not fit keeps its shape. It is scaled before frames are repeated: each one once.
         return (
             self._source["v:0"]
-            .filter("setpts", f"PTS-STARTPTS+{self._offset():.6f}/TB")
+            .filter("setpts", f"PTS-STARTPTS+{self._offset():.6f}/TB+0*{self._number}")
             .filter(
                 "scale", f"max(2,trunc(min({width},{height}*dar)/2+0.01)*2)",
                 f"max(2,trunc(min({height},{width}/dar)/2+0.01)*2)", flags="bilinear", out_range="tv",
@@ -215,7 +217,7 @@ class Cell:
 
 def _card(name: str, clock: bool, width: int, height: int) -> Patch:
     """Name, time and "no footage" below each other, in the middle."""
-    size = letter_size(height)
+    size = letter_size(width, height)
     lines = [text_image(name, size * 5 // 4, max_width=width * 9 // 10)] if name.strip() else []
     shown = ClockFace(0, 0, size, on_plate=False).draw(datetime(2000, 1, 1, tzinfo=UTC)) if clock else None
     lines += [*([shown] if shown else []), text_image("no footage", size, colour=_GREY)]

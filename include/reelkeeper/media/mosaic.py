@@ -36,8 +36,8 @@ def mosaic(
     labels = Overlay(name="each tile's" if names else "", clock=clock)
     rate = common_rate(each for each in seen if each)
     cells = [
-        Cell(tile, footage, wanted, width=width, height=height, rate=rate, labels=labels)
-        for tile, footage in zip(tiles, seen, strict=True)
+        Cell(tile, footage, wanted, width=width, height=height, rate=rate, labels=labels, number=number)
+        for number, (tile, footage) in enumerate(zip(tiles, seen, strict=True))
     ]
     corners = [(number % columns * width, number // columns * height) for number in range(len(tiles))]
     marks = Overlay(watermark=watermark).patches(columns * width, rows * height)
@@ -47,12 +47,12 @@ def mosaic(
     picture = _stack([cell.video(layers) for cell in cells], corners)
     for patch in marks:
         picture = lay(picture, next(layers), patch.places)
-    heard = [cells[audio].audio()] if audio is not None and cells[audio].has_audio else []
+    heard = cells[audio].audio() if audio is not None and cells[audio].has_audio else None
     command = write(
-        [picture, *heard], target, work=work, limits=limits, progress=progress, frames=cells[0].frames, rate=rate,
+        picture, heard, target, work=work, limits=limits, progress=progress, frames=cells[0].frames, rate=rate,
         stdin=sheet.pictures(wanted.duration),
     )  # fmt: skip
-    return Composed(target, columns * width, rows * height, rate, cells[0].frames, bool(heard), (command,))
+    return Composed(target, columns * width, rows * height, rate, cells[0].frames, heard is not None, (command,))
 
 
 def grid(count: int, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -67,7 +67,7 @@ class Overlay:
     below each other, such as the text and the export's watermark id).
 
     Name and time stand at the bottom, left and right. The watermark is repeated so that any part of half the width and
-    half the height holds a whole one.
+    half the height holds a whole one (from 160 pixels' height on).
     """
 
     name: str = ""
@@ -161,9 +161,9 @@ def lay(video: Any, layer: Any, places: Sequence[tuple[int, int]], **options: An
     return video
 
 
-def letter_size(height: int) -> int:
-    """Of text on a picture of that height; pixels."""
-    return max(round(6 + height / 40), 9)
+def letter_size(width: int, height: int) -> int:
+    """Of text on a picture of `width` × `height`, so that the time fits; all in pixels."""
+    return max(round(min(6 + height / 40, width / 14)), 7)
 
 
 def _floor(moment: datetime) -> datetime:
@@ -190,7 +190,7 @@ def _by_second(patches: Sequence[Patch], start: datetime) -> Iterator[list[Pixel
 
 def _labels(name: str, clock: bool, width: int, height: int) -> Iterator[Patch]:
     """Name and time beside each other at the bottom; the name above the time where it would be cut off."""
-    size = letter_size(height)
+    size = letter_size(width, height)
     margin = max(size // 3, 2) // 2 * 2
     bottom = height - margin
     clock_left = width - margin
@@ -211,7 +211,7 @@ def _watermark(text: str, width: int, height: int) -> Iterator[Patch]:
     if not text.strip():
         return
     lines = min(len([line for line in text.splitlines() if line.strip()]), 2)
-    box = even_size(width / 4 - 2, max(height / 28, 8) * lines)
+    box = even_size(width / 4 - 6, max(height / 28, 8) * lines)
     picture = stamp(text, width=box[0], height=box[1], opacity=_WATERMARK_OPACITY)
     places = []
     for row in range(_WATERMARK_ROWS):

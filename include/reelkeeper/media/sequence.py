@@ -56,7 +56,7 @@ def sequence(
 
             commands.append(
                 write(
-                    [picture.filter("setpts", f"N/({rate})/TB"), *([cell.audio()] if is_heard else [])], part,
+                    picture.filter("setpts", f"N/({rate})/TB"), cell.audio() if is_heard else None, part,
                     work=work, limits=limits, progress=tell, frames=cell.frames, rate=rate,
                     stdin=sheet.pictures(wanted.duration),
                 )
