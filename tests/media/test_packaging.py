@@ -17,13 +17,13 @@ from demo.video import make_video, read_counter
 from reelkeeper.errors import InvalidFootage, MediaError
 from reelkeeper.media.binaries import program
 from reelkeeper.media.command import Limits
-from reelkeeper.media.ladder import Rendition
+from reelkeeper.media.ladder import LADDER, Rendition
 from reelkeeper.media.packaging import Package, package
 
 FRAMES, RATE = 70, 10
 NS = {"mpd": "urn:mpeg:dash:schema:mpd:2011"}
 B_FRAMES = ("-preset", "medium", "-bf", "2", "-x264-params", "scenecut=0")
-LADDER = (Rendition(60), Rendition(240), Rendition(90, 100_000))
+SMALL = (Rendition(60), Rendition(240), Rendition(90, 100_000))
 NASTY = 'it\'s; $(touch pwned) a,b=c|%d {x} "q" #1\n\\ ümlaut'
 
 
@@ -48,7 +48,7 @@ def h264(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ladder(h264: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
     work = tmp_path_factory.mktemp("work")
-    return package(h264, work / "packed", work=work, ladder=LADDER, segment_seconds=2)
+    return package(h264, work / "packed", work=work, ladder=SMALL, segment_seconds=2)
 
 
 def of_hls(playlist: Path) -> list[Segment]:
@@ -175,13 +175,18 @@ def test_the_same_footage_makes_the_same_bytes(ladder: Package, h264: Path, tmp_
     """So that a package that is made again can be written to a store again."""
     shares: list[float] = []
     again = package(
-        h264, tmp_path / "again", work=tmp_path, ladder=LADDER, segment_seconds=2, progress=shares.append
+        h264, tmp_path / "again", work=tmp_path, ladder=SMALL, segment_seconds=2, progress=shares.append
     )  # fmt: skip
     assert [file.name for file in again.files] == [file.name for file in ladder.files]
     assert [file.read_bytes() for file in again.files] == [file.read_bytes() for file in ladder.files]
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
+
+
+def test_nothing_is_scaled_up(h264: Path, tmp_path: Path) -> None:
+    packed = package(h264, tmp_path / "packed", work=tmp_path, ladder=LADDER)
+    assert [(one.name, one.encoded) for one in packed.renditions] == [("h264_120p", False)]
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
@@ -241,7 +246,7 @@ def test_a_ladder_is_encoded_whole_where_segments_of_the_source_do_not_start_cle
     """Groups of pictures that reach into the one before: a player could not change renditions there."""
     source = tmp_path / "open.mp4"
     ffmpeg("-i", h264, "-an", "-c:v", "libx264", "-x264-params", "open-gop=1:keyint=10:bframes=3:b-adapt=0", source)
-    packed = package(source, tmp_path / "packed", work=tmp_path, ladder=LADDER, segment_seconds=2)
+    packed = package(source, tmp_path / "packed", work=tmp_path, ladder=SMALL, segment_seconds=2)
     assert all(one.encoded for one in packed.renditions)
     assert "would not start with a picture" in packed.why
     lengths = {tuple(one.seconds for one in of_hls(made.path.with_suffix(".m3u8"))) for made in packed.renditions}

@@ -38,6 +38,12 @@ class Rendition:
             raise ValueError(f"bits_per_second of a rendition is {self.bits_per_second}: expected a number above 0")
 
 
+LADDER = (
+    Rendition(1080, 5_000_000), Rendition(720, 2_800_000), Rendition(480, 1_400_000), Rendition(360, 800_000),
+)  # fmt: skip
+"""The usual one, for those who ask for a ladder and for no certain one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Footage:
     """What matters of a file for its packaging."""

@@ -60,8 +60,9 @@ def package(
     segment; beside HEVC a rung of its own height as well, for players without HEVC. A segment starts at the first key
     frame after each multiple of `segment_seconds`. Audio is packed once.
 
-    `work` holds about three times the package meanwhile. `target` is there whole or not at all. InvalidFootage when no
-    picture can be decoded; MediaError when `target` exists, or a program fails; what `command.run` raises.
+    `work`, a folder on `target`'s file system, holds about three times the package meanwhile; `target` appears whole or
+    not at all. `limits` hold for each of the two programs. InvalidFootage when no picture can be decoded; MediaError
+    when `target` exists, or a program fails; what `command.run` raises.
     """
     if target.exists():
         raise MediaError(f"folder {str(target)!r} exists: expected a new one for the package")
