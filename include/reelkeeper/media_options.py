@@ -5,6 +5,8 @@ from reelkeeper.stores.protocols import WriteOptions
 
 _CONTENT_TYPES = {
     "avi": "video/x-msvideo",
+    "jpg": "image/jpeg",
+    "json": "application/json",
     "m3u8": "application/vnd.apple.mpegurl",
     "m4v": "video/x-m4v",
     "mkv": "video/x-matroska",
@@ -14,6 +16,7 @@ _CONTENT_TYPES = {
     "mts": "video/mp2t",
     "ts": "video/mp2t",
     "webm": "video/webm",
+    "zip": "application/zip",
 }
 
 

@@ -4,3 +4,4 @@ from airflow.sdk import Asset
 
 SEGMENTS = Asset("segments", uri="x-reelkeeper://catalogue/segments")
 REPLICAS = Asset("replicas", uri="x-reelkeeper://catalogue/replicas")
+EXPORTS = Asset("exports", uri="x-reelkeeper://catalogue/exports")

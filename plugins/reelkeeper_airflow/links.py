@@ -1,4 +1,4 @@
-"""Links from a task to the report that it wrote."""
+"""Links from a task to the report that it wrote, or to the export that it made."""
 
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +8,8 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context, conf
 from reelkeeper.model import Key
 
 _XCOM_KEY = "report"
+EXPORT_KEY = "export_id"
+"""The XCom in which tasks of an export leave its id."""
 
 
 class ReportLink(BaseOperatorLink):
@@ -27,3 +29,18 @@ class ReportLink(BaseOperatorLink):
 def link_report(context: Context, report: Key) -> None:
     """Let the task's `ReportLink` lead to this report: `reports/{DAG id}/…` in the exports store."""
     context["ti"].xcom_push(_XCOM_KEY, report)
+
+
+class ExportLink(BaseOperatorLink):
+    """From a task to the export that it works on: how it stands, and its files, signed anew for whoever opens one."""
+
+    name = "Export"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        export = ti_key.xcom_pull(key=EXPORT_KEY, map_indexes=ti_key.map_index)
+        return export_address(export) if export else ""
+
+
+def export_address(export: object) -> str:
+    """Where people find an export: an address that stays and is no secret, for those who may see the DAG's runs."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/reelkeeper/exports/{export}"

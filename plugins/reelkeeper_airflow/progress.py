@@ -56,3 +56,22 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class ShareLog:
+    """Told how much of a task is done, from 0 to 1, it logs the percents, at most every `every_seconds`."""
+
+    def __init__(
+        self, log: Logs, what: str, *, every_seconds: float = 5.0, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._log, self._what, self._every, self._clock = log, what, every_seconds, clock
+        self._started = self._told = clock()
+
+    def __call__(self, done_ratio: float) -> None:
+        now = self._clock()
+        if done_ratio < 1 and now - self._told < self._every:
+            return
+        self._told = now
+        taken = now - self._started
+        left = f", {duration(taken / done_ratio - taken)} left" if 0 < done_ratio < 1 else ""
+        self._log.info("%s: %.0f %%%s", self._what, 100 * done_ratio, left)

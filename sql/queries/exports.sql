@@ -123,10 +123,23 @@ DELETE FROM export_files WHERE export_id = :id AND name = ANY (:names::text[]);
 UPDATE exports
 SET status = 'COMPLETED', progress = 100, file_path = :file_path, file_size = :file_size, file_hash = :file_hash,
     download_url = :download_url, manifest_path = :manifest_path, thumbnail_path = :thumbnail_path,
-    contact_sheet_path = :contact_sheet_path, completed_at = :now, updated_at = :now, expires_at = :expires_at
+    contact_sheet_path = :contact_sheet_path, completed_at = :now, updated_at = :now, expires_at = :expires_at,
+    failure_code = NULL, failure = NULL
 WHERE id = :id AND status = 'PROCESSING';
 
+-- name: note_export_trouble!
+-- What went wrong while an export is under way: the reason, should nothing help.
+UPDATE exports SET failure_code = :failure_code, failure = :failure, updated_at = :now
+WHERE id = :id AND status IN ('PENDING', 'PROCESSING');
+
+-- name: forget_export_trouble!
+-- A step that had gone wrong is done after all.
+UPDATE exports SET failure_code = NULL, failure = NULL
+WHERE id = :id AND status IN ('PENDING', 'PROCESSING') AND starts_with(failure, :step);
+
 -- name: fail_export!
--- An export failed, and its footage is held no longer.
-UPDATE exports SET status = 'FAILED', failure_code = :failure_code, failure = :failure, updated_at = :now
+-- An export failed, for the last thing that went wrong, or as is given; its footage is held no longer.
+UPDATE exports
+SET status = 'FAILED', failure_code = coalesce(failure_code, :failure_code), failure = coalesce(failure, :failure),
+    updated_at = :now
 WHERE id = :id AND status IN ('PENDING', 'PROCESSING');

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 DAGS = {
     "advance_rollout",
     "enforce_retention",
+    "generate_export",
     "ingest_recordings",
     "migrate_recordings",
     "reconcile_stores",

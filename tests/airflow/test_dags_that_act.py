@@ -12,7 +12,7 @@ from reelkeeper_airflow.operators.approval import ApproveOperator
 from reelkeeper_airflow.params import CLOCK, DRY_RUN
 
 ROOT = Path(__file__).parents[2]
-HARMLESS = {"ingest_recordings", "migrate_recordings", "setup_estate", "verify_replicas"}
+HARMLESS = {"generate_export", "ingest_recordings", "migrate_recordings", "setup_estate", "verify_replicas"}
 """They add, or only look. Everything else is dry by hand, also what is yet to be written."""
 WITHOUT_CLOCK = {"restore_recordings"}
 """It waits for a store, which has no clock of ours."""

@@ -221,8 +221,19 @@ class Exports:
         )  # fmt: skip
         return bool(changed)
 
+    def note_trouble(self, identity: UUID, step: str, error: ReelkeeperError, *, now: datetime) -> None:
+        """Remember what went wrong in a step: should no try help, it is why the export failed."""
+        why = f"{step}: {error}"
+        self._session.execute("note_export_trouble", id=identity, failure_code=error.code, failure=why, now=now)
+
+    def forget_trouble(self, identity: UUID, step: str) -> None:
+        """The step is done after all."""
+        self._session.execute("forget_export_trouble", id=identity, step=f"{step}: ")
+
     def fail(self, identity: UUID, code: str, why: str, *, now: datetime) -> bool:
-        """Say why it failed; its footage is held no longer. False when it was not under way."""
+        """Say that it failed: for the trouble that was noted last, or as is given. Its footage is held no longer.
+        False when it was not under way.
+        """
         return bool(self._session.execute("fail_export", id=identity, failure_code=code, failure=why, now=now))
 
     # --- what it is made of -------------------------------------------------------------------------------------------

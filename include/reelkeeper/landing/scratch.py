@@ -14,11 +14,13 @@ _PREFIX = "reelkeeper-fetched-"
 class Scratch:
     """A folder for temporary files, made when first asked for. Safe for threads.
 
-    Its owner holds a lock on it, which ends with the process however it dies; whoever makes the next one removes those
-    that nobody holds.
+    Its owner holds a lock on it, which ends with the process however it dies; whoever makes the next one of the same
+    prefix in the same place removes those that nobody holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = _PREFIX, place: Path | None = None) -> None:
+        """`place` is the folder in which it is made; by default the machine's for temporary files."""
+        self._prefix, self._place = prefix, place or Path(tempfile.gettempdir())
         self._lock = Lock()
         self._folder: Path | None = None
         self._held = -1
@@ -27,8 +29,8 @@ class Scratch:
         """The folder. OSError when the machine has no room for it."""
         with self._lock:
             while self._folder is None:
-                sweep()
-                folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+                sweep(self._prefix, self._place)
+                folder = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._place))
                 held = _hold(folder)
                 if held is not None:  # else somebody's sweep was quicker
                     self._folder, self._held = folder, held
@@ -43,9 +45,9 @@ class Scratch:
                 self._folder = None
 
 
-def sweep() -> None:
+def sweep(prefix: str = _PREFIX, place: Path | None = None) -> None:
     """Remove the folders of the dead."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in (place or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
         held = _hold(folder)
         if held is not None:
             shutil.rmtree(folder, ignore_errors=True)

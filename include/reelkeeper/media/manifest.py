@@ -88,6 +88,8 @@ class ManifestRequest:
     requested_by: Text
     requested_at: Moment
     expires_at: Moment | None = None  # when the export is to be deleted
+    triggered_by: str | None = None  # who was signed in to Airflow, which may be a program
+    gaps: str = "join"  # how they are shown: closed up, or black
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
@@ -100,6 +102,7 @@ class ManifestSource:
     sha256: Digest
     store: Text
     path: Text
+    note: str = ""  # why this copy: what was found of those that would have been read first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)

@@ -1,0 +1,151 @@
+"""How an export ends: with a signed manifest, COMPLETED; or FAILED, with a reason, its objects removed. Both let go of
+the footage that it held.
+
+Order: write → verify → record → remove what was only needed on the way. Whoever is killed in between leaves an export
+that is still under way, or one that is COMPLETED with parts that the next try removes.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.exports import Completion, Export, ExportCamera, ExportFile
+from reelkeeper.errors import GateFailed, NoFootage
+from reelkeeper.export_cutting import under_way
+from reelkeeper.export_manifest import describe
+from reelkeeper.export_objects import (
+    OpenStore,
+    export_folder,
+    remove_objects,
+    work_folder,
+    write_export_file,
+)
+from reelkeeper.media.manifest import MANIFEST_NAME, signed
+from reelkeeper.media.signing import Signer
+from reelkeeper.model import Key
+from reelkeeper.policy.exports import ExportRequest
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+
+def deliver_export(
+    estate: Estate,
+    catalogue: Catalogue,
+    open_store: OpenStore,
+    identity: UUID,
+    *,
+    signer: Signer,
+    link: Callable[[UUID], str],
+    run_id: str,
+    now: datetime,
+) -> Export:
+    """Sign the manifest of an export whose files are all there, complete it, and remove its parts.
+
+    `link` gives the address where people get it, which must not be a secret. Doing it again changes nothing. NoFootage
+    when no camera had any; GateFailed when something is not made yet; errors of the store.
+    """
+    found = retrying()(catalogue.exports.get, identity)
+    store = open_store(estate.placement.exports_in)
+    if found is None or found.status != "COMPLETED":
+        _complete(estate, catalogue, store, identity, signer, link, now)
+    _tidy(catalogue, store, identity, run_id=run_id, now=now)
+    done = retrying()(catalogue.exports.get, identity)
+    assert done is not None  # a row never goes
+    return done
+
+
+def _complete(
+    estate: Estate, catalogue: Catalogue, store: Store, identity: UUID, signer: Signer, link: Callable[[UUID], str],
+    now: datetime,
+) -> None:  # fmt: skip
+    export, request = under_way(catalogue, identity)
+    cameras = retrying()(catalogue.exports.cameras, identity)
+    files = retrying()(catalogue.exports.files, identity)
+    main = _expect_whole(request, cameras, files)
+    expires_at = now + request.expires_in
+    sources = retrying()(catalogue.exports.sources, identity)
+    manifest = describe(estate, export, request, cameras, sources, files, expires_at=expires_at, now=now)
+    with catalogue.transaction():
+        held = catalogue.exports.hold(identity)
+        if held is None or held.status != "PROCESSING":  # another worker was first: what it did counts
+            return
+        written = _write_manifest(estate, store, identity, signed(manifest, signer))
+        catalogue.exports.record_files(identity, [written], now=now)
+        pictures = _of_kind(files, "thumbnail"), _of_kind(files, "contact_sheet")
+        done = Completion(main, written, *pictures, link(identity), expires_at)
+        catalogue.exports.complete(identity, done, now=now)
+
+
+def fail_export(
+    estate: Estate,
+    catalogue: Catalogue,
+    open_store: OpenStore,
+    identity: UUID,
+    code: str,
+    why: str,
+    *,
+    run_id: str = "",
+    now: datetime,
+) -> bool:
+    """Say that an export failed, and why; its footage is held no longer, and its objects are removed.
+
+    False when it had ended before. What an earlier try could not remove is removed in any case. Errors of the store:
+    then it is FAILED all the same, and asking again removes the rest.
+    """
+    failed = retrying()(catalogue.exports.fail, identity, code, why, now=now)
+    found = retrying()(catalogue.exports.get, identity)
+    if found is not None and found.store is not None and found.status == "FAILED":
+        with catalogue.transaction():
+            held = catalogue.exports.hold(identity)  # nobody begins it anew meanwhile
+            if held is not None and held.status == "FAILED":
+                files = catalogue.exports.files(identity)
+                store = open_store(found.store)
+                removed = remove_objects(catalogue, store, identity, keep=(), run_id=run_id, now=now)
+                catalogue.exports.forget_files(identity, [file.name for file in files])
+                log.info("export %s: %d partial objects were removed", identity, removed)
+    return bool(failed)
+
+
+def _expect_whole(request: ExportRequest, cameras: Sequence[ExportCamera], files: Sequence[ExportFile]) -> ExportFile:
+    """The file that a download gives, when all is there."""
+    if waiting := [camera.camera.slug for camera in cameras if camera.state == "pending"]:
+        raise GateFailed(f"cameras {waiting} are not cut: expected all {len(cameras)}")
+    if not any(camera.cut for camera in cameras):
+        span = request.time_range
+        raise NoFootage(
+            f"none of the cameras {[camera.camera.slug for camera in cameras]} has a frame from "
+            f"{span.start.isoformat()} to {span.end.isoformat()}: expected some of at least one"
+        )
+    footage = sorted((file for file in files if file.kind == "footage"), key=lambda file: file.number or 0)
+    if not footage:
+        raise GateFailed(f"layout {request.layout!r}, format {request.format!r}: the file is not composed yet")
+    return footage[0]
+
+
+def _of_kind(files: Sequence[ExportFile], kind: str) -> ExportFile | None:
+    return next((file for file in files if file.kind == kind), None)
+
+
+def _write_manifest(estate: Estate, store: Store, identity: UUID, manifest: bytes) -> ExportFile:
+    """One that lies there is not recorded: a try that was killed left it, and nobody was given it."""
+    retrying()(store.delete, [Key(f"{export_folder(identity)}{MANIFEST_NAME}")])
+    with work_folder(estate) as folder:
+        path = Path(folder, MANIFEST_NAME)
+        path.write_bytes(manifest)
+        settings = estate.store(store.name)
+        return write_export_file(store, settings, identity, path, name=MANIFEST_NAME, kind="manifest", is_named=True)
+
+
+def _tidy(catalogue: Catalogue, store: Store, identity: UUID, *, run_id: str, now: datetime) -> None:
+    """Remove what a completed export does not consist of: its parts, and what tries that were killed left."""
+    files = retrying()(catalogue.exports.files, identity)
+    parts = [file.name for file in files if file.kind == "part"]
+    keep = {str(file.path) for file in files if file.kind != "part"}
+    remove_objects(catalogue, store, identity, keep=keep, run_id=run_id, now=now)
+    retrying()(catalogue.exports.forget_files, identity, parts)

@@ -1,0 +1,155 @@
+"""What a camera is cut from: its segments of a range, on this machine, each proved by its SHA-256.
+
+A segment in a folder is read where it lies; one on a server is fetched. A copy that is not as recorded, or cannot be
+read, is passed over for another one, and the manifest says so.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.exports import ExportSource
+from reelkeeper.errors import (
+    BudgetExceeded,
+    ObjectNotFound,
+    ReelkeeperError,
+    SourceCorrupted,
+    TransientError,
+    WorkFolderFull,
+)
+from reelkeeper.export_objects import OpenStore, digest_of, download
+from reelkeeper.media.pieces import Piece
+from reelkeeper.model import CameraId, Replica, Segment, TimeRange
+from reelkeeper.reading import copies
+from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Links, Reads
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSource:
+    """A segment that belongs to a range, and the copies from which it can be read, the best first."""
+
+    segment: Segment
+    copies: tuple[Replica, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A camera's footage on this machine. `wrong`: copies that are not as recorded."""
+
+    pieces: tuple[Piece, ...]
+    sources: tuple[ExportSource, ...]
+    wrong: tuple[Replica, ...]
+
+
+def plan_sources(
+    estate: Estate, catalogue: Catalogue, camera: CameraId, time_range: TimeRange, *, now: datetime
+) -> list[PlannedSource]:
+    """The segments of a camera that share an instant with the range, by start. None: the camera has no footage there.
+
+    ObjectArchived, ObjectNotFound when one of them cannot be read: an export does not leave footage out unsaid.
+    """
+    segments = retrying()(catalogue.segments.overlapping, camera, time_range)
+    found = retrying()(copies, estate, catalogue, segments, now=now) if segments else {}
+    return [PlannedSource(segment, found[segment.id]) for segment in segments]
+
+
+def fetch(
+    estate: Estate,
+    open_store: OpenStore,
+    planned: Sequence[PlannedSource],
+    number: int,
+    folder: Path,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Fetched:
+    """Bring a camera's footage to this machine; `number` is the camera's, `folder` holds what is fetched.
+
+    `progress` hears how many segments are there. BudgetExceeded when that would take more than `exports.work_bytes`;
+    SourceCorrupted, ObjectNotFound when no copy of a segment is as recorded; a TransientError when none of them could
+    be read now; WorkFolderFull.
+    """
+    _expect_room(estate, open_store, planned)
+    pieces, sources, wrong = [], [], []
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
+        fetched = pool.map(lambda one: _one(open_store, one, number, folder), planned)
+        for done, (piece, source, damaged) in enumerate(fetched, 1):
+            pieces.append(piece)
+            sources.append(source)
+            wrong += damaged
+            progress(done)
+    return Fetched(tuple(pieces), tuple(sources), tuple(wrong))
+
+
+def _expect_room(estate: Estate, open_store: OpenStore, planned: Sequence[PlannedSource]) -> None:
+    fetched = [one.segment for one in planned if not isinstance(open_store(one.copies[0].store), Links)]
+    size = sum(segment.size_bytes for segment in fetched)
+    if size > estate.exports.work_bytes:
+        raise BudgetExceeded(
+            f"{len(fetched)} segments of {size} bytes must be fetched to cut this camera: expected at most "
+            f"{estate.exports.work_bytes} bytes, 'exports.work_bytes' of estate.toml; ask for a shorter range"
+        )
+
+
+def _one(
+    open_store: OpenStore, planned: PlannedSource, number: int, folder: Path
+) -> tuple[Piece, ExportSource, list[Replica]]:
+    """From the first copy that is as recorded."""
+    segment = planned.segment
+    wrong: list[Replica] = []
+    errors: list[tuple[Replica, ReelkeeperError]] = []
+    for replica in planned.copies:
+        try:
+            path = retrying()(_proved, open_store(replica.store), replica, segment, folder)
+        except WorkFolderFull:
+            raise
+        except (SourceCorrupted, ObjectNotFound, TransientError) as exc:
+            log.warning("segment %s is not read from store %r: %s", segment.id, replica.store, exc)
+            errors.append((replica, exc))
+            if not isinstance(exc, TransientError):
+                wrong.append(replica)
+        else:
+            span = TimeRange(segment.start_time, segment.end_time)
+            source = ExportSource(
+                number, segment.id, span, segment.size_bytes, segment.checksum, replica.store, replica.path,
+                _told(errors) or None,
+            )  # fmt: skip
+            return Piece(path, span), source, wrong
+    # A store that did not answer may do so when the task is tried again; what is wrong stays so.
+    _, worst = next((each for each in errors if isinstance(each[1], TransientError)), errors[0])
+    raise type(worst)(
+        f"segment {str(segment.id)!r}, from {segment.start_time.isoformat()}, has no copy that can be read: "
+        f"{_told(errors)}"
+    ) from worst
+
+
+def _told(errors: Sequence[tuple[Replica, ReelkeeperError]]) -> str:
+    return "; ".join(f"in store {replica.store!r}: {error}" for replica, error in errors)
+
+
+def _proved(store: Reads, replica: Replica, segment: Segment, folder: Path) -> Path:
+    """The replica's file on this machine, with the segment's SHA-256."""
+    if isinstance(store, Links):
+        path = store.path_of(replica.path)
+        if not path.exists():  # or is the disk gone?
+            next(iter(store.read(replica.path)), None)
+        size, digest = digest_of(path)
+    else:
+        path = folder / f"{segment.id}.{segment.extension}"
+        digest = download(store, replica.path, path)
+        size = path.stat().st_size
+    if (size, digest) != (segment.size_bytes, segment.checksum):
+        raise SourceCorrupted(
+            f"{replica.path!r} in store {store.name!r} has {size} bytes with SHA-256 {digest}: expected "
+            f"{segment.size_bytes} bytes with {segment.checksum}"
+        )
+    return path
