@@ -22,8 +22,8 @@ for nothing.
 **Recover**: an export that FAILED says why (task `conclude`, `exports.failure`); its files are gone, and nothing is
 held any more. Clear the task `accept` with all that comes after, or trigger it again with the same `export_id`: it
 begins anew. While it runs, a task that is tried again, or cleared, goes on: what is cut is not cut again. To stop it
-mark the run as failed. `request_refused`: the message names each field. `object_not_found`, `source_corrupted`: no copy of a
-segment is as recorded; `verify_replicas` and `reconcile_stores` say more. `budget_exceeded`: a shorter range, more
+mark the run as failed. `request_refused`: the message names each field. `object_not_found`, `source_corrupted`: no copy
+of a segment is as recorded; `verify_replicas` and `reconcile_stores` say more. `budget_exceeded`: a shorter range, more
 `exports.work_bytes`, or a larger budget for the restore. `media`: ffmpeg's last words are in the log.
 """
 

@@ -21,7 +21,7 @@ from reelkeeper.export_progress import COMPOSE, ExportProgress, Told
 from reelkeeper.media.command import Command, Limits
 from reelkeeper.media.composing import Composed, Tile
 from reelkeeper.media.contact_sheet import contact_sheet
-from reelkeeper.media.ladder import Rendition
+from reelkeeper.media.ladder import LADDER
 from reelkeeper.media.mosaic import mosaic
 from reelkeeper.media.packaging import package
 from reelkeeper.media.pieces import Cut
@@ -35,7 +35,6 @@ from reelkeeper.stores.retry import retrying
 
 _SIZES = {"original": (1920, 1080), "1080p": (1920, 1080), "720p": (1280, 720), "480p": (854, 480)}
 """Pixels of a composed picture."""
-_LADDER = (Rendition(720, 2_500_000), Rendition(480, 1_200_000), Rendition(240, 400_000))
 _COMPOSE_SHARE, _PICTURES_SHARE = 0.6, 0.7
 """How far the task is when each part of it is done."""
 _DIGITS = 8
@@ -136,7 +135,7 @@ class _Composer:
             return
         source = self._here_as_file(self._of("footage")[0])
         packed = package(
-            source, self.folder / "package", work=self.folder, ladder=_LADDER if self.request.ladder else (),
+            source, self.folder / "package", work=self.folder, ladder=LADDER if self.request.ladder else (),
             limits=self._limits(),
             progress=lambda share: self.progress(_PICTURES_SHARE + (1 - _PICTURES_SHARE) * share * 0.95),
         )  # fmt: skip

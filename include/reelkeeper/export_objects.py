@@ -27,6 +27,7 @@ from reelkeeper.errors import (
 from reelkeeper.landing.scratch import Scratch
 from reelkeeper.media_options import media_options
 from reelkeeper.model import Key, Sha256, canonical_key
+from reelkeeper.ownership import require_ours
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.proof import accept_existing, verify_object, verify_written
@@ -159,11 +160,13 @@ def download(store: Reads, key: Key, path: Path) -> Sha256:
 def remove_objects(
     catalogue: Catalogue, store: Store, export: UUID, *, keep: Collection[str], run_id: str, now: datetime
 ) -> int:
-    """Remove the objects of an export but for those at the paths in `keep`; how many. Errors of the store.
+    """Remove the objects of an export but for those at the paths in `keep`; how many. StoreNotOurs, errors of the store.
 
     Where the store's settings forbid deletion they stay, until the export expires at the earliest.
     """
-    found = [stat for stat in store.list(export_folder(export)) if stat.key not in keep]
+    found = [stat for stat in retrying()(lambda: list(store.list(export_folder(export)))) if stat.key not in keep]
+    if found:
+        require_ours(catalogue, store)
     removed = 0
     for first in range(0, len(found), _AT_ONCE):
         stats = found[first : first + _AT_ONCE]
