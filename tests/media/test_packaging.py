@@ -1,6 +1,7 @@
 """HLS and DASH play every frame of the source, and nothing else, from one set of segments."""
 
 import hashlib
+import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ import m3u8
 import pytest
 
 from demo.video import make_video, read_counter
-from reelkeeper.errors import InvalidFootage, MediaError
+from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout
 from reelkeeper.media.binaries import program
 from reelkeeper.media.command import Limits
-from reelkeeper.media.ladder import LADDER, Rendition
+from reelkeeper.media.ladder import LADDER, Made, Rendition
+from reelkeeper.media.packager import pack
 from reelkeeper.media.packaging import Package, package
 
 FRAMES, RATE = 70, 10
@@ -240,6 +242,16 @@ def test_mjpeg_and_telephone_sound_are_encoded_from_a_name_full_of_traps(tmp_pat
     assert not list(tmp_path.rglob("pwned"))
 
 
+def test_pictures_that_lie_on_their_side_are_set_upright(h264: Path, tmp_path: Path) -> None:
+    """Players of fragments heed no rotation that a header asks for."""
+    source = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", "90", "-i", h264, "-t", "2", "-c", "copy", source)
+    packed = package(source, tmp_path / "packed", work=tmp_path, ladder=(Rendition(80),), segment_seconds=2)
+    assert packed.why == "its pictures lie on their side"
+    shapes = [{(frame.width, frame.height) for frame in pictures(one.path.read_bytes())} for one in packed.renditions]
+    assert shapes == [{(120, 160)}, {(60, 80)}]
+
+
 def test_a_ladder_is_encoded_whole_where_segments_of_the_source_do_not_start_cleanly(
     h264: Path, tmp_path: Path
 ) -> None:
@@ -280,6 +292,19 @@ def test_what_fails_leaves_nothing(h264: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="more than 1000 bytes"):
         package(h264, tmp_path / "packed", work=tmp_path, limits=Limits(bytes=1000))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.mp4", "there"]
+
+
+def test_the_packager_is_stopped_in_time_and_heard_when_it_fails(h264: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.mp4").write_bytes(bytes(5000))
+    with pytest.raises(MediaError, match=r"packager failed: .*container type"):
+        pack([Made("h264_120p", tmp_path / "noise.mp4", "h264", encoded=False)], None, tmp_path, "a",
+             segment_seconds=2, limits=Limits())  # fmt: skip
+    shutil.copy(h264, tmp_path / "source.mp4")
+    made = Made("h264_120p", tmp_path / "source.mp4", "h264", encoded=False)
+    with pytest.raises(MediaTimeout, match="packager was not done"):
+        pack([made], None, tmp_path, "b", segment_seconds=2, limits=Limits(seconds=0.01))
+    with pytest.raises(MediaError, match="packager was killed by signal"):
+        pack([made], None, tmp_path, "c", segment_seconds=2, limits=Limits(bytes=1000))
 
 
 def test_a_rendition_has_an_even_height_and_a_rate_above_nothing() -> None:

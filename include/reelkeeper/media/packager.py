@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reelkeeper.errors import MediaError, MediaTimeout
+from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
 from reelkeeper.media import launch
 from reelkeeper.media.binaries import program
 from reelkeeper.media.command import Command, Limits
@@ -15,6 +15,7 @@ from reelkeeper.media.ladder import Made
 
 HLS, DASH, AUDIO = "hls.m3u8", "dash.mpd", "audio"
 _LAST_LINES = 12
+_CANNOT_WRITE = "(FILE_FAILURE)"  # its own code; it ends with the same number whatever went wrong
 
 
 def pack(
@@ -23,7 +24,7 @@ def pack(
     """Write `hls.m3u8`, `dash.mpd` and, for each rendition and for the sound, an MP4 file and its HLS playlists.
 
     They lie in the new folder `folder / output`. The inputs lie in `folder`; no name of them may hold a comma or an
-    equals sign, which separate the packager's fields. MediaError with its last words; MediaTimeout.
+    equals sign, which separate the packager's fields. MediaError with its last words; MediaTimeout; WorkFolderFull.
     """
     (folder / output).mkdir()
     arguments = [
@@ -83,5 +84,7 @@ def _run(arguments: list[str], folder: Path, limits: Limits) -> None:
             process.kill()
     if process.returncode:
         last_words = "\n".join(said.splitlines()[-_LAST_LINES:])
+        if _CANNOT_WRITE in last_words:
+            raise WorkFolderFull(f"packager cannot write, as when no space is left: {last_words}")
         how = f"was killed by signal {-process.returncode}" if process.returncode < 0 else "failed"
         raise MediaError(f"packager {how}: {last_words}")
