@@ -38,7 +38,7 @@ def test_without_a_key_nothing_is_signed(estate_file: Path) -> None:
 def test_the_key_of_the_connection(estate_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     define(monkeypatch, SIGNER.private_pem().replace("\n", ""))
     assert load_signer().key_id == SIGNER.key_id
-    assert KeyHook().test_connection() == (True, f"an Ed25519 key, {SIGNER.key_id}")
+    assert KeyHook().test_connection() == (True, f"an Ed25519 key for manifests, {SIGNER.key_id}")
     assert finding(estate_file) == (True, f"from AIRFLOW_CONN_REELKEEPER_SIGNING, key {SIGNER.key_id}")
     define(monkeypatch, "hunter2")
     with pytest.raises(ConfigurationError, match="connection 'reelkeeper_signing' holds no usable private key") as no:
@@ -81,3 +81,9 @@ def test_a_key_of_cloudfronts(estate_file: Path, monkeypatch: pytest.MonkeyPatch
     )
     define(monkeypatch, pem.decode(), "reelkeeper_cloudfront")
     assert CloudFrontKeyHook().test_connection() == (True, "an RSA key of 2048 bits, for CloudFront")
+    what = "connection reelkeeper_cloudfront"
+    assert finding(estate_file, what) == (True, "from AIRFLOW_CONN_REELKEEPER_CLOUDFRONT")
+    define(monkeypatch, SIGNER.private_pem(), "reelkeeper_cloudfront")
+    is_right, detail = finding(estate_file, what)
+    assert not is_right
+    assert "expected RSA" in detail

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from reelkeeper.errors import ConfigurationError, InvalidManifest
 from reelkeeper.media import manifest as forms
 from reelkeeper.media.provenance import portable_argument, portable_commands, tool_versions
-from reelkeeper.media.signing import PublicKey, Signer, repaired_pem
+from reelkeeper.media.signing import PublicKey, Signer
 from reelkeeper.media.verification import Verdict, verify
 from reelkeeper.model import TimeRange
+from reelkeeper.pem import repaired_pem
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 WANTED = TimeRange(START, START + timedelta(minutes=30))

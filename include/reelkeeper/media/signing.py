@@ -4,7 +4,6 @@ A key is named by its fingerprint, the SHA-256 of the public key in DER: what
 `openssl pkey -pubin -in KEY -outform DER | sha256sum` prints.
 """
 
-import re
 from hashlib import sha256
 from typing import Final, NewType
 
@@ -13,12 +12,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from reelkeeper.errors import ConfigurationError
+from reelkeeper.pem import private_key, repaired_pem
 
 ALGORITHM: Final = "Ed25519"
 KeyId = NewType("KeyId", str)
 """`sha256:` and 64 hexadecimal digits."""
-
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 
 
 class PublicKey:
@@ -93,24 +91,3 @@ class Signer:
         return self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
-
-
-def private_key(pem: str, *, name: str) -> object:
-    """A private key of whatever type, as `cryptography` has it. ConfigurationError tells nothing of the text."""
-    try:
-        return serialization.load_pem_private_key(repaired_pem(pem).encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it is encrypted
-        why = "it is encrypted" if isinstance(exc, TypeError) else "it cannot be read"
-        raise ConfigurationError(
-            f"{name} holds no usable private key, {why}: expected PEM without a password, '-----BEGIN PRIVATE KEY-----'"
-        ) from None
-
-
-def repaired_pem(text: str) -> str:
-    """PEM with its lines: a form's field of one line, and some variables, lose the line breaks."""
-    found = _PEM.search(text.replace("\\n", "\n"))
-    if found is None:
-        return text
-    label, body = found[1], "".join(found[2].split())
-    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])

@@ -1,5 +1,6 @@
 """Signed URLs: what they are, and how long they may live."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -10,6 +11,9 @@ MOST = timedelta(days=7)
 """The longest that S3 and Google Cloud Storage allow."""
 UNKNOWN_SESSION = timedelta(hours=1)
 """What is taken for the life of temporary credentials that do not tell it: AWS gives them an hour by default."""
+
+# At DEBUG it would tell each signature, and all that a URL is made of.
+logging.getLogger("botocore.auth").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def check_connections(estate: Estate) -> Iterator[Check]:
             yield _check(settings)
     yield _check_signing(estate)
     if estate.delivery.cloudfront_key_id:
-        yield _check_cloudfront(estate.delivery.cloudfront_connection)
+        yield _check_cloudfront(estate.delivery.cloudfront_connection, estate.delivery.cloudfront_key_id)
 
 
 def _check_catalogue(name: str) -> Check:
@@ -109,16 +109,17 @@ def _check_signing(estate: Estate) -> Check:
     return Check(what, True, f"{_origin(name)}, key {key_id}")
 
 
-def _check_cloudfront(name: str) -> Check:
+def _check_cloudfront(name: str, key_id: str) -> Check:
     from reelkeeper_airflow.hooks.keys import CloudFrontKeyHook
 
     what = f"connection {name}"
     try:
-        CloudFrontKeyHook.get_connection(name)
+        CloudFrontKeyHook(name).url_signer(key_id)
     except AirflowNotFoundException:
         return Check(what, False, _missing(name), _cure(name, "cloudfront"))
-    is_right, detail = CloudFrontKeyHook(name).test_connection()
-    return Check(what, is_right, detail, "" if is_right else "give it the private key of 'cloudfront_key_id', in PEM")
+    except ReelkeeperError as exc:
+        return Check(what, False, str(exc), f"give it the private key, RSA in PEM, that belongs to {key_id!r}")
+    return Check(what, True, _origin(name))
 
 
 def _is_defined(name: str) -> bool:

@@ -11,6 +11,7 @@ from reelkeeper_airflow.hooks.environment import FromEnvironment
 
 if TYPE_CHECKING:
     from reelkeeper.media.signing import Signer
+    from reelkeeper.stores.cloudfront import UrlSigner
 
 
 class KeyHook(FromEnvironment, BaseHook):
@@ -64,15 +65,13 @@ class KeyHook(FromEnvironment, BaseHook):
         """Whether the key can be read, and which one it is."""
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-        from reelkeeper.media.signing import private_key
+        from reelkeeper.pem import private_key
 
-        name = f"connection {self.key_conn_id!r}"
         try:
-            pem = self.get_conn()
-            key = private_key(pem, name=name)
+            key = private_key(self.get_conn(), name=f"connection {self.key_conn_id!r}")
             if isinstance(key, RSAPrivateKey):
                 return True, f"an RSA key of {key.key_size} bits, for CloudFront"
-            return True, f"an Ed25519 key, {self.signer().key_id}"
+            return True, f"an Ed25519 key for manifests, {self.signer().key_id}"
         except Exception as exc:  # noqa: BLE001 - whatever it is, the person who asks is to read it
             return False, f"{type(exc).__name__}: {exc}"
 
@@ -85,3 +84,11 @@ class CloudFrontKeyHook(KeyHook):
 
     default_conn_name = "reelkeeper_cloudfront"
     file_variable = "CLOUDFRONT_PRIVATE_KEY_FILE"
+
+    def url_signer(self, key_id: str) -> "UrlSigner":
+        """What signs URLs for CloudFront, which knows the public key as `key_id`. As `get_conn`, and ConfigurationError
+        for a key of another type than RSA.
+        """
+        from reelkeeper.stores.cloudfront import cloudfront_signer
+
+        return cloudfront_signer(key_id, self.get_conn(), name=f"connection {self.key_conn_id!r}")
