@@ -75,7 +75,11 @@ PARAMS = {
     owner_links={"reelkeeper": "https://github.com/reelkeeper/reelkeeper"},
 )
 def enforce_retention() -> None:
-    plan = PlanRetentionOperator(task_id="plan", bring_back="{{ params.bring_back }}")
+    plan = PlanRetentionOperator(
+        task_id="plan",
+        bring_back="{{ params.bring_back }}",
+        bring_back_tasks=[f"{store.name}.bring_back" for store in ESTATE.stores],
+    )
     expire_exports = ExpireExportsOperator(
         task_id="expire_exports", **placed_at(ESTATE.store(ESTATE.placement.exports_in))
     )
@@ -99,6 +103,7 @@ def enforce_retention() -> None:
                 task_id="bring_back", store=store.name, what="{{ params.bring_back }}", **place
             )
         chain(plan, approve, condemn, delete, sweep)
+        chain(plan, bring_back)
         ends += [sweep, bring_back]
     stores = [store.name for store in ESTATE.stores]
     chain(ends, SummariseRetentionOperator(task_id="summary", stores=stores).as_teardown())

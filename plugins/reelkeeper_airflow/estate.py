@@ -1,6 +1,7 @@
 """The estate as tasks see it: the configuration now, its stores and its catalogue by way of the hooks."""
 
 import logging
+import threading
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # DAG files import this module for the configuration alone, e
 
 _seen: tuple[Path, int, Estate] | None = None
 _stores: dict[StoreSettings, "Store"] = {}
+_opening = threading.Lock()
 
 
 def current_estate() -> Estate:
@@ -54,9 +56,11 @@ def open_store(name: str, *, connection: str | None = None) -> "Store":
     if connection is not None:
         settings = settings.model_copy(update={"connection": connection})
     if settings not in _stores:
-        access = access_for(settings)
-        _expect_own_bucket(settings, access)
-        _stores[settings] = open_by_settings(settings, access)
+        with _opening:  # many threads ask at once, and a client of boto3 is a quarter of a second's work
+            if settings not in _stores:
+                access = access_for(settings)
+                _expect_own_bucket(settings, access)
+                _stores[settings] = open_by_settings(settings, access)
     return _stores[settings]
 
 

@@ -2,14 +2,19 @@
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind
 from reelkeeper.settings import StoreSettings
+from reelkeeper_airflow import estate as estate_side
 from reelkeeper_airflow.estate import current_estate, open_store
 from reelkeeper_airflow.operators.store import backend_of
 
@@ -27,6 +32,29 @@ def test_stores_are_opened_once(estate: Path) -> None:
     assert open_store("cloud", connection="minio_default") is open_store("cloud")
     with pytest.raises(ConfigurationError, match="unknown store 'clod'"):
         open_store("clod")
+
+
+def test_threads_that_ask_at_once_open_a_store_once(estate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    threads, access_for = 8, estate_side.access_for
+
+    def slow(settings: StoreSettings) -> Any:
+        opened.append(settings.name)
+        time.sleep(0.05)  # all others ask meanwhile
+        return access_for(settings)
+
+    monkeypatch.setattr(estate_side, "access_for", slow)
+    monkeypatch.setattr(estate_side, "_stores", {})
+    all_there = Barrier(threads)
+    with ThreadPoolExecutor(threads) as pool:
+        stores = [future.result() for future in [pool.submit(_open_with, all_there) for _ in range(threads)]]
+    assert opened == ["cloud"]
+    assert len({id(store) for store in stores}) == 1
+
+
+def _open_with(all_there: Barrier) -> Any:
+    all_there.wait()
+    return open_store("cloud")
 
 
 def test_two_stores_are_not_one_bucket_by_two_connections(estate_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

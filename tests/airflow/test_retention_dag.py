@@ -56,8 +56,9 @@ def test_condemned_brought_back_condemned_again_and_deleted(rig: Rig, estate_fil
     assert rig.history() == {}
 
     seen = states(run({"bring_back": "camera:gate", "dry_run": False}))
-    assert seen["disk.bring_back"] == seen["cloud.bring_back"] == seen["summary"] == "success"
-    assert Counter(seen.values())["skipped"] == len(seen) - 3
+    done = ["plan", "disk.bring_back", "cloud.bring_back", "summary"]
+    assert sorted(task for task, state in seen.items() if state == "success") == sorted(done)
+    assert Counter(seen.values())["skipped"] == len(seen) - len(done)
     assert rig.condemned() == {}
     rig.assert_owed_is_there(rig.segments)  # type: ignore[attr-defined]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError, GateFailed
@@ -20,39 +20,42 @@ if TYPE_CHECKING:
     from reelkeeper.retention import StorePlan
 
 
-class PlanRetentionOperator(BaseOperator):
+class PlanRetentionOperator(BaseBranchOperator):
     """Counts what is to leave each store: expired, retired, for its quota. Writes nothing.
 
-    Returns the counts by store, and whether a person must approve them (`asks`); XCom `question_<store>` has the words
-    for the person. Above a hard cap the condemning of that store fails, and the other stores go on.
-    Skipped, with all that follows but the summary, in a dry run and when something is to be brought back.
+    XCom `return_value` has the counts by store, and whether a person must approve them (`asks`); `question_<store>` the
+    words for the person. Above a hard cap the condemning of that store fails, and the other stores go on.
+    Skipped, with all that follows but the summary, in a dry run. When something is to be brought back, nothing is
+    counted and only `bring_back_tasks` follow; else all but these.
 
     :param bring_back: what the run brings back instead; empty: nothing
+    :param bring_back_tasks: the ids of the tasks that do so
     """
 
     template_fields: Sequence[str] = ("bring_back",)
 
-    def __init__(self, *, bring_back: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, bring_back: str | None = None, bring_back_tasks: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bring_back = bring_back
+        self.bring_back_tasks = bring_back_tasks
 
-    def execute(self, context: Context) -> dict[str, dict[str, Any]]:
+    def choose_branch(self, context: Context) -> list[str]:
         from reelkeeper.retention import plan_retention
 
         if self.bring_back:
-            raise AirflowSkipException(f"brings back {self.bring_back!r}: nothing is condemned or deleted")
+            self.log.info("brings back %r: nothing is condemned or deleted", self.bring_back)
+            return list(self.bring_back_tasks)
         with open_catalogue() as catalogue:
             plan = plan_retention(current_estate(), catalogue, now=_moment_of(context))
-        counts = {str(store.store): _counts(store) for store in plan.stores}
         for store in plan.stores:
             self.log.info("%s", store)
             context["ti"].xcom_push(f"question_{store.store}", str(store))
+        context["ti"].xcom_push("return_value", {str(store.store): _counts(store) for store in plan.stores})
         if is_dry_run(context):
-            context["ti"].xcom_push("return_value", counts)
             stores = ", ".join(str(one.store) for one in plan.refused)
             refused = f"; store {stores} would be refused: a hard cap is exceeded" if stores else ""
             raise AirflowSkipException(f"dry run: nothing is condemned or deleted{refused}")
-        return counts
+        return sorted(self.downstream_task_ids.difference(self.bring_back_tasks))
 
 
 class CondemnOperator(BaseOperator):
