@@ -160,7 +160,8 @@ def download(store: Reads, key: Key, path: Path) -> Sha256:
 def remove_objects(
     catalogue: Catalogue, store: Store, export: UUID, *, keep: Collection[str], run_id: str, now: datetime
 ) -> int:
-    """Remove the objects of an export but for those at the paths in `keep`; how many. StoreNotOurs, errors of the store.
+    """Remove the objects of an export but for those at the paths in `keep`; how many. Errors of the store, StoreNotOurs
+    among them.
 
     Where the store's settings forbid deletion they stay, until the export expires at the earliest.
     """

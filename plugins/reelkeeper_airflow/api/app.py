@@ -9,11 +9,13 @@ from fastapi.responses import StreamingResponse
 
 from reelkeeper.errors import InvalidKey, ObjectNotFound, ReelkeeperError
 from reelkeeper.model import canonical_key
+from reelkeeper_airflow.api.exports import router as exports
 from reelkeeper_airflow.api.objects import router as objects
 from reelkeeper_airflow.estate import current_estate, open_store
 
 app = FastAPI(title="Reelkeeper", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(objects)
+app.include_router(exports)
 
 
 @app.get("/reports/{dag_id}/{name:path}", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])

@@ -148,7 +148,8 @@ class DeliverExportOperator(BaseOperator):
             step(catalogue, identity, "it could not be delivered", now=datetime.now(UTC)),
         ):
             done = deliver_export(
-                current_estate(), catalogue, open_store, identity, signer=KeyHook().signer(), link=export_address,
+                current_estate(), catalogue, open_store, identity, signer=KeyHook().signer(),
+                link=lambda export: f"{export_address(export)}/download",
                 run_id=context["dag_run"].run_id, now=datetime.now(UTC),
             )  # fmt: skip
             files = catalogue.exports.files(identity)

@@ -1,0 +1,130 @@
+"""Exports, for those who may see the runs of `generate_export`: how one stands, and its files by URLs made on the spot.
+
+These addresses stay and are no secret; what they lead to is signed anew each time, and expires. A playlist names its
+segments relatively, so each of them comes through here as well.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from reelkeeper.catalogue.exports import Export, ExportFile
+from reelkeeper.errors import ReelkeeperError
+from reelkeeper_airflow.estate import open_catalogue, open_store
+from reelkeeper_airflow.urls import estate_urls
+
+DAG_ID = "generate_export"
+router = APIRouter(prefix="/exports", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
+
+_PLAYLISTS = (".m3u8", ".mpd")
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@router.get("/{export_id}")
+def read_export(export_id: UUID, request: Request) -> Response:
+    """How an export stands, and its files: a page for browsers, JSON for all others. 404, 503."""
+    export, files = _found(export_id)
+    told = _told(export, files)
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(_page(told), headers=_HEADERS)
+    return JSONResponse(told, headers=_HEADERS)
+
+
+@router.get("/{export_id}/download")
+def download_export(export_id: UUID) -> RedirectResponse:
+    """The export's file, the first of several. 404 when there is none (yet, or any more), 503."""
+    export, files = _found(export_id)
+    main = next((file for file in files if file.path == export.file_path), None)
+    if main is None or export.status != "COMPLETED":
+        raise HTTPException(404, f"export {str(export_id)!r} is {export.status}: it has no file")
+    return _leading_to(export, main)
+
+
+@router.get("/{export_id}/files/{name:path}")
+def read_export_file(export_id: UUID, name: str) -> Response:
+    """One file of an export, by its name. 404 when there is none (yet, or any more), 503."""
+    export, files = _found(export_id)
+    file = next((file for file in files if file.name == name), None)
+    if file is None or export.status != "COMPLETED":
+        raise HTTPException(404, f"export {str(export_id)!r} is {export.status}: it has no file {name!r}")
+    if name.endswith(_PLAYLISTS):
+        with _refusals(export_id):
+            playlist = b"".join(open_store(file.store).read(file.path))
+        return Response(playlist, media_type=file.content_type, headers=_HEADERS)
+    return _leading_to(export, file)
+
+
+def _leading_to(export: Export, file: ExportFile) -> RedirectResponse:
+    """To a URL that no cache keeps, and that does not outlive the export."""
+    left = export.expires_at - datetime.now(UTC)
+    if left <= timedelta(0):
+        raise HTTPException(404, f"export {str(export.id)!r} expired at {export.expires_at.isoformat()}")
+    saved_as = None if file.kind == "package" else file.name.rpartition("/")[2]
+    with _refusals(export.id):
+        url = estate_urls().download(file.store, file.path, expires_in=min(left, timedelta(hours=1)), filename=saved_as)
+    return RedirectResponse(url.url, status_code=307, headers=_HEADERS | {"Referrer-Policy": "no-referrer"})
+
+
+def _found(export_id: UUID) -> tuple[Export, list[ExportFile]]:
+    with _refusals(export_id), open_catalogue() as catalogue:
+        export = catalogue.exports.get(export_id)
+        files = catalogue.exports.files(export_id)
+    if export is None:
+        raise HTTPException(404, f"there is no export {str(export_id)!r}")
+    return export, [file for file in files if file.kind != "part"]
+
+
+@contextmanager
+def _refusals(export_id: UUID) -> Iterator[None]:
+    try:
+        yield
+    except ReelkeeperError as exc:
+        raise HTTPException(503, f"export {str(export_id)!r} cannot be read now: {exc.code}") from exc
+
+
+def _told(export: Export, files: list[ExportFile]) -> dict[str, Any]:
+    is_there = export.status == "COMPLETED"
+    return {
+        "id": str(export.id), "status": export.status, "progress": export.progress,
+        "download_url": export.download_url,
+        "file_size": export.file_size, "file_hash": export.file_hash,
+        "expires_at": export.expires_at.isoformat(), "created_at": export.created_at.isoformat(),
+        "completed_at": export.completed_at and export.completed_at.isoformat(), "failure": export.failure,
+        "files": [
+            {
+                "name": file.name, "kind": file.kind, "size_bytes": file.size_bytes, "sha256": file.checksum,
+                "url": f"{export.id}/files/{quote(file.name)}",
+            }
+            for file in files
+            if is_there
+        ],
+    }  # fmt: skip
+
+
+def _page(told: dict[str, Any]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="{escape(file["url"])}">{escape(file["name"])}</a></td><td>{file["size_bytes"]:,}</td>'
+        f"<td><code>{file['sha256']}</code></td></tr>"
+        for file in told["files"]
+    )
+    facts = "".join(
+        f"<dt>{name.replace('_', ' ')}</dt><dd>{escape(str(told[name]))}</dd>"
+        for name in ("status", "progress", "created_at", "completed_at", "expires_at", "failure")
+        if told[name] is not None
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Export {told["id"]}</title>'
+        "<style>body{font:1rem/1.5 system-ui;margin:2rem;max-width:70rem}td,th{padding:.2rem 1rem .2rem 0;"
+        "text-align:left}dt{float:left;width:8rem;color:#666}</style>"
+        f"<h1>Export {told['id']}</h1><dl>{facts}</dl><table><tr><th>file</th><th>bytes</th><th>SHA-256</th></tr>"
+        f"{rows}</table>"
+    )

@@ -1,0 +1,207 @@
+"""An estate of two disks with real footage whose frames carry a counter: what the tests of exports have in common."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import av
+import psycopg2
+import pytest
+
+from demo.video import read_counter
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.records import Ingested, LandingFile
+from reelkeeper.exporting import (
+    Asked,
+    Export,
+    accept_export,
+    compose_export,
+    cut_camera,
+    deliver_export,
+    export_id,
+    fail_export,
+)
+from reelkeeper.media.signing import Signer
+from reelkeeper.model import (
+    BatchId,
+    Camera,
+    MediaInfo,
+    Replica,
+    ReplicaState,
+    Segment,
+    StoreKind,
+    StoreName,
+    Tenant,
+    camera_id,
+    media_key,
+    segment_id,
+)
+from reelkeeper.policy.rollout import rollout_bucket
+from reelkeeper.settings import Estate, Placement, StoreSettings
+from reelkeeper.settings.models import Exports
+from reelkeeper.stores.body import Body
+from reelkeeper.stores.filesystem import FilesystemStore
+from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import Store
+from tests.conftest import Footage
+from tests.owning import owned
+
+START = datetime(2026, 3, 1, 10, tzinfo=UTC)
+SECONDS, RATE = 2, 10  # of a segment: its length, and frames a second
+STEP = timedelta(seconds=SECONDS)
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+DISK, CLOUD = StoreName("disk"), StoreName("cloud")
+TENANT = Tenant("default")
+
+
+@dataclass
+class Rig:
+    """The estate, and the steps of an export as its tasks take them. Exports lie in the store `cloud`."""
+
+    root: Path
+    dsn: str
+    footage: Footage
+    terms: dict[str, Any] = field(default_factory=dict)  # of [exports]
+    signer: Signer = field(default_factory=Signer.create)
+
+    def __post_init__(self) -> None:
+        self.catalogue = Catalogue(lambda: psycopg2.connect(self.dsn))
+        disk = FilesystemStore(DISK, self.root / "disk")
+        list(disk.set_up())
+        self.stores: dict[str, Store] = {DISK: disk, CLOUD: MemoryStore(CLOUD)}
+        for store in self.stores.values():
+            owned(store, self.catalogue)
+
+    @property
+    def estate(self) -> Estate:
+        return Estate(
+            stores=(
+                StoreSettings(name=DISK, kind=StoreKind.FILESYSTEM, root=self.root / "disk"),
+                StoreSettings(name=CLOUD, kind=StoreKind.MINIO, bucket="recordings"),
+            ),
+            placement=Placement(mode="hybrid", local_store=DISK, cloud_store=CLOUD),
+            exports=Exports(work_directory=self.work, **self.terms),
+        )
+
+    @property
+    def work(self) -> Path:
+        path = self.root / "work"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def open_store(self, name: str) -> Store:
+        return self.stores[name]
+
+    def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        connect = psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
+        with connect as connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            rows = cursor.fetchall() if cursor.description else []
+        connect.close()
+        return rows
+
+    def record(
+        self,
+        indexes: Sequence[int],
+        *,
+        camera: str = "gate",
+        stores: Sequence[StoreName] = (DISK,),
+        first_frame: int = 0,
+    ) -> list[Segment]:
+        """Segments of two seconds, each at its place of the day; the counter runs through them."""
+        owner = Camera(camera_id(TENANT, camera), TENANT, camera, camera.title())
+        self.catalogue.cameras.register([owner])
+        made = []
+        for index in indexes:
+            begin = START + index * STEP
+            first = first_frame + index * SECONDS * RATE
+            path = self.footage.make(f"export-{first}.mp4", seconds=SECONDS, frame_rate=RATE, first_frame=first)
+            data = path.read_bytes()
+            body, identity = Body.of_bytes(data), segment_id(owner.id, begin)
+            key = media_key(TENANT, camera, begin, identity, "mp4")
+            media = MediaInfo("mov", "h264", 160, 120, float(RATE), float(SECONDS), has_audio=False)
+            segment = Segment(identity, owner.id, begin, begin + STEP, body.size_bytes, body.sha256, "mp4", media,
+                              rollout_bucket(identity))  # fmt: skip
+            for store in stores:
+                self.stores[store].write(key, body)
+                replica = Replica(
+                    identity, begin, store, key, body.size_bytes, body.sha256, ReplicaState.AVAILABLE, begin
+                )
+                made.append(Ingested(LandingFile("zone", key, body.size_bytes, begin), segment, replica, ()))
+        self.catalogue.segments.record(BatchId(uuid4()), made)
+        return list({each.segment.id: each.segment for each in made}.values())
+
+    # --- the steps of an export ---------------------------------------------------------------------------------------
+
+    def accept(self, *cameras: str, run_id: str = "run", now: datetime = NOW, **fields: Any) -> Export:
+        given = {
+            "camera_ids": list(cameras) or ["gate"], "start_time": "2026-03-01T10:00:00Z",
+            "end_time": "2026-03-01T10:00:08Z", "reason": "incident 42", "created_by": "ann",
+        } | fields  # fmt: skip
+        identity = UUID(given.pop("export_id", str(export_id(run_id))))
+        asked = Asked(identity, TENANT, run_id, given)
+        return accept_export(self.estate, self.catalogue, self.open_store, asked, now=now)
+
+    def cut(self, export: Export, number: int = 0) -> Any:
+        return cut_camera(
+            self.estate, self.catalogue, self.open_store, export.id, number, now=lambda: NOW + timedelta(minutes=1)
+        )
+
+    def compose(self, export: Export) -> Any:
+        return compose_export(self.estate, self.catalogue, self.open_store, export.id, now=lambda: NOW)
+
+    def deliver(self, export: Export) -> Export:
+        return deliver_export(
+            self.estate, self.catalogue, self.open_store, export.id, signer=self.signer,
+            link=lambda identity: f"https://airflow/exports/{identity}", run_id="run", now=NOW,
+        )  # fmt: skip
+
+    def fail(self, export: Export, why: str = "no reason") -> bool:
+        return fail_export(
+            self.estate, self.catalogue, self.open_store, export.id, "stopped", why, run_id="run", now=NOW
+        )
+
+    def made(self, *cameras: str, **fields: Any) -> Export:
+        """An export from its request to its delivery."""
+        export = self.accept(*cameras, **fields)
+        for number in range(len(export.camera_ids)):
+            self.cut(export, number)
+        self.compose(export)
+        return self.deliver(export)
+
+    # --- what came of it ----------------------------------------------------------------------------------------------
+
+    def held(self) -> list[str]:
+        """Why footage is held."""
+        return [reason for (reason,) in self.sql("SELECT reason FROM held_footage")]
+
+    def keys(self) -> set[str]:
+        """The objects of all exports."""
+        return {stat.key for stat in self.stores[CLOUD].list("exports/")}
+
+    def fetched(self, export: Export) -> dict[str, Path]:
+        """The export's files as somebody downloads them, by kind; of several of a kind the first."""
+        folder = self.root / "downloaded"
+        found: dict[str, Path] = {}
+        for file in self.catalogue.exports.files(export.id):
+            path = folder / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"".join(self.stores[file.store].read(file.path)))
+            found.setdefault(file.kind, path)
+        return found
+
+
+def counters(path: Path) -> list[int]:
+    """The numbers that the frames of a file carry, in order."""
+    with av.open(str(path)) as container:
+        return [read_counter(frame.to_ndarray(format="gray8")) for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path, catalogue_dsn: str, footage: Footage) -> Iterator[Rig]:
+    made = Rig(tmp_path, catalogue_dsn, footage)
+    yield made
+    made.catalogue.close()
