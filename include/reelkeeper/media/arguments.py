@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reelkeeper.errors import MediaError
 
-_FLAGS = frozenset({"y", "an", "vn", "sn", "dn", "shortest", "copyts", "noautorotate", "bitexact"})
+_FLAGS = frozenset({"y", "an", "vn", "sn", "dn", "shortest", "copyts", "noautorotate", "noaccurate_seek", "bitexact"})
 """Options without a value."""
 _OPTIONS = frozenset({
-    "ss", "t", "to", "itsoffset", "r", "s", "pix_fmt", "pixel_format", "video_size", "framerate", "ar", "ac",
-    "sample_rate", "channel_layout", "channels", "f", "map", "map_metadata", "map_chapters", "metadata", "disposition",
-    "c", "codec", "vcodec", "acodec", "b", "q", "qscale", "crf", "preset", "tune", "profile", "level", "g",
-    "keyint_min", "sc_threshold", "bf", "refs", "maxrate", "bufsize", "x264-params", "x265-params", "tag", "bsf",
+    "ss", "seek_timestamp", "t", "to", "itsoffset", "r", "s", "pix_fmt", "pixel_format", "video_size", "framerate",
+    "ar", "ac", "sample_rate", "channel_layout", "channels", "f", "map", "map_metadata", "map_chapters", "metadata",
+    "disposition", "c", "codec", "vcodec", "acodec", "b", "q", "qscale", "crf", "preset", "tune", "profile", "level",
+    "g", "keyint_min", "sc_threshold", "bf", "refs", "maxrate", "bufsize", "x264-params", "x265-params", "tag", "bsf",
     "fflags", "flags", "threads", "filter_threads", "filter_complex", "filter_complex_threads", "filter", "vf", "af",
     "fps_mode", "enc_time_base", "video_track_timescale", "time_base", "movflags", "use_editlist", "brand",
     "avoid_negative_ts", "muxdelay", "muxpreload", "mpegts_flags", "frames", "color_range", "colorspace",

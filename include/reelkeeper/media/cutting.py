@@ -1,18 +1,111 @@
 """Cutting exactly, without encoding more than the partial groups of pictures at the edges."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from reelkeeper.media.assembling import assemble
+from reelkeeper.media.checking import NotRight, check, expected, seams
 from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
+from reelkeeper.media.planning import Plan, Span, plan
+from reelkeeper.media.source import Source
+from reelkeeper.media.spans import Encoded, encode_edge
+from reelkeeper.media.timeline import Timeline, lay_out, shares
+from reelkeeper.media.writing import CannotCopy, holds, part_of
 from reelkeeper.model import TimeRange
 
 __all__ = ["Cut", "Gaps", "Method", "Piece", "cut"]
+
+_EDGES_AT_ONCE = 2
+_EDGE_CODECS = {"h264", "hevc"}
 
 
 def cut(
     pieces: Sequence[Piece], wanted: TimeRange, target: Path, *, work: Path, limits: Limits, gaps: Gaps = "join",
     progress: Seconds | None = None,
 ) -> Cut:  # fmt: skip
-    """What `pieces`, the segments of one camera, hold of `wanted`, as the file `target` (.mp4, .mkv or .ts)."""
-    raise NotImplementedError
+    """What `pieces`, the segments of one camera, hold of `wanted`, as the file `target` (.mp4, .mkv or .ts).
+
+    Every frame of the range is in the file, and none else, not even hidden. Packets are copied wherever they can be;
+    where that is impossible, or does not decode as the sources do, all is encoded anew, and `why` says so. `work`: a
+    folder on this machine for the encoded edges, which are removed again. `progress` hears seconds of the file.
+
+    NoFootage when the range has none; InvalidFootage when a piece is none; MediaError, MediaTimeout and
+    WorkFolderFull as in `run`.
+    """
+    parts, overlaps = shares(pieces, wanted)
+    try:
+        plans = [found for piece, part in parts if (found := plan(Source(piece), part))]
+        if not plans:
+            raise no_footage(wanted)
+        _check_alike(plans, target)
+        return _smart(lay_out(plans, wanted, overlaps, gaps), target, work, limits, progress)
+    except (CannotCopy, NotRight) as reason:
+        return encode(pieces, wanted, target, work=work, limits=limits, gaps=gaps, progress=progress, why=str(reason))
+
+
+def _check_alike(plans: Sequence[Plan], target: Path) -> None:
+    """CannotCopy unless the pictures of all pieces can stand in one stream, and edges can be encoded like them."""
+    first = plans[0].source
+    for found in plans:
+        if found.source.look != first.look:
+            raise CannotCopy(f"the picture changes from {first.look} to {found.source.look}")
+        if (found.head or found.tail) and first.codec not in _EDGE_CODECS:
+            raise CannotCopy(f"edges are not encoded as {first.codec}: expected one of {sorted(_EDGE_CODECS)}")
+        if found.source.container == "avi" and found.source.reorders:
+            raise CannotCopy("an AVI file does not say when pictures are shown")
+    if not holds(target.suffix.lower(), first.codec):
+        raise CannotCopy(f"a {target.suffix} file cannot hold {first.codec}")
+
+
+def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progress: Seconds | None) -> Cut:
+    spans = [span for placed in timeline.placed for span in (placed.plan.head, placed.plan.tail) if span]
+    set_id = _free_id(timeline)
+    part = part_of(target)
+    with ThreadPoolExecutor(_EDGES_AT_ONCE) as pool:
+        names = [work / f"{target.stem}-edge{index}.mp4" for index in range(len(spans))]
+        try:
+            jobs = [
+                pool.submit(encode_edge, span, name, set_id=set_id, limits=limits)
+                for span, name in zip(spans, names, strict=True)
+            ]
+            encoded = {span: job.result() for span, job in zip(spans, jobs, strict=True)}
+            looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
+            frames = assemble(timeline, encoded, part, limits=limits, progress=progress)
+            check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
+            part.replace(target)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for name in [*names, part]:
+                name.unlink(missing_ok=True)
+    return _told(timeline, target, frames, encoded)
+
+
+def _free_id(timeline: Timeline) -> int:
+    """An id for parameter sets that no source uses."""
+    used = {
+        number
+        for placed in timeline.placed
+        if placed.plan.source.bitstream
+        for _, number in placed.plan.source.bitstream.set_ids()
+    }
+    return next((number for number in range(31, 0, -1) if number not in used), 31)
+
+
+def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded]) -> Cut:
+    plans = [placed.plan for placed in timeline.placed]
+    anew = sum(len(span.frames) for span in encoded)
+    method: Method = "copied" if not anew else "encoded" if anew == frames else "smart"
+    why = {
+        "copied": "every wanted frame could be copied as it was recorded",
+        "smart": f"{frames - anew} of {frames} frames are copied as they were recorded; {anew} lean on frames outside "
+        "the range and were encoded anew",
+        "encoded": "the range holds no frame that does not lean on one outside it",
+    }[method]
+    look = plans[0].source.look
+    return Cut(
+        target, look.codec, look.width, look.height, frames, plans[0].first_moment, plans[-1].last_moment,
+        timeline.gaps, timeline.overlaps, method, why, tuple(part.command for part in encoded.values()),
+    )  # fmt: skip

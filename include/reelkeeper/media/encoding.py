@@ -1,30 +1,108 @@
 """The full encode: for a smaller picture, for what is burned in, and where footage cannot be cut by copying."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
-from typing import Protocol
 
-from reelkeeper.media.command import Limits, Seconds
+import ffmpeg
+
+from reelkeeper.errors import NoFootage
+from reelkeeper.media.assembling import assemble
+from reelkeeper.media.command import Limits, Seconds, file_url, run
+from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
+from reelkeeper.media.planning import Span, encoded_only
+from reelkeeper.media.source import Source, shown_size
+from reelkeeper.media.spans import Encoded, seek_options
+from reelkeeper.media.timeline import Placed, lay_out, shares
+from reelkeeper.media.writing import part_of
 from reelkeeper.model import TimeRange
 
-
-class BurnsIn(Protocol):
-    """What is laid over the picture: strips of RGBA pixels, a new one each second."""
-
-    def strip(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Where the strip lies in a picture of `width` × `height` pixels: left, top, its width, its height."""
-        ...
-
-    def strips(self, start: datetime, width: int, height: int) -> Iterator[bytes]:
-        """RGBA pixels of the strip at `start`, one second later, and so on, as long as they are asked for."""
-        ...
+_QUALITY = 20
+"""Constant rate factor: what was recorded cannot be told from it."""
+_KEY_FRAME_SECONDS = 2
 
 
 def encode(
     pieces: Sequence[Piece], wanted: TimeRange, target: Path, *, work: Path, limits: Limits, height: int | None = None,
-    overlay: BurnsIn | None = None, gaps: Gaps = "join", progress: Seconds | None = None,
+    overlay: Overlay | None = None, gaps: Gaps = "join", progress: Seconds | None = None, why: str = "",
 ) -> Cut:  # fmt: skip
-    """Every frame of `wanted`, encoded anew as H.264, never larger than the source; `height` in pixels."""
-    raise NotImplementedError
+    """Every frame of `wanted`, at its time, encoded anew as H.264; sound is copied, where it can be.
+
+    `height`, in pixels, never enlarges. Where the picture changes its size from one segment to another, all are shown
+    in the size of the first. `why` is told in the result. Errors as in `cutting.cut`.
+    """
+    parts, overlaps = shares(pieces, wanted)
+    plans = [found for piece, part in parts if (found := encoded_only(Source(piece), part))]
+    if not plans:
+        raise no_footage(wanted)
+    size = _size(plans[0].source, height)
+    timeline = lay_out(plans, wanted, overlaps, gaps)
+    part = part_of(target)
+    files = [work / f"{target.stem}-piece{index}.mp4" for index in range(len(plans))]
+    try:
+        encoded = {}
+        for placed, file in zip(timeline.placed, files, strict=True):
+            span, made = _encode_piece(placed, file, size, overlay, limits, progress)
+            encoded[span] = made
+        frames = assemble(timeline, encoded, part, limits=limits, progress=None)
+        part.replace(target)
+    finally:
+        for file in [*files, part]:
+            file.unlink(missing_ok=True)
+    return Cut(
+        target, "h264", *size, frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps, timeline.overlaps,
+        "encoded", why or _reason(height, overlay), tuple(made.command for made in encoded.values()),
+    )  # fmt: skip
+
+
+def no_footage(wanted: TimeRange) -> NoFootage:
+    return NoFootage(
+        f"no frame of the footage lies in {wanted.start.isoformat()} – {wanted.end.isoformat()}: expected one"
+    )
+
+
+def _reason(height: int | None, overlay: Overlay | None) -> str:
+    asked = [*([f"{height} lines"] if height else []), *(["something burned in"] if overlay else [])]
+    return f"asked for with {' and '.join(asked)}" if asked else "asked for"
+
+
+def _size(source: Source, height: int | None) -> tuple[int, int]:
+    """Width and height in pixels, both even; upright, and of square pixels where they are not."""
+    width, own = shown_size(source)
+    shown = min(height or own, own)
+    return max(round(width * shown / own / 2) * 2, 2), max(round(shown / 2) * 2, 2)
+
+
+def _encode_piece(
+    placed: Placed, file: Path, size: tuple[int, int], overlay: Overlay | None, limits: Limits,
+    progress: Seconds | None,
+) -> tuple[Span, Encoded]:  # fmt: skip
+    plan = placed.plan
+    span = plan.head
+    assert span is not None
+    source = plan.source
+    sheet = Sheet(overlay.patches(*size) if overlay else [], plan.first_moment)
+    options = seek_options(span, back=0.0)
+    video = ffmpeg.input(file_url(source.piece.path), **options)[str(source.video_index)]
+    video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
+    video = video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
+    layers = sheet.layers()
+    for patch, layer in zip(overlay.patches(*size) if overlay else [], layers, strict=True):
+        video = lay(video, layer, patch.places)
+    output = ffmpeg.output(
+        video, file_url(file), f="mp4", **{"c:v": "libx264"}, preset="veryfast", crf=_QUALITY, pix_fmt="yuv420p",
+        g=ceil(Fraction(source.rate) * _KEY_FRAME_SECONDS), fps_mode="passthrough", enc_time_base=f"{source.time_base}",
+        video_track_timescale=source.time_base.denominator, map_metadata=-1, fflags="+bitexact", flags="+bitexact",
+    )  # fmt: skip
+
+    def tell(done: float) -> None:
+        if progress:
+            progress(min(float(placed.start) + done, float(placed.end)))
+
+    command = run(
+        output.global_args("-copyts", "-y"), limits=limits, progress=tell,
+        stdin=sheet.pictures(plan.end_moment - plan.first_moment),
+    )  # fmt: skip
+    return span, Encoded(file, span.first, command)

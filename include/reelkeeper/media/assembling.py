@@ -1,0 +1,152 @@
+"""Joining copied and encoded packets into one file, in one pass over the sources."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from reelkeeper.media.bitstream import Bitstream, described
+from reelkeeper.media.clock import Scale
+from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.pictures import Pictures, fit
+from reelkeeper.media.planning import Span
+from reelkeeper.media.probe import open_footage
+from reelkeeper.media.sound import SoundTrack
+from reelkeeper.media.spans import Encoded
+from reelkeeper.media.timeline import Placed, Timeline
+from reelkeeper.media.writing import CannotCopy, Header, Writer, writing
+
+_LEAD_SECONDS = Fraction(3, 2)
+"""Sound may lie in a file before the picture it belongs to; reading starts that much earlier."""
+_COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
+
+
+def assemble(
+    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, limits: Limits, progress: Seconds | None
+) -> int:
+    """Write the file; the number of its frames. CannotCopy when packets do not fit together."""
+    with ExitStack() as stack:
+        header = _header(timeline, encoded, target, stack)
+        audio = _sound(timeline, stack)
+        writer = stack.enter_context(writing(target, header, audio, limits=limits, progress=progress))
+        track = SoundTrack(writer) if audio else None
+        for index, placed in enumerate(timeline.placed):
+            if index and not timeline.placed[index - 1].joins_next:
+                writer.restart()
+            _Piece(placed, encoded, writer, header, track).write()
+        return writer.frames
+
+
+def _header(timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, stack: ExitStack) -> Header:
+    """A header that is true of every part; the first part that is copied, else the first at all, is its model."""
+    copied = [placed.plan.source for placed in timeline.placed if placed.plan.copied]
+    template = _opened_video(copied[0].piece.path if copied else next(iter(encoded.values())).path, stack)
+    streams: list[Bitstream | None] = [source.bitstream for source in copied]
+    depth = max([source.reorders for source in copied], default=0)
+    for part in encoded.values():
+        with open_footage(part.path) as container:
+            context = container.streams.video[0].codec_context
+            if context.name in ("h264", "hevc"):
+                streams.append(described(context.name, context.extradata))
+            depth = max(depth, int(context.reorder_depth))
+    joined, in_band = _agreed([stream for stream in streams if stream], target)
+    first = timeline.placed[0].plan
+    base = _time_base([placed.plan.source.time_base for placed in timeline.placed])
+    return Header(template, joined, in_band, base, depth, max(round(first.interval / base), 1))
+
+
+def _agreed(streams: list[Bitstream], target: Path) -> tuple[Bitstream | None, bool]:
+    """One header for all, and whether parameter sets have to stand in the stream itself."""
+    if not streams:
+        return None, False
+    if target.suffix.lower() == ".ts":
+        return streams[0].between_start_codes(), True
+    joined = streams[0]
+    for other in streams[1:]:
+        both = joined.joined(other)
+        if both is None:
+            return streams[0], True
+        joined = both
+    return joined, False
+
+
+def _time_base(bases: list[Fraction]) -> Fraction:
+    """Ticks in which the times of all parts are whole, if there are any; fine enough for a wall clock."""
+    common = lcm(*(base.denominator for base in bases))
+    while common < _COARSEST:
+        common *= 2
+    return Fraction(1, common if common <= _FINEST else _COARSEST)
+
+
+def _opened_video(path: Path, stack: ExitStack) -> VideoStream:
+    return stack.enter_context(open_footage(path)).streams.video[0]
+
+
+def _sound(timeline: Timeline, stack: ExitStack) -> AudioStream | None:
+    for placed in timeline.placed:
+        container = stack.enter_context(open_footage(placed.plan.source.piece.path))
+        if container.streams.audio:
+            return container.streams.audio[0]
+    return None
+
+
+class _Piece:
+    """Writes what one source gives."""
+
+    def __init__(
+        self, placed: Placed, encoded: Mapping[Span, Encoded], writer: Writer, header: Header, track: SoundTrack | None
+    ) -> None:
+        self._placed, self._plan, self._source = placed, placed.plan, placed.plan.source
+        self._encoded, self._writer, self._header, self._track = encoded, writer, header, track
+
+    def write(self) -> None:
+        if self._plan.head:
+            self._write_encoded(self._encoded[self._plan.head])
+        with self._source.opened() as (container, video):
+            audio = container.streams.audio[0] if self._track and container.streams.audio else None
+            self._read(container, video, audio)
+        if self._plan.tail:
+            self._write_encoded(self._encoded[self._plan.tail])
+
+    def _read(self, container: InputContainer, video: VideoStream, audio: AudioStream | None) -> None:
+        """Copy pictures and sound in the order in which they lie in the file."""
+        pictures = Pictures(self._placed, self._writer, self._header) if self._plan.copied else None
+        sound = self._track.piece(self._placed, audio) if self._track and audio else None
+        wanted = [stream for stream, taker in ((video, pictures), (audio, sound)) if taker is not None]
+        for stream in container.streams:
+            if stream not in wanted and stream.type in ("audio", "video"):
+                stream.discard = Discard.all
+        begin = self._plan.first - int(_LEAD_SECONDS / self._source.time_base)
+        if begin > self._source.first:
+            container.seek(begin, stream=video)
+        for packet in container.demux(wanted) if wanted else ():
+            if not packet.size:
+                continue
+            if pictures is not None and packet.stream_index == video.index:
+                pictures.take(packet)
+            elif sound is not None:
+                sound.take(packet)
+            if (pictures is None or pictures.is_over) and (
+                sound is None or sound.is_over or (pictures is not None and pictures.is_far_over)
+            ):
+                break
+        if pictures is not None and not pictures.is_complete:
+            raise CannotCopy("its packets did not come in the order in which they came before")
+
+    def _write_encoded(self, part: Encoded) -> None:
+        with open_footage(part.path) as container:
+            video = container.streams.video[0]
+            assert video.time_base is not None
+            own = described(video.codec_context.name, video.codec_context.extradata)
+            start = self._placed.start + (part.first - self._plan.first) * self._source.time_base
+            scale = Scale(video.time_base, self._writer.time_base, Fraction(0), start)
+            for packet in container.demux(video):
+                if packet.size and packet.pts is not None:
+                    fitted = fit(packet, own, self._header)
+                    self._writer.video(fitted, scale(packet.pts), scale.span(packet.duration or 0))

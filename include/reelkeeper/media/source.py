@@ -1,0 +1,165 @@
+"""One segment's file as frames with times, read only where it has to be."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from reelkeeper.errors import InvalidFootage
+from reelkeeper.media.bitstream import Access, Bitstream, described
+from reelkeeper.media.pieces import Piece
+from reelkeeper.media.probe import open_footage, video_stream
+
+REORDERED = 16
+"""No picture is shown later than this many others that follow it in the stream (H.264 A.3, H.265 A.4)."""
+_STEPS_BACK = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # seconds
+_NALS = {"h264", "hevc"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One packet of video: its times in ticks, and what it is."""
+
+    pts: int
+    duration: int
+    access: Access
+    hidden: bool  # an edit list says that it is not shown
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all pieces of one cut must share for their pictures to be copied into one stream."""
+
+    codec: str
+    width: int
+    height: int
+    pixel_format: str
+    pixel_shape: Fraction
+    rotation: str
+
+    def __str__(self) -> str:
+        return f"{self.codec} {self.width}x{self.height} {self.pixel_format}"
+
+
+class Source:
+    """A piece's file. InvalidFootage when it is none; every reading opens it anew, and closes it."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece = piece
+        with self.opened() as (container, video):
+            context = video.codec_context
+            self.container = container.format.name
+            self.video_index = video.index
+            self.time_base = video.time_base or Fraction(1, 90_000)
+            self.codec = context.name
+            self.bitstream: Bitstream | None = described(self.codec, context.extradata) if self.codec in _NALS else None
+            self.look = Look(
+                self.codec, context.width, context.height, str(context.pix_fmt),
+                video.sample_aspect_ratio or Fraction(1), "",
+            )  # fmt: skip
+            self.profile = context.profile
+            self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
+            self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
+            self.rate = video.average_rate or video.guessed_rate or Fraction(25)
+            self.start_time = container.start_time or 0  # µs
+        self.first = self._first_shown()
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        """The file and its stream of moving pictures."""
+        try:
+            with open_footage(self.piece.path) as container:
+                video = video_stream(container)
+                if video is None:
+                    raise InvalidFootage("file has no video stream: expected one", code="no_video")
+                yield container, video
+        except av.FFmpegError as exc:
+            if isinstance(exc, (FileNotFoundError, PermissionError)):
+                raise
+            raise InvalidFootage(
+                f"footage from {self.piece.range.start.isoformat()} cannot be read ({exc.strerror})", code="unreadable"
+            ) from exc
+
+    def ticks(self, moment: datetime) -> int:
+        """The first time, in ticks, that is not before `moment`."""
+        return self.first + ceil(seconds(moment - self.piece.range.start) / self.time_base)
+
+    def moment(self, pts: int) -> datetime:
+        """The wall time of a frame."""
+        return self.piece.range.start + timedelta(microseconds=float((pts - self.first) * self.time_base * 1_000_000))
+
+    def window(self, from_pts: int, until_pts: int) -> list[Shot]:
+        """The packets in the stream's order, from one where decoding starts and that is shown at or before
+        `from_pts` (else from the file's first), until no picture before `until_pts` can follow."""
+        for back in _STEPS_BACK:
+            shots = self._read(from_pts - int(back / self.time_base), until_pts)
+            if shots and shots[0].access != "none" and shots[0].pts <= from_pts:
+                return shots
+            if from_pts - back / self.time_base < self.first:
+                break
+        return self._read(None, until_pts)
+
+    def _read(self, from_pts: int | None, until_pts: int) -> list[Shot]:
+        shots: list[Shot] = []
+        after = 0
+        with self.opened() as (container, video):
+            if from_pts is not None and from_pts > self.first:
+                container.seek(from_pts, stream=video)
+            for packet in packets(container, video):
+                shot = self._shot(packet)
+                if not shots and shot.access == "none" and from_pts is not None:
+                    continue  # a seek may land between pictures where decoding starts
+                shots.append(shot)
+                after = after + 1 if shot.pts >= until_pts else 0
+                if after > REORDERED:
+                    break
+        return shots
+
+    def _shot(self, packet: Any) -> Shot:
+        access: Access = "none"
+        if packet.is_keyframe:
+            access = self.bitstream.access(bytes(packet)) if self.bitstream else "closed"
+        if packet.pts is None:
+            raise InvalidFootage("its packets do not say when their pictures are shown", code="no_times")
+        return Shot(packet.pts, packet.duration or 0, access, packet.is_discard)
+
+    def _first_shown(self) -> int:
+        shown: list[int] = []
+        with self.opened() as (container, video):
+            for packet in packets(container, video):
+                if packet.pts is not None and not packet.is_discard:
+                    shown.append(packet.pts)
+                if len(shown) > REORDERED:
+                    break
+        if not shown:
+            raise InvalidFootage("none of its packets says when it is shown", code="no_times")
+        return min(shown)
+
+
+def packets(container: InputContainer, video: VideoStream) -> Iterator[Any]:
+    """The packets of video alone; those of other streams are not read where the container allows it."""
+    for stream in container.streams:
+        if stream.index != video.index and stream.type in ("audio", "video"):
+            stream.discard = Discard.all
+    return (packet for packet in container.demux(video) if packet.size)
+
+
+def seconds(span: timedelta) -> Fraction:
+    return Fraction(span // timedelta(microseconds=1), 1_000_000)
+
+
+def shown_size(source: Source) -> tuple[int, int]:
+    """Width and height, in pixels, of its picture as it is shown: upright, its pixels made square."""
+    width, height = source.look.width, source.look.height
+    with source.opened() as (container, video):
+        frame = next(container.decode(video), None)
+    wide = round(width * source.look.pixel_shape)
+    return (height, wide) if frame is not None and frame.rotation % 180 == 90 else (wide, height)

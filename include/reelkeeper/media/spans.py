@@ -1,0 +1,91 @@
+"""Encoding frames of one source anew, by ffmpeg, into a file of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reelkeeper.errors import MediaError
+from reelkeeper.media.command import Command, Limits, file_url, run
+from reelkeeper.media.planning import Span
+from reelkeeper.media.probe import open_footage
+from reelkeeper.media.source import Source
+
+_EDGE_QUALITY = {"h264": "15", "hevc": "17"}
+"""Constant rate factors at which a seam cannot be seen; a few frames cost no room."""
+_PROFILES = {
+    "Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main", "High": "high", "High 10": "high10",
+    "High 4:2:2": "high422", "High 4:4:4 Predictive": "high444",
+}  # fmt: skip
+_STEPS_BACK = (0.0, 3.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Frames that were encoded anew: their file, whose time 0 is the time `first` of the source."""
+
+    path: Path
+    first: int  # ticks of the source
+    command: Command
+
+
+def encode_edge(span: Span, target: Path, *, set_id: int, limits: Limits, intra: bool = False) -> Encoded:
+    """The frames of a partial group of pictures, in the source's codec, so that its packets can stand beside the
+    source's own: no reordering, one access point, parameter sets of their own id. MediaError when the frames that come
+    out are not exactly those of the span."""
+    return _exactly(span, target, _edge_arguments(span.source, set_id, intra), limits)
+
+
+def _edge_arguments(source: Source, set_id: int, intra: bool) -> list[str]:
+    quality = ["-preset", "veryfast", "-crf", _EDGE_QUALITY[source.codec], "-pix_fmt", source.look.pixel_format]
+    keyint = 1 if intra else 100_000
+    if source.codec == "hevc":
+        params = f"bframes=0:keyint={keyint}:min-keyint=1:scenecut=0:open-gop=0:log-level=none:info=0"
+        return ["-c:v", "libx265", *quality, "-x265-params", params]
+    params = f"sps-id={set_id}:bframes=0:keyint={keyint}:min-keyint=1:scenecut=0:open-gop=0"
+    profile = _PROFILES.get(source.profile or "")
+    flags = ["-flags", "+ildct+ilme"] if source.is_interlaced and profile != "baseline" else []
+    return ["-c:v", "libx264", *quality, *(["-profile:v", profile] if profile else []), *flags, "-x264-params", params]
+
+
+def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> Encoded:
+    found: list[int] = []
+    for back in _STEPS_BACK:  # a seek in a transport stream may end too late
+        command = run(_arguments(span, target, encoder, back), limits=limits)
+        found = _times(target, span.source)
+        if found == [pts - span.first for pts in span.frames]:
+            return Encoded(target, span.first, command)
+        if (span.decode_from - span.source.first) * span.source.time_base <= back:
+            break
+    raise MediaError(f"encoding anew gave {len(found)} frames: expected {len(span.frames)}, from tick {span.first} on")
+
+
+def _arguments(span: Span, target: Path, encoder: list[str], back: float) -> list[str]:
+    source = span.source
+    trim = f"trim=start_pts={span.first}:end_pts={span.end},setpts=PTS-{span.first}"
+    options = [
+        item for name, value in seek_options(span, back).items() for item in (f"-{name}", value) if item is not None
+    ]
+    return [
+        *options, "-noautorotate", "-i", file_url(source.piece.path), "-map", f"0:{source.video_index}",
+        "-map_metadata", "-1", "-vf", trim, "-fps_mode", "passthrough", "-copyts", "-enc_time_base", "demux", *encoder,
+        "-video_track_timescale", str(source.time_base.denominator), "-f", "mp4", "-y", file_url(target),
+    ]  # fmt: skip
+
+
+def seek_options(span: Span, back: float) -> dict[str, str | None]:
+    """How ffmpeg is told to begin where the span can be decoded from, or `back` seconds earlier."""
+    source = span.source
+    if span.decode_from <= source.first:
+        return {}
+    at = max(float(span.decode_from * source.time_base) - back, float(source.first * source.time_base))
+    return {"seek_timestamp": "1", "ss": f"{at:.6f}", "noaccurate_seek": None}
+
+
+def _times(path: Path, source: Source) -> list[int]:
+    """When the frames of a file are shown, in ticks of the source."""
+    with open_footage(path) as container:
+        video = container.streams.video[0]
+        assert video.time_base is not None
+        ratio = video.time_base / source.time_base
+        return sorted(
+            round(packet.pts * ratio) for packet in container.demux(video) if packet.size and packet.pts is not None
+        )

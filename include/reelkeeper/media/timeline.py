@@ -1,0 +1,100 @@
+"""Where the frames of each piece stand in the file, and what of the wanted time has no footage, or twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+
+from reelkeeper.media.pieces import Gaps, Piece, in_order
+from reelkeeper.media.planning import Plan
+from reelkeeper.media.source import seconds
+from reelkeeper.model import TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A plan in the file: `start` and `end` of its footage, in seconds of the file."""
+
+    plan: Plan
+    start: Fraction
+    end: Fraction
+    joins_next: bool  # the next piece follows without a hole in the file's time
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is in the file, in its order; `end`: seconds that the file lasts, black filling included."""
+
+    placed: tuple[Placed, ...]
+    gaps: tuple[TimeRange, ...]
+    overlaps: tuple[TimeRange, ...]
+    end: Fraction
+
+
+def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece, TimeRange]], list[TimeRange]]:
+    """Which part of `wanted` each piece is to give, and where pieces overlap.
+
+    Where one begins while another still lasts, it takes over: footage is best left off at an end, where next to nothing
+    has to be encoded. One that ends before the other does is left out.
+    """
+    used: list[Piece] = []
+    overlaps: list[TimeRange] = []
+    for piece in in_order(pieces):
+        if piece.range.start >= wanted.end:
+            continue
+        before = used[-1] if used else None
+        if before and piece.range.start < before.range.end:
+            until = min(piece.range.end, before.range.end, wanted.end)
+            if until > max(piece.range.start, wanted.start):
+                overlaps.append(TimeRange(max(piece.range.start, wanted.start), until))
+            if piece.range.end <= before.range.end:
+                continue
+        used.append(piece)
+    parts = []
+    for index, piece in enumerate(used):
+        end = min([wanted.end, *(later.range.start for later in used[index + 1 : index + 2])])
+        if end > max(piece.range.start, wanted.start):
+            parts.append((piece, TimeRange(wanted.start, end)))
+    return parts, overlaps
+
+
+def lay_out(plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRange], gaps: Gaps) -> Timeline:
+    """Put the pieces on the file's clock."""
+    starts: list[Fraction] = []
+    ends: list[Fraction] = []
+    holes: list[TimeRange] = []
+    for index, plan in enumerate(plans):
+        hole = _hole_before(plans, index, wanted)
+        if hole:
+            holes.append(hole)
+        if gaps != "join":
+            start = seconds(plan.first_moment - wanted.start)
+        elif not index:
+            start = Fraction(0)
+        else:
+            between = Fraction(0) if hole else seconds(plan.first_moment - plans[index - 1].end_moment)
+            start = ends[-1] + max(between, Fraction(0))
+        starts.append(start)
+        ends.append(start + (plan.end - plan.first) * plan.source.time_base)
+    if (rest := wanted.end - plans[-1].end_moment) > timedelta(seconds=float(plans[-1].interval)):
+        holes.append(TimeRange(wanted.end - rest, wanted.end))
+    placed = tuple(
+        Placed(plan, start, end, index + 1 < len(plans) and starts[index + 1] - end <= plan.interval)
+        for index, (plan, start, end) in enumerate(zip(plans, starts, ends, strict=True))
+    )
+    end = seconds(wanted.duration) if gaps == "black" else ends[-1]
+    return Timeline(placed, tuple(holes), tuple(overlaps), end)
+
+
+def _hole_before(plans: Sequence[Plan], index: int, wanted: TimeRange) -> TimeRange | None:
+    """The time without footage before a plan, when it is longer than from one frame to the next."""
+    plan = plans[index]
+    if index:
+        since = plans[index - 1].end_moment
+    elif plan.source.piece.range.start <= wanted.start:
+        return None  # the frame before the first wanted one is there, and was shown till then
+    else:
+        since = wanted.start
+    if plan.first_moment - since > timedelta(seconds=float(plan.interval)):
+        return TimeRange(since, plan.first_moment)
+    return None

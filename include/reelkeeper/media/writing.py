@@ -1,0 +1,160 @@
+"""The file that is being made, packet by packet."""
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
+from reelkeeper.media.bitstream import Bitstream
+from reelkeeper.media.command import Limits, Seconds
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".ts": "mpegts"}
+_CODECS = {
+    "mp4": {"h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"},
+    "mpegts": {"h264", "hevc", "mpeg2video", "aac", "mp2", "mp3", "ac3", "eac3"},
+}
+_TAGS = {("h264", True): "avc3", ("h264", False): "avc1", ("hevc", True): "hev1", ("hevc", False): "hvc1"}
+_CHECK_EVERY = 256  # packets
+
+
+class CannotCopy(Exception):
+    """Packets cannot stand in one file as they are; the message says why, for a person."""
+
+
+def holds(suffix: str, codec: str) -> bool:
+    """Whether files of that suffix can hold a codec in a way that players know."""
+    known = _CODECS.get(FORMATS[suffix])
+    return known is None or codec in known
+
+
+def part_of(target: Path) -> Path:
+    """The name under which a file is made; it gets its own when it is whole."""
+    return target.with_name(f".{target.stem}.part{target.suffix}")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the video stream of the file says of itself."""
+
+    template: VideoStream  # of an open file
+    bitstream: Bitstream | None  # None: a codec without parameter sets
+    in_band: bool  # parameter sets stand before each access point, since they change
+    time_base: Fraction
+    depth: int  # how many pictures may be shown before one that precedes them in the stream
+    interval: int  # ticks from one frame to the next, as a rule
+
+
+class Writer:
+    """Takes packets in the stream's order with the time they are shown at; makes the times of decoding itself.
+
+    Those of the sources do not fit together: they differ by how many pictures an encoder keeps back. Here a picture is
+    decoded when the one `depth` places before it is shown, which is what encoders do, and is never late.
+    """
+
+    def __init__(
+        self, target: Path, header: Header, audio: AudioStream | None, *, limits: Limits, progress: Seconds | None
+    ) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self._limits, self._progress = limits, progress
+        self._deadline = time.monotonic() + limits.seconds
+        self.time_base, self._depth, self._interval = header.time_base, header.depth, header.interval
+        self._shown: list[int] = []  # a heap
+        self._first, self._since_start = 0, 0
+        self._last_dts: int | None = None
+        self._packets = 0
+        self._container = av.open(
+            f"file:{target}", "w", format=FORMATS[target.suffix.lower()], options={"fflags": "+bitexact"}
+        )
+        self._video = self._container.add_stream_from_template(header.template)
+        self._video.time_base = header.time_base
+        if header.bitstream is not None:
+            self._video.codec_context.extradata = header.bitstream.extradata
+            if target.suffix.lower() == ".mp4":
+                self._video.codec_context.codec_tag = _TAGS[header.bitstream.codec, header.in_band]
+        self._audio = self._container.add_stream_from_template(audio) if audio else None
+        self.audio_base = Fraction(1, audio.codec_context.sample_rate) if audio else Fraction(1)
+        if self._audio:
+            self._audio.time_base = self.audio_base
+
+    def video(self, packet: "Packet[Any]", pts: int, duration: int) -> None:
+        """A packet of video that is shown at `pts`; ticks of `time_base`."""
+        if self._depth:
+            heappush(self._shown, pts)
+            if not self._since_start:
+                self._first = pts
+            self._since_start += 1
+            if len(self._shown) > self._depth:
+                dts = heappop(self._shown)
+            else:
+                dts = self._first - (self._depth + 1 - self._since_start) * self._interval
+        else:
+            dts = pts
+        if dts > pts or (self._last_dts is not None and dts <= self._last_dts):
+            raise CannotCopy("its pictures are not in an order that can be told beforehand")
+        self._last_dts = dts
+        packet.stream = self._video
+        packet.time_base = self.time_base
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        self.frames += 1
+        self._write(packet)
+        if not self._packets % _CHECK_EVERY and self._progress:
+            self._progress(max(float(pts * self.time_base), 0.0))
+
+    def restart(self) -> None:
+        """A hole in time follows: what comes after it is not decoded before it."""
+        self._shown.clear()
+        self._since_start = 0
+
+    def audio(self, packet: "Packet[Any]", pts: int, duration: int) -> None:
+        """A packet of sound that is heard at `pts`; ticks of `audio_base`."""
+        packet.stream = self._audio
+        packet.time_base = self.audio_base
+        packet.pts = packet.dts = pts
+        packet.duration = duration
+        self._write(packet)
+
+    def _write(self, packet: "Packet[Any]") -> None:
+        self.bytes += packet.size
+        self._container.mux_one(packet)
+        self._packets += 1
+        if not self._packets % _CHECK_EVERY:
+            if self.bytes > self._limits.bytes:
+                raise MediaError(f"more than {self._limits.bytes} bytes were to be written: expected at most that")
+            if time.monotonic() > self._deadline:
+                raise MediaTimeout(f"cutting was not done after {self._limits.seconds:g} s: expected it to be")
+
+    def close(self) -> None:
+        """Write the index."""
+        self._container.close()
+
+
+@contextmanager
+def writing(target: Path, *arguments: Any, **options: Any) -> Iterator[Writer]:
+    """A Writer of `target`, closed at the end. WorkFolderFull when the disk is; on any error the file is removed."""
+    try:
+        writer = Writer(target, *arguments, **options)
+        try:
+            yield writer
+        finally:
+            writer.close()
+    except BaseException as exc:
+        target.unlink(missing_ok=True)
+        if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+            raise WorkFolderFull(f"no space is left for {target.name!r}") from exc
+        if isinstance(exc, av.FFmpegError):
+            raise CannotCopy(f"its packets cannot be written as {target.suffix[1:]} ({exc.strerror})") from exc
+        raise
