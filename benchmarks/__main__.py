@@ -14,7 +14,8 @@ QUICK = {
     "catalogue": "--segments 200000 --rounds 100",
     "dag": "--segments 100 --runs 1",
     "deletion": "--objects 500 --runs 1",
-    "retention": "--segments 100000 --objects 2000",
+    "retention": "--objects 1000",
+    "planning": "--segments 100000",
 }
 """Every benchmark, and its arguments for a quick look."""
 

@@ -25,7 +25,7 @@ SELECT * FROM json_to_recordset('[]') AS c (
     one_off_per_byte double precision, saving_fixed double precision, saving_per_byte double precision)
 WITH NO DATA;
 
--- name: prepare_tier_planning
+-- name: prepare_whole_months
 -- For this transaction: months are read whole, where the planner would expect that few of their replicas have to move.
 SELECT set_config('enable_nestloop', 'off', true) AS nestloop;
 

@@ -101,6 +101,7 @@ class Retention:
             if terms.delete_after is not None:
                 self._session.rows("lock_planning", what="retention")
             self._session.rows("prepare_planning")
+            self._session.rows("prepare_whole_months")
             months = list(self._months(terms.store))
             expired, gone_bytes = self._expired(terms, months)
             retiring = {row.month for row in self._session.rows("months_retiring", store=terms.store, now=terms.now)}

@@ -123,7 +123,7 @@ class TierPlanning:
 def _prepare(session: Session, terms: TierTerms) -> None:
     """Let a connection know the terms, for the transaction under way."""
     session.rows("prepare_planning")
-    session.rows("prepare_tier_planning")
+    session.rows("prepare_whole_months")
     session.execute("make_tier_choices")
     session.execute("note_tier_choices", choices=Rows(terms.choices))
     session.analyze("tier_choices")
