@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -259,6 +260,7 @@ def test_whatever_a_reason_holds(reason: str, at: int) -> None:
     file = forms.signed(made(reason), SIGNER)
     found = forms.read_manifest(file)
     assert found.manifest.request.reason == reason
+    assert found.canonical == rfc8785.dumps(json.loads(file)["manifest"])
     assert SIGNER.public_key.proves(found.canonical, found.signature.data)
     signature = bytearray(found.signature.data)
     signature[at * 8] ^= 1 << at

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import rfc8785
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError
 from pydantic import model_validator as validator
 from pydantic.dataclasses import dataclass
@@ -62,6 +61,7 @@ Name = Annotated[str, AfterValidator(canonical_key)]
 """Where a file is, from the manifest's own folder on, with `/`."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Text = Annotated[str, Field(min_length=1)]
+Tool = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]*$")]
 
 _FORM = ConfigDict(extra="forbid", strict=True)
 
@@ -171,7 +171,7 @@ class Manifest:
     files: tuple[ManifestFile, ...]
     footage: tuple[ManifestFootage, ...]
     watermark: ManifestWatermark | None
-    tools: dict[str, str] = field(default_factory=dict)
+    tools: dict[Tool, str] = field(default_factory=dict)
     commands: tuple[tuple[str, ...], ...] = ()
 
     @validator(mode="after")
@@ -227,8 +227,7 @@ class SignedManifest:
     @property
     def data(self) -> bytes:
         """The file, in the one form that it has: names sorted, two spaces deep, UTF-8, a line feed at the end."""
-        text = json.dumps(_FILES.dump_python(self, mode="json"), indent=2, sort_keys=True, ensure_ascii=False)
-        return f"{text}\n".encode()
+        return _file(_FILES.dump_python(self, mode="json"))
 
 
 _FILES = TypeAdapter(SignedManifest)
@@ -237,13 +236,26 @@ _MANIFESTS = TypeAdapter(Manifest)
 
 def canonical(manifest: Manifest) -> bytes:
     """The manifest in RFC 8785's form, which every reader of JSON can make again."""
-    return rfc8785.dumps(_MANIFESTS.dump_python(manifest, mode="json"))
+    return _canonical(_MANIFESTS.dump_python(manifest, mode="json"))
 
 
 def signed(manifest: Manifest, signer: Signer) -> bytes:
     """The manifest's file, the same bytes each time."""
-    value = base64.b64encode(signer.sign(canonical(manifest))).decode()
-    return SignedManifest(manifest=manifest, signature=ManifestSignature(key_id=signer.key_id, value=value)).data
+    document = _MANIFESTS.dump_python(manifest, mode="json")
+    value = base64.b64encode(signer.sign(_canonical(document))).decode()
+    signature = {"algorithm": ALGORITHM, "key_id": signer.key_id, "value": value}
+    return _file({"manifest": document, "signature": signature})
+
+
+def _canonical(document: Any) -> bytes:
+    """RFC 8785: names in ASCII, whole numbers of less than 2**53 and texts, which is all that there is, have that form
+    by the standard library, too.
+    """
+    return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def _file(document: Any) -> bytes:
+    return f"{json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
 
 
 def read_manifest(data: bytes) -> SignedManifest:
