@@ -13,7 +13,7 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.exports import CutFacts, Export, ExportCamera
-from reelkeeper.errors import InvalidFootage, PermanentError
+from reelkeeper.errors import NoFootage, PermanentError
 from reelkeeper.export_objects import OpenStore, work_folder, write_export_file
 from reelkeeper.export_pieces import Fetched, fetch, plan_sources
 from reelkeeper.export_progress import CUT, ExportProgress, Told
@@ -91,10 +91,7 @@ def cut_camera(
         _tell_wrong(catalogue, fetched)
         try:
             made = _cut(estate, request, export, camera, fetched, folder, progress)
-        except InvalidFootage as error:
-            if error.code != "no_frames":
-                raise
-            # Its segments share an instant with the range, and no frame.
+        except NoFootage:  # its segments share an instant with the range, and no frame
             return _empty(catalogue, export, camera, now=now)
         store = open_store(estate.placement.exports_in)
         name = f"{'cuts/' if request.is_composed else ''}{_name(camera, request.time_range)}{made.path.suffix}"

@@ -83,7 +83,7 @@ class Rig:
                 StoreSettings(name=CLOUD, kind=StoreKind.MINIO, bucket="recordings"),
             ),
             placement=Placement(mode="hybrid", local_store=DISK, cloud_store=CLOUD),
-            exports=Exports(work_directory=self.work, **self.terms),
+            exports=Exports(**({"work_directory": self.work} | self.terms)),
         )
 
     @property
@@ -178,7 +178,7 @@ class Rig:
         """Why footage is held."""
         return [reason for (reason,) in self.sql("SELECT reason FROM held_footage")]
 
-    def keys(self) -> set[str]:
+    def objects(self) -> set[str]:
         """The objects of all exports."""
         return {stat.key for stat in self.stores[CLOUD].list("exports/")}
 

@@ -108,7 +108,6 @@ def test_one_that_failed_begins_anew_and_one_that_expired_does_not(rig: Rig) -> 
     with pytest.raises(PermanentError, match=r"is FAILED .a person stopped it.: expected one under way"):
         rig.cut(export)
     assert rig.accept("gate").failure is None
-    rig.sql("UPDATE exports SET expires_at = now()")
     assert rig.catalogue.exports.expire([export.id], now=export.expires_at) == 1
     with pytest.raises(RequestRefused, match="that export expired at"):
         rig.accept("gate")
