@@ -46,7 +46,10 @@ def assemble(
 def _header(timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, stack: ExitStack) -> Header:
     """A header that is true of every part; the first part that is copied, else the first at all, is its model."""
     copied = [placed.plan.source for placed in timeline.placed if placed.plan.copied]
-    template = _opened_video(copied[0].piece.path if copied else next(iter(encoded.values())).path, stack)
+    template = (
+        stack.enter_context(copied[0].opened())[1] if copied
+        else stack.enter_context(open_footage(next(iter(encoded.values())).path)).streams.video[0]
+    )  # fmt: skip
     streams: list[Bitstream | None] = [source.bitstream for source in copied]
     depth = max([source.reorders for source in copied], default=0)
     for part in encoded.values():
@@ -84,14 +87,11 @@ def _time_base(bases: list[Fraction]) -> Fraction:
     return Fraction(1, common if common <= _FINEST else _COARSEST)
 
 
-def _opened_video(path: Path, stack: ExitStack) -> VideoStream:
-    return stack.enter_context(open_footage(path)).streams.video[0]
-
-
 def _sound(timeline: Timeline, stack: ExitStack) -> AudioStream | None:
+    """The first piece's that has any is the model of all."""
     for placed in timeline.placed:
-        container = stack.enter_context(open_footage(placed.plan.source.piece.path))
-        if container.streams.audio:
+        if placed.plan.source.has_audio:
+            container, _ = stack.enter_context(placed.plan.source.opened())
             return container.streams.audio[0]
     return None
 
@@ -108,7 +108,8 @@ class _Piece:
     def write(self) -> None:
         if self._plan.head:
             self._write_encoded(self._encoded[self._plan.head])
-        with self._source.opened() as (container, video):
+        begin = self._plan.first - int(_LEAD_SECONDS / self._source.time_base)
+        with self._source.opened(begin if begin > self._source.first else None) as (container, video):
             audio = container.streams.audio[0] if self._track and container.streams.audio else None
             self._read(container, video, audio)
         if self._plan.tail:
@@ -122,9 +123,6 @@ class _Piece:
         for stream in container.streams:
             if stream not in wanted and stream.type in ("audio", "video"):
                 stream.discard = Discard.all
-        begin = self._plan.first - int(_LEAD_SECONDS / self._source.time_base)
-        if begin > self._source.first:
-            container.seek(begin, stream=video)
         for packet in container.demux(wanted) if wanted else ():
             if not packet.size:
                 continue

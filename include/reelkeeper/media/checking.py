@@ -6,12 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Discard
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from reelkeeper.media.probe import open_footage, video_stream
+from reelkeeper.media.source import REWIND
 from reelkeeper.media.timeline import Placed, Timeline
 
 _AFTER = 3
@@ -21,6 +24,8 @@ _SAMPLED = 4
 _ALIKE = 8.0
 """How much an encoded picture may differ on average, of 255; another frame of a scene that moves differs by more."""
 _MAX_JOINTS = 50
+_SEEK_SECONDS = 1
+"""How much before a picture reading starts: in a transport stream a seek may end behind it."""
 Sample = NDArray[np.uint8]
 
 
@@ -56,43 +61,46 @@ def seams(timeline: Timeline) -> list[Seam]:
 def expected(seam: Seam) -> dict[int, Sample]:
     """What the source shows around a seam: samples of its pictures by their times, in ticks."""
     source = seam.placed.plan.source
-    with source.opened() as (container, video):
-        if seam.decode_from > source.first:
-            container.seek(seam.decode_from, stream=video)
+    with source.opened(seam.decode_from if seam.decode_from > source.first else None) as (container, video):
         return dict(_around(_frames(container, video), seam, lambda pts: pts))
 
 
 def check(target: Path, timeline: Timeline, frames: int, pictures: Sequence[tuple[Seam, dict[int, Sample]]]) -> None:
     """NotRight when the file lacks packets, or shows something else than expected at a seam."""
-    with open_footage(target) as container:
-        video = video_stream(container)
-        if video is None or (video.frames and video.frames != frames):
-            raise NotRight(f"{video.frames if video else 0} frames were found: expected {frames}")
-        shift = _first_time(container, video) - timeline.placed[0].start
-    for seam, samples in pictures:
-        _check_seam(target, seam, samples, shift)
+    try:
+        with open_footage(target) as container:
+            video = video_stream(container)
+            if video is None or (video.frames and video.frames != frames):
+                raise NotRight(f"{video.frames if video else 0} frames were found: expected {frames}")
+            shift = _first_time(container, video) - timeline.placed[0].start
+            if container.format.name in REWIND:
+                for seam, samples in pictures:
+                    _check_seam(container, video, seam, samples, shift)
+                return
+        for seam, samples in pictures:
+            with open_footage(target) as container:
+                _check_seam(container, container.streams.video[0], seam, samples, shift)
+    except av.FFmpegError as exc:
+        raise NotRight(f"it could not be decoded ({exc.strerror})") from exc
 
 
-def _check_seam(target: Path, seam: Seam, samples: dict[int, Sample], shift: Fraction) -> None:
+def _check_seam(
+    container: InputContainer, video: VideoStream, seam: Seam, samples: dict[int, Sample], shift: Fraction
+) -> None:
     plan = seam.placed.plan
-    base = plan.source.time_base
-    with open_footage(target) as container:
-        video = video_stream(container)
-        assert video is not None
-        assert video.time_base is not None
-        own = video.time_base
+    base, own = plan.source.time_base, video.time_base
+    assert own is not None
 
-        def to_source(pts: int) -> int:
-            """The source's time of a picture of the file; exact to half a tick of the file's."""
-            return _nearest(plan.first + round((pts * own - shift - seam.placed.start) / base), samples, base, own)
+    def to_source(pts: int) -> int:
+        """The source's time of a picture of the file; exact to half a tick of the file's."""
+        return _nearest(plan.first + round((pts * own - shift - seam.placed.start) / base), samples, base, own)
 
-        at = seam.frames[0] if seam.frames and not seam.is_end else plan.copied.access if plan.copied else plan.first
-        if seam.is_end:
-            at = seam.frames[0] - round(plan.interval / base / 2)  # not yet there, or the seek finds what follows
-        start = round((seam.placed.start + shift + (at - plan.first) * base) / own)
-        if seam.is_end or seam.placed.start:
-            container.seek(start, stream=video)
-        shown = dict(_around(_frames(container, video), seam, to_source))
+    starts_at = plan.copied.access if plan.copied and not seam.frames else seam.frames[0]
+    at = seam.decode_from if seam.is_end else starts_at
+    start = max(seam.placed.start + shift + (at - plan.first) * base - _SEEK_SECONDS, shift)
+    if start > shift or container.format.name in REWIND:
+        container.seek(round(start / own), stream=video)
+    shown = dict(_around(_frames(container, video), seam, to_source))
     for pts, sample in samples.items():
         where = f"at {plan.source.moment(pts).isoformat()}"
         if pts not in shown:
@@ -133,11 +141,15 @@ def _around(frames: Iterable[tuple[int, Any]], seam: Seam, to_source: Any) -> It
 
 
 def _frames(container: InputContainer, video: VideoStream) -> Iterator[tuple[int, Any]]:
-    video.codec_context.thread_type = "AUTO"
-    video.codec_context.thread_count = 2
-    for frame in container.decode(video):
-        if frame.pts is not None:
-            yield frame.pts, frame
+    """Pictures from the first on with which decoding can start."""
+    for stream in container.streams.audio:
+        stream.discard = Discard.all
+    has_begun = False
+    for packet in container.demux(video):
+        has_begun = has_begun or packet.is_keyframe
+        for frame in packet.decode() if has_begun else ():
+            if frame.pts is not None:
+                yield frame.pts, frame
 
 
 def _sample(frame: Any) -> Sample:

@@ -22,6 +22,8 @@ REORDERED = 16
 """No picture is shown later than this many others that follow it in the stream (H.264 A.3, H.265 A.4)."""
 _STEPS_BACK = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)  # seconds
 _NALS = {"h264", "hevc"}
+REWIND = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+"""Demuxers that find the first packet again, whatever was read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,16 @@ class Look:
 
 
 class Source:
-    """A piece's file. InvalidFootage when it is none; every reading opens it anew, and closes it."""
+    """A piece's file. InvalidFootage when it is none.
+
+    Opening a long file means reading its index, so that one that was read stays open for the next reading; `close` ends
+    that. Readings in several threads do not disturb each other.
+    """
 
     def __init__(self, piece: Piece) -> None:
         self.piece = piece
+        self._idle: list[InputContainer] = []
+        self._first_look_done = False
         with self.opened() as (container, video):
             context = video.codec_context
             self.container = container.format.name
@@ -65,28 +73,49 @@ class Source:
                 self.codec, context.width, context.height, str(context.pix_fmt),
                 video.sample_aspect_ratio or Fraction(1), "",
             )  # fmt: skip
+            self.has_audio = bool(container.streams.audio)
             self.profile = context.profile
             self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
             self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
             self.rate = video.average_rate or video.guessed_rate or Fraction(25)
             self.start_time = container.start_time or 0  # µs
         self.first = self._first_shown()
+        self._first_look_done = True
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        """The file and its stream of moving pictures."""
+    def opened(self, at: int | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
+        """The file and its stream of moving pictures, to be read from its beginning on, or from where what is shown at
+        the tick `at` can be decoded (in a transport stream: about there)."""
         try:
-            with open_footage(self.piece.path) as container:
+            can_rewind = self._first_look_done and self.container in REWIND
+            idle = self._idle.pop() if self._idle and (at is not None or can_rewind) else None
+            container = idle or open_footage(self.piece.path)
+            try:
                 video = video_stream(container)
                 if video is None:
                     raise InvalidFootage("file has no video stream: expected one", code="no_video")
+                if at is not None:
+                    container.seek(at, stream=video)
+                elif idle:
+                    container.seek(self.first - int(1 / self.time_base), stream=video)
                 yield container, video
+            except BaseException:
+                container.close()
+                raise
         except av.FFmpegError as exc:
             if isinstance(exc, (FileNotFoundError, PermissionError)):
                 raise
             raise InvalidFootage(
                 f"footage from {self.piece.range.start.isoformat()} cannot be read ({exc.strerror})", code="unreadable"
             ) from exc
+        for stream in container.streams:
+            stream.discard = Discard.default
+        self._idle.append(container)
+
+    def close(self) -> None:
+        """Close what is open and not being read."""
+        while self._idle:
+            self._idle.pop().close()
 
     def ticks(self, moment: datetime) -> int:
         """The first time, in ticks, that is not before `moment`."""
@@ -110,9 +139,7 @@ class Source:
     def _read(self, from_pts: int | None, until_pts: int) -> list[Shot]:
         shots: list[Shot] = []
         after = 0
-        with self.opened() as (container, video):
-            if from_pts is not None and from_pts > self.first:
-                container.seek(from_pts, stream=video)
+        with self.opened(from_pts if from_pts is not None and from_pts > self.first else None) as (container, video):
             for packet in packets(container, video):
                 shot = self._shot(packet)
                 if not shots and shot.access == "none" and from_pts is not None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelkeeper.errors import MediaError
 from reelkeeper.media.command import Command, Limits, file_url, run
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
 from reelkeeper.media.source import Source
+from reelkeeper.media.writing import CannotCopy
 
 _EDGE_QUALITY = {"h264": "15", "hevc": "17"}
 """Constant rate factors at which a seam cannot be seen; a few frames cost no room."""
@@ -29,7 +29,7 @@ class Encoded:
 
 def encode_edge(span: Span, target: Path, *, set_id: int, limits: Limits, intra: bool = False) -> Encoded:
     """The frames of a partial group of pictures, in the source's codec, so that its packets can stand beside the
-    source's own: no reordering, one access point, parameter sets of their own id. MediaError when the frames that come
+    source's own: no reordering, one access point, parameter sets of their own id. CannotCopy when the frames that come
     out are not exactly those of the span."""
     return _exactly(span, target, _edge_arguments(span.source, set_id, intra), limits)
 
@@ -55,7 +55,9 @@ def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> En
             return Encoded(target, span.first, command)
         if (span.decode_from - span.source.first) * span.source.time_base <= back:
             break
-    raise MediaError(f"encoding anew gave {len(found)} frames: expected {len(span.frames)}, from tick {span.first} on")
+    raise CannotCopy(
+        f"encoding edges anew gave {len(found)} frames: expected {len(span.frames)}, from tick {span.first} on"
+    )
 
 
 def _arguments(span: Span, target: Path, encoder: list[str], back: float) -> list[str]:
