@@ -133,11 +133,9 @@ def test_the_burned_in_time_is_that_of_each_frame(camera: Any, tmp_path: Path) -
         limits=LIMITS, size=(320, 180), clock=True,
     )  # fmt: skip
     (patch,) = Overlay(clock=True).patches(320, 180)
-    assert patch.clock is not None
+    (face,) = patch.clocks
     ((left, top),) = patch.places
-    faces = [
-        np.asarray(patch.clock.draw(START + timedelta(seconds=second)).convert("L"), np.float64) for second in range(5)
-    ]
+    faces = [np.asarray(face.draw(START + timedelta(seconds=second)).convert("L"), np.float64) for second in range(5)]
     for number, picture in enumerate(luma(made.path)):
         shown = picture[top : top + patch.height, left : left + patch.width].astype(np.float64)
         alike = [np.corrcoef(shown.ravel(), face.ravel())[0, 1] for face in faces]

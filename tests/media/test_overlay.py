@@ -90,8 +90,8 @@ def test_the_time_is_true_at_each_second_across_midnight() -> None:
     _, _, width, height = overlay.strip(640, 360)
     for number, strip in enumerate(islice(overlay.strips(start, 640, 360), 4)):
         (patch,) = overlay.patches(640, 360)
-        assert patch.clock is not None
-        expected = patch.clock.draw(MIDNIGHT + timedelta(seconds=number - 2))
+        (face,) = patch.clocks
+        expected = face.draw(MIDNIGHT + timedelta(seconds=number - 2))
         assert Image.frombytes("RGBA", (width, height), strip).tobytes() == expected.tobytes()
 
 
@@ -102,10 +102,8 @@ def test_the_clock_takes_any_zone_and_says_utc() -> None:
     (strip,) = islice(Overlay(clock=True).strips(zone, 640, 360), 1)
     assert (
         strip
-        == face.__class__(0, 0, Overlay(clock=True).patches(640, 360)[0].clock.size)
-        .draw(  # type: ignore[union-attr]
-            datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-        )
+        == face.__class__(0, 0, Overlay(clock=True).patches(640, 360)[0].clocks[0].size)
+        .draw(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))
         .tobytes()
     )
 

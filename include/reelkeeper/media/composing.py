@@ -226,15 +226,15 @@ def _card(name: str, clock: bool, width: int, height: int) -> Patch:
         min(max(line.width for line in lines), width), min(sum(line.height + gap for line in lines), height)
     )
     picture = Image.new("RGBA", box, (0, 0, 0, 255))
-    top, face = 0, None
+    top, faces = 0, []
     for line in lines:
         left = max((box[0] - line.width) // 2, 0)
         if line is shown:
-            face = ClockFace(left, top, size, on_plate=False)
+            faces.append(ClockFace(left, top, size, on_plate=False))
         else:
             picture.alpha_composite(line, (left, top))
         top += line.height + gap
-    return Patch(np.asarray(picture), (((width - box[0]) // 4 * 2, (height - box[1]) // 4 * 2),), face)
+    return Patch(np.asarray(picture), (((width - box[0]) // 4 * 2, (height - box[1]) // 4 * 2),), tuple(faces))
 
 
 def _number(moment: datetime, wanted: TimeRange, rate: Fraction) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ffmpeg
+import numpy as np
 
 from reelkeeper.media.command import Limits, Seconds
 from reelkeeper.media.composed_file import write
@@ -41,7 +42,7 @@ def mosaic(
     ]
     corners = [(number % columns * width, number // columns * height) for number in range(len(tiles))]
     marks = Overlay(watermark=watermark).patches(columns * width, rows * height)
-    marks += _labels(tiles, labels, corners, width, height)
+    marks += _labels(tiles, labels, columns, width, height)
     sheet = Sheet([*(patch for cell in cells for patch in cell.patches), *marks], wanted.start)
     layers = iter(sheet.layers())
     picture = _stack([cell.video(layers) for cell in cells], corners)
@@ -61,20 +62,23 @@ def grid(count: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return columns, -(-count // columns), size[0] // columns // 2 * 2, size[1] // columns // 2 * 2
 
 
-def _labels(
-    tiles: Sequence[Tile], labels: Overlay, corners: Sequence[tuple[int, int]], width: int, height: int
-) -> Iterator[Patch]:
-    """What `labels` says, in each tile. The time is the same in all of them: it is drawn once."""
-    clocks = []
-    for tile, (left, top) in zip(tiles, corners, strict=True):
+def _labels(tiles: Sequence[Tile], labels: Overlay, columns: int, width: int, height: int) -> Iterator[Patch]:
+    """What `labels` says, in each tile. The times of a row are one strip across it: each second's costs little then."""
+    rows: dict[int, list[Patch]] = {}
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
         for patch in replace(labels, name=tile.name if labels.name else "").patches(width, height):
-            there = replace(patch, places=tuple((left + x, top + y) for x, y in patch.places))
-            if patch.clock is None:
-                yield there
+            there = replace(patch, places=tuple((column * width + x, row * height + y) for x, y in patch.places))
+            if patch.clocks:
+                rows.setdefault(row, []).append(there)
             else:
-                clocks.append(there)
-    if clocks:
-        yield replace(clocks[0], places=tuple(place for patch in clocks for place in patch.places))
+                yield there
+    for times in rows.values():
+        first = times[0]
+        (left, top), (right, _) = first.places[0], times[-1].places[0]
+        strip = np.zeros((first.height, right - left + first.width, 4), np.uint8)
+        clocks = tuple(replace(first.clocks[0], left=patch.places[0][0] - left) for patch in times)
+        yield Patch(strip, ((left, top),), clocks)
 
 
 def _stack(videos: Sequence[Any], corners: Sequence[tuple[int, int]]) -> Any:

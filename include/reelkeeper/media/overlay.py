@@ -50,7 +50,7 @@ class Patch:
 
     pixels: Pixels
     places: tuple[tuple[int, int], ...]
-    clock: ClockFace | None = None
+    clocks: tuple[ClockFace, ...] = ()
 
     @property
     def width(self) -> int:
@@ -130,7 +130,9 @@ class Sheet:
         )
         layers, top = [], 0
         for number, patch in enumerate(self._patches):
-            layers.append(stream.stream(number).filter("crop", patch.width, patch.height, 0, top))
+            layer = stream.stream(number).filter("crop", patch.width, patch.height, 0, top)
+            # Over a stream that still goes on, ffmpeg lays on a copy of each frame; under an ended one, on the frame.
+            layers.append(layer if patch.clocks else layer.filter("trim", end_frame=1))
             top += patch.height
         return layers
 
@@ -139,7 +141,7 @@ class Sheet:
         return self._drawn(duration) if self._patches else None
 
     def _drawn(self, duration: timedelta) -> Iterator[bytes]:
-        has_clock = any(patch.clock for patch in self._patches)
+        has_clock = any(patch.clocks for patch in self._patches)
         seconds = -(-(self._start - _floor(self._start) + duration) // _SECOND) if has_clock else 1
         sheet = np.zeros((self._height, self._width, 4), np.uint8)
         for _, pictures in zip(range(seconds), _by_second(self._patches, self._start), strict=False):
@@ -174,7 +176,7 @@ def _by_second(patches: Sequence[Patch], start: datetime) -> Iterator[list[Pixel
     """The patches' pictures in the second that holds `start`, in the next one, and so on."""
     moment = _floor(start.astimezone(UTC))
     pictures = [patch.pixels.copy() for patch in patches]
-    faces = [(picture, patch.clock) for picture, patch in zip(pictures, patches, strict=True) if patch.clock]
+    faces = [(picture, face) for picture, patch in zip(pictures, patches, strict=True) for face in patch.clocks]
     while True:
         drawn: dict[tuple[int, bool], Pixels] = {}
         for picture, face in faces:
@@ -198,7 +200,7 @@ def _labels(name: str, clock: bool, width: int, height: int) -> Iterator[Patch]:
         face = ClockFace(0, 0, size)
         drawn = np.asarray(face.draw(datetime(2000, 1, 1, tzinfo=UTC)))
         clock_left = max(width - margin - drawn.shape[1], 0) // 2 * 2
-        yield Patch(drawn, ((clock_left, max(bottom - drawn.shape[0], 0) // 2 * 2),), face)
+        yield Patch(drawn, ((clock_left, max(bottom - drawn.shape[0], 0) // 2 * 2),), (face,))
     if name.strip():
         picture = plate(name, size, max_width=width - 2 * margin)
         if clock and margin + picture.width > clock_left - margin:
