@@ -30,8 +30,6 @@ __all__ = ["IngestPlan", "IngestResult", "gate", "ingest_batch", "plan_ingest", 
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-"""How long a claim outlives a worker that was killed. A living one renews its claims in time."""
 _KNOWN_AT_ONCE = 10_000
 _LEAVES: dict[LandingState | None, type] = {
     LandingState.QUARANTINED: SetsAside,
@@ -111,7 +109,7 @@ def ingest_batch(
     *,
     progress: Progress | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    lease: timedelta = LEASE,
+    lease: timedelta | None = None,
     retry: Retrying | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> IngestResult:
@@ -126,7 +124,9 @@ def ingest_batch(
     retry = retry or retrying()
     with open_catalogue() as catalogue:
         batch = retry(catalogue.transfers.get, batch_id)
-        return Worker(estate, catalogue, open_store, batch, Terms(lease, now, sleep, retry), progress).run()
+        return Worker(
+            estate, catalogue, open_store, batch, Terms(lease or estate.lease, now, sleep, retry), progress
+        ).run()
 
 
 def _unfinished(source: Source, zone: LandingZone, catalogue: Catalogue, room: int) -> list[Found]:

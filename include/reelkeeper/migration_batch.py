@@ -37,8 +37,6 @@ from reelkeeper.stores.transfer import Transfer, Transferred, Verify, transfer_a
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-"""How long a claim outlives a worker that was killed. A living one renews its claims three times in that time."""
 _MOST_CLAIMS = 3
 """How often a segment is claimed whose transfer fails transiently while its stores work, before it fails for good.
 A refused access counts like a transient failure."""
@@ -81,7 +79,7 @@ def transfer_batch(
     progress: Progress | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     current_estate: Callable[[], Estate] | None = None,
-    lease: timedelta = LEASE,
+    lease: timedelta | None = None,
 ) -> BatchResult:
     """Copy what is open in a batch, and return when nothing of it is.
 
@@ -99,7 +97,13 @@ def transfer_batch(
             catalogue,
             open_store,
             batch,
-            _Terms(verify or estate.migration.verify, delete_local, lease, now, current_estate or (lambda: estate)),
+            _Terms(
+                verify or estate.migration.verify,
+                delete_local,
+                lease or estate.lease,
+                now,
+                current_estate or (lambda: estate),
+            ),
             progress,
         )
         try:

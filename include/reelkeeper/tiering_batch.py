@@ -45,8 +45,6 @@ from reelkeeper.tier_choices import TieredStore, TierTarget
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-"""How long a claim outlives a worker that was killed. A living one renews its claims in time."""
 _MOST_CLAIMS = 3
 """How often a move is claimed that fails transiently while its store works, before it fails for good."""
 
@@ -75,7 +73,7 @@ def tier_batch(
     progress: Progress | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     current_estate: Callable[[], Estate] | None = None,
-    lease: timedelta = LEASE,
+    lease: timedelta | None = None,
 ) -> TierResult:
     """Move what is open in a batch, and return when nothing of it is.
 
@@ -88,7 +86,7 @@ def tier_batch(
     """
     with open_catalogue() as catalogue:
         batch = retrying()(catalogue.transfers.get, batch_id)
-        terms = Terms(lease, now, time.sleep, retrying())
+        terms = Terms(lease or estate.lease, now, time.sleep, retrying())
         return _Worker(current_estate or (lambda: estate), catalogue, open_store, batch, terms, run_id, progress).run()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tenacity import Retrying
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.ingest import LEASE, IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
+from reelkeeper.ingest import IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
 from reelkeeper.model import StoreName
 from reelkeeper.settings import Estate
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -47,7 +47,7 @@ class Rig:
     placement: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     now: datetime = NOW
-    lease: timedelta = LEASE
+    lease: timedelta | None = None
     retry: Retrying = field(default_factory=lambda: retrying(first_wait_seconds=0.001))
     runs: Iterator[int] = field(default_factory=count)
     slept: list[float] = field(default_factory=list)

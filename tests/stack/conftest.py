@@ -17,6 +17,10 @@ _SETTINGS = {
     # A killed task is found after seconds, not after a minute.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    # Nobody changes a DAG meanwhile: each is read once.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    # What a killed worker had is taken up soon.
+    "REELKEEPER__LEASE_SECONDS": "15",
     # One object at a time, so that there is a middle of a migration to be killed in.
     "REELKEEPER__STORES__CLOUD__CONCURRENCY": "1",
 }

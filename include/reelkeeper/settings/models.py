@@ -561,6 +561,9 @@ class Estate(Section):
     rehearsal: bool = False
     """Whether the DAGs that move and delete take a `clock` of their own, to try out what they will do in a month.
     For a demo or a test only: with a clock in the future footage is deleted early."""
+    lease_seconds: Annotated[Whole, Field(ge=2, le=3600)] = 60
+    """How long what a worker has claimed is its own without a word from it. It renews that in time; what a killed one
+    had is taken up by the next try after this long."""
     stores: tuple[StoreSettings, ...]
     """The stores, each a `[[stores]]` table."""
     landing_zones: tuple[LandingZone, ...] = ()
@@ -584,6 +587,11 @@ class Estate(Section):
     @property
     def tenant_name(self) -> Tenant:
         return Tenant(self.tenant)
+
+    @property
+    def lease(self) -> timedelta:
+        """`lease_seconds`."""
+        return timedelta(seconds=self.lease_seconds)
 
     def store(self, name: str) -> StoreSettings:
         """The store of this name. ConfigurationError that lists the names there are."""
