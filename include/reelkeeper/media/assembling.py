@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from reelkeeper.media.bitstream import Bitstream, described
 from reelkeeper.media.clock import Scale
 from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.filling import Black
 from reelkeeper.media.pictures import Pictures, fit
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
@@ -28,32 +29,39 @@ _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 
 
 def assemble(
-    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, limits: Limits, progress: Seconds | None
-) -> int:
+    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, black: Black | None, limits: Limits,
+    progress: Seconds | None,
+) -> int:  # fmt: skip
     """Write the file; the number of its frames. CannotCopy when packets do not fit together."""
     with ExitStack() as stack:
-        header = _header(timeline, encoded, target, stack)
+        header = _header(
+            timeline, [part.path for part in encoded.values()] + ([black.path] if black else []), target, stack
+        )
         audio = _sound(timeline, stack)
         writer = stack.enter_context(writing(target, header, audio, limits=limits, progress=progress))
         track = SoundTrack(writer) if audio else None
         for index, placed in enumerate(timeline.placed):
-            if index and not timeline.placed[index - 1].joins_next:
+            if black:
+                black.fill(writer, header, *timeline.black[index])
+            elif index and not timeline.placed[index - 1].joins_next:
                 writer.restart()
             _Piece(placed, encoded, writer, header, track).write()
+        if black:
+            black.fill(writer, header, *timeline.black[-1])
         return writer.frames
 
 
-def _header(timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, stack: ExitStack) -> Header:
+def _header(timeline: Timeline, encoded: list[Path], target: Path, stack: ExitStack) -> Header:
     """A header that is true of every part; the first part that is copied, else the first at all, is its model."""
     copied = [placed.plan.source for placed in timeline.placed if placed.plan.copied]
     template = (
         stack.enter_context(copied[0].opened())[1] if copied
-        else stack.enter_context(open_footage(next(iter(encoded.values())).path)).streams.video[0]
+        else stack.enter_context(open_footage(encoded[0])).streams.video[0]
     )  # fmt: skip
     streams: list[Bitstream | None] = [source.bitstream for source in copied]
     depth = max([source.reorders for source in copied], default=0)
-    for part in encoded.values():
-        with open_footage(part.path) as container:
+    for part in encoded:
+        with open_footage(part) as container:
             context = container.streams.video[0].codec_context
             if context.name in ("h264", "hevc"):
                 streams.append(described(context.name, context.extradata))

@@ -8,6 +8,7 @@ from reelkeeper.media.assembling import assemble
 from reelkeeper.media.checking import NotRight, check, expected, seams
 from reelkeeper.media.command import Limits, Seconds
 from reelkeeper.media.encoding import encode, no_footage
+from reelkeeper.media.filling import Black, make_black
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
 from reelkeeper.media.planning import Plan, Span, plan
 from reelkeeper.media.source import Source
@@ -18,7 +19,7 @@ from reelkeeper.model import TimeRange
 
 __all__ = ["Cut", "Gaps", "Method", "Piece", "cut"]
 
-_EDGES_AT_ONCE = 2
+_AT_ONCE = 2
 _EDGE_CODECS = {"h264", "hevc"}
 
 
@@ -64,23 +65,38 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
     spans = [span for placed in timeline.placed for span in (placed.plan.head, placed.plan.tail) if span]
     set_id = _free_id(timeline)
     part = part_of(target)
-    with ThreadPoolExecutor(_EDGES_AT_ONCE) as pool:
-        names = [work / f"{target.stem}-edge{index}.mp4" for index in range(len(spans))]
-        try:
-            jobs = [
-                pool.submit(encode_edge, span, name, set_id=set_id, limits=limits)
-                for span, name in zip(spans, names, strict=True)
-            ]
-            encoded = {span: job.result() for span, job in zip(spans, jobs, strict=True)}
-            looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
-            frames = assemble(timeline, encoded, part, limits=limits, progress=progress)
-            check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
-            part.replace(target)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for name in [*names, part]:
-                name.unlink(missing_ok=True)
-    return _told(timeline, target, frames, encoded)
+    names = [work / f"{target.stem}-edge{index}.mp4" for index in range(len(spans))]
+    dark = work / f"{target.stem}-black.mp4"
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        jobs = [
+            pool.submit(encode_edge, span, name, set_id=set_id, limits=limits)
+            for span, name in zip(spans, names, strict=True)
+        ]
+        black = _black(timeline, dark, set_id, limits)
+        encoded = {span: job.result() for span, job in zip(spans, jobs, strict=True)}
+        looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
+        frames = assemble(timeline, encoded, part, black=black, limits=limits, progress=progress)
+        check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
+        part.replace(target)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name in [*names, dark, part]:
+            name.unlink(missing_ok=True)
+        for placed in timeline.placed:
+            placed.plan.source.close()
+    return _told(timeline, target, frames, encoded, black)
+
+
+def _black(timeline: Timeline, target: Path, set_id: int, limits: Limits) -> Black | None:
+    source = timeline.placed[0].plan.source
+    look = source.look
+    if not any(end > start for start, end in timeline.black):
+        return None
+    return make_black(
+        look.codec, (look.width, look.height), look.pixel_format, target, profile=source.profile,
+        set_id=set_id, limits=limits,
+    )  # fmt: skip
 
 
 def _free_id(timeline: Timeline) -> int:
@@ -94,10 +110,11 @@ def _free_id(timeline: Timeline) -> int:
     return next((number for number in range(31, 0, -1) if number not in used), 31)
 
 
-def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded]) -> Cut:
+def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded], black: Black | None) -> Cut:
     plans = [placed.plan for placed in timeline.placed]
     anew = sum(len(span.frames) for span in encoded)
-    method: Method = "copied" if not anew else "encoded" if anew == frames else "smart"
+    copied = any(plan.copied for plan in plans)
+    method: Method = "copied" if not anew and not black else "smart" if copied else "encoded"
     why = {
         "copied": "every wanted frame could be copied as it was recorded",
         "smart": f"{frames - anew} of {frames} frames are copied as they were recorded; {anew} lean on frames outside "
@@ -107,5 +124,6 @@ def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Enc
     look = plans[0].source.look
     return Cut(
         target, look.codec, look.width, look.height, frames, plans[0].first_moment, plans[-1].last_moment,
-        timeline.gaps, timeline.overlaps, method, why, tuple(part.command for part in encoded.values()),
+        timeline.gaps, timeline.overlaps, method, why,
+        (*(part.command for part in encoded.values()), *([black.command] if black else [])),
     )  # fmt: skip

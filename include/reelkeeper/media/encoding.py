@@ -10,6 +10,7 @@ import ffmpeg
 from reelkeeper.errors import NoFootage
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Limits, Seconds, file_url, run
+from reelkeeper.media.filling import make_black
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
 from reelkeeper.media.planning import Span, encoded_only
@@ -41,16 +42,22 @@ def encode(
     timeline = lay_out(plans, wanted, overlaps, gaps)
     part = part_of(target)
     files = [work / f"{target.stem}-piece{index}.mp4" for index in range(len(plans))]
+    dark = work / f"{target.stem}-black.mp4"
     try:
         encoded = {}
         for placed, file in zip(timeline.placed, files, strict=True):
             span, made = _encode_piece(placed, file, size, overlay, limits, progress)
             encoded[span] = made
-        frames = assemble(timeline, encoded, part, limits=limits, progress=None)
+        black = None
+        if any(end > start for start, end in timeline.black):
+            black = make_black("h264", size, "yuv420p", dark, profile="High", set_id=31, limits=limits)
+        frames = assemble(timeline, encoded, part, black=black, limits=limits, progress=None)
         part.replace(target)
     finally:
-        for file in [*files, part]:
+        for file in [*files, dark, part]:
             file.unlink(missing_ok=True)
+        for found in plans:
+            found.source.close()
     return Cut(
         target, "h264", *size, frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps, timeline.overlaps,
         "encoded", why or _reason(height, overlay), tuple(made.command for made in encoded.values()),

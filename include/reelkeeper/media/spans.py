@@ -27,23 +27,28 @@ class Encoded:
     command: Command
 
 
-def encode_edge(span: Span, target: Path, *, set_id: int, limits: Limits, intra: bool = False) -> Encoded:
+def encode_edge(span: Span, target: Path, *, set_id: int, limits: Limits) -> Encoded:
     """The frames of a partial group of pictures, in the source's codec, so that its packets can stand beside the
-    source's own: no reordering, one access point, parameter sets of their own id. CannotCopy when the frames that come
-    out are not exactly those of the span."""
-    return _exactly(span, target, _edge_arguments(span.source, set_id, intra), limits)
+    source's own: no reordering, one access point, parameter sets of the id `set_id` (H.264). CannotCopy when the frames
+    that come out are not exactly those of the span."""
+    source = span.source
+    encoder = edge_arguments(source.codec, source.look.pixel_format, profile=source.profile, set_id=set_id)
+    if source.is_interlaced:
+        encoder += ["-flags", "+ildct+ilme"]
+    return _exactly(span, target, encoder, limits)
 
 
-def _edge_arguments(source: Source, set_id: int, intra: bool) -> list[str]:
-    quality = ["-preset", "veryfast", "-crf", _EDGE_QUALITY[source.codec], "-pix_fmt", source.look.pixel_format]
-    keyint = 1 if intra else 100_000
-    if source.codec == "hevc":
-        params = f"bframes=0:keyint={keyint}:min-keyint=1:scenecut=0:open-gop=0:log-level=none:info=0"
-        return ["-c:v", "libx265", *quality, "-x265-params", params]
-    params = f"sps-id={set_id}:bframes=0:keyint={keyint}:min-keyint=1:scenecut=0:open-gop=0"
-    profile = _PROFILES.get(source.profile or "")
-    flags = ["-flags", "+ildct+ilme"] if source.is_interlaced and profile != "baseline" else []
-    return ["-c:v", "libx264", *quality, *(["-profile:v", profile] if profile else []), *flags, "-x264-params", params]
+def edge_arguments(
+    codec: str, pixel_format: str, *, profile: str | None, set_id: int, intra: bool = False
+) -> list[str]:
+    """How ffmpeg encodes pictures that stand beside copied ones; with `intra` each stands for itself."""
+    quality = ["-preset", "veryfast", "-crf", _EDGE_QUALITY[codec], "-pix_fmt", pixel_format]
+    order = f"bframes=0:keyint={1 if intra else 100_000}:min-keyint=1:scenecut=0:open-gop=0"
+    if codec == "hevc":
+        return ["-c:v", "libx265", *quality, "-x265-params", f"{order}:log-level=none:info=0"]
+    known = _PROFILES.get(profile or "")
+    kept = ["-profile:v", known] if known else []
+    return ["-c:v", "libx264", *quality, *kept, "-x264-params", f"sps-id={set_id}:{order}"]
 
 
 def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> Encoded:

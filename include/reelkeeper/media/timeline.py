@@ -23,12 +23,13 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What is in the file, in its order; `end`: seconds that the file lasts, black filling included."""
+    """What is in the file, in its order. `black`: in seconds of the file, what is filled before each piece, and after
+    the last one; empty where nothing is."""
 
     placed: tuple[Placed, ...]
     gaps: tuple[TimeRange, ...]
     overlaps: tuple[TimeRange, ...]
-    end: Fraction
+    black: tuple[tuple[Fraction, Fraction], ...] = ()
 
 
 def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece, TimeRange]], list[TimeRange]]:
@@ -82,8 +83,16 @@ def lay_out(plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRan
         Placed(plan, start, end, index + 1 < len(plans) and starts[index + 1] - end <= plan.interval)
         for index, (plan, start, end) in enumerate(zip(plans, starts, ends, strict=True))
     )
-    end = seconds(wanted.duration) if gaps == "black" else ends[-1]
-    return Timeline(placed, tuple(holes), tuple(overlaps), end)
+    return Timeline(placed, tuple(holes), tuple(overlaps), _black(placed, wanted) if gaps == "black" else ())
+
+
+def _black(placed: Sequence[Placed], wanted: TimeRange) -> tuple[tuple[Fraction, Fraction], ...]:
+    edges = [Fraction(0), *(each.end for each in placed)]
+    starts = [*(each.start for each in placed), seconds(wanted.duration)]
+    slack = placed[0].plan.interval
+    return tuple(
+        (edge, start) if start - edge > slack else (start, start) for edge, start in zip(edges, starts, strict=True)
+    )
 
 
 def _hole_before(plans: Sequence[Plan], index: int, wanted: TimeRange) -> TimeRange | None:
