@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +16,33 @@ from demo.processes import HOST, StartFailed, free_ports, log_tail, running, tog
 
 ADMIN = "admin"
 _START_SECONDS = 180
-# LocalExecutor's workers fork from the scheduler: what it has imported already, no task imports again.
+# LocalExecutor's workers fork from the scheduler: what it has imported already, no task imports again, which would be
+# a third of what most tasks do here.
 _LOCAL_SETTINGS = """\
 import sys
 
 if "scheduler" in sys.argv:
+    import airflow.providers.standard.operators.hitl
     import boto3
     import google.cloud.storage
     import minio
     import obstore
     import psycopg2
+    import reelkeeper.deleting
+    import reelkeeper.migrate
+    import reelkeeper.quarantining
+    import reelkeeper.ramp
+    import reelkeeper.reconciling
+    import reelkeeper.repairing
+    import reelkeeper.restoring
+    import reelkeeper.retention
+    import reelkeeper.stores.filesystem
+    import reelkeeper.stores.gcs
+    import reelkeeper.stores.minio
+    import reelkeeper.stores.s3
+    import reelkeeper.sweeping
+    import reelkeeper.tiering
+    import reelkeeper.verifying
     import reelkeeper_airflow.estate
     import reelkeeper_airflow.hooks.catalogue
     import reelkeeper_airflow.hooks.gcs
@@ -78,8 +95,12 @@ def airflow(servers: Servers, *, settings: Mapping[str, str] | None = None) -> I
                 stop_seconds=2 if name == "triggerer" else 15,  # it would wait ten seconds for triggers that are gone
             )  # fmt: skip
 
-        # A task that is queued before the API server answers fails: the scheduler comes after it.
-        with together([part("api-server"), part("dag-processor"), part("triggerer")]), part("scheduler") as scheduler:
+        # A task that is queued before the API server answers fails: the scheduler comes after it. And each start is
+        # some seconds of one core's work: two at a time.
+        with (
+            together([part("api-server"), part("dag-processor")]),
+            together([part("scheduler"), part("triggerer")]) as (scheduler, _),
+        ):
             yield Airflow(url, servers.secrets["admin_password"], environ, scheduler.pid)
 
 
@@ -197,7 +218,7 @@ class Api:
         found: list[dict[str, Any]] = self.request("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100})["dag_runs"]
         return found
 
-    def tasks(self, dag_id: str, run_id: str, **filters: str) -> list[dict[str, Any]]:
+    def tasks(self, dag_id: str, run_id: str, **filters: str | Sequence[str]) -> list[dict[str, Any]]:
         """The task instances of a run (`~`: of all), mapped ones each by itself."""
         path, params = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", {"limit": "1000", **filters}
         found: list[dict[str, Any]] = self.request("GET", path, params=params)["task_instances"]

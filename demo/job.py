@@ -1,7 +1,7 @@
 """Running DAGs on the real scheduler, as a person would by Airflow's REST API."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +9,10 @@ from rich.console import Console
 from demo.airflow import Api, TaskFailed
 
 _RUN_SECONDS = 300.0
+_LOOK_SECONDS = 0.4
+"""Between two looks at a run: each look costs the API server what the tasks want from it."""
+_TASKS_SECONDS = 1.6
+"""Between two looks at its tasks: such a look costs several times as much."""
 _ENDED = ("success", "failed")
 _THINKING_SECONDS = 3.0
 
@@ -42,14 +46,16 @@ class Job:
         """
         answered = 0
         deadline = time.monotonic() + _RUN_SECONDS
+        next_tasks = time.monotonic() + _TASKS_SECONDS
         while (state := self._api.run_state(dag_id, run_id)) not in _ENDED:
             if time.monotonic() > deadline:
                 tasks = {task["task_id"]: task["state"] for task in self._api.tasks(dag_id, run_id)}
                 raise TaskFailed(f"run {run_id!r} of {dag_id!r} is still {state} after {_RUN_SECONDS:g} s: {tasks}")
             look()
-            self._tell_retries(dag_id)
-            answered += self.answer(dag_id, run_id, answer)
-            time.sleep(0.3)
+            if time.monotonic() > next_tasks:
+                answered += self._attend(dag_id, run_id, answer)
+                next_tasks = time.monotonic() + _TASKS_SECONDS
+            time.sleep(_LOOK_SECONDS)
         look()
         # A run by hand has nothing to do when a scheduled one came first: that one counts as well.
         for failed in (run["dag_run_id"] for run in self._api.runs(dag_id) if run["state"] == "failed"):
@@ -61,31 +67,42 @@ class Job:
         [task] = [task for task in self._api.tasks(dag_id, run_id) if task["task_id"] == task_id]
         return self._api.log(task, 1000).splitlines()
 
+    def _attend(self, dag_id: str, run_id: str, answer: str | None) -> int:
+        """Tell what failed and answer what is asked, by one look at the tasks of all runs of the DAG."""
+        tasks = self._api.tasks(dag_id, "~", state=("up_for_retry", "awaiting_input"))
+        self._tell_retries([task for task in tasks if task["state"] == "up_for_retry"])
+        return self._answer(
+            [task for task in tasks if task["state"] == "awaiting_input" and task["dag_run_id"] == run_id], answer
+        )
+
     def answer(self, dag_id: str, run_id: str, answer: str | None) -> int:
         """Answer what the run asks now; how many questions. TaskFailed when it asks and there is no answer.
 
         A question is answered some seconds after it was asked, as a person would: a task that goes on before the
         scheduler has noticed that it paused is taken for one that was killed, and tried again.
         """
+        return self._answer(self._api.tasks(dag_id, run_id, state="awaiting_input"), answer)
+
+    def _answer(self, asking: Sequence[Mapping[str, Any]], answer: str | None) -> int:
         answered = 0
-        for task in self._api.tasks(dag_id, run_id, state="awaiting_input"):
+        for task in asking:
             if answer is None:
-                raise TaskFailed(f"task {task['task_id']!r} of {dag_id!r} asks for an approval: expected none")
+                raise TaskFailed(f"task {task['task_id']!r} of {task['dag_id']!r} asks for an approval: expected none")
             asked_at = self._asked_at.setdefault(task["id"], time.monotonic())
             if time.monotonic() - asked_at > _THINKING_SECONDS * 3 ** (task["try_number"] - 1):
                 self._api.answer(task, answer)
                 answered += 1
         return answered
 
-    def _tell_retries(self, dag_id: str) -> None:
+    def _tell_retries(self, waiting: Sequence[Mapping[str, Any]]) -> None:
         """Say once for each try that failed why it did, while Airflow waits to try again; also for scheduled runs,
         which those by hand may wait for.
         """
-        for task in self._api.tasks(dag_id, "~", state="up_for_retry"):
+        for task in waiting:
             attempt = (task["id"], task["try_number"])
             if attempt not in self._told:
                 self._told.add(attempt)
-                name = f"{dag_id}.{task['task_id']} [{task['map_index']}]"
+                name = f"{task['dag_id']}.{task['task_id']} [{task['map_index']}]"
                 self._console.print(
                     f"  {name} failed and will be tried again:\n{self._api.log(task, 12)}", markup=False
                 )

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,10 @@ class Lifecycle:
     def run(self, made: Sequence[MadeFile]) -> bool:
         """Keep what was made for months. Whether all that is owed in the end was read back, with nothing beside."""
         start = min(file.start_time for file in made)
-        self._copy_to_aws(start)
-        self._tell_terms(start)
+        with ThreadPoolExecutor(1) as beside:
+            telling = beside.submit(self._tell_terms, start)
+            self._copy_to_aws(start)
+            telling.result()
         with timed(self._console, "behind the catalogue's back: strays added, copies removed, cut short and changed"):
             planted = plant(self._estate, DAMAGED)
         self._on_day(2, "reconcile_stores", "strays seen once; what is lost is copied anew")
@@ -51,8 +55,8 @@ class Lifecycle:
         self._on_day(32, "enforce_retention", "local copies retire, and what is too old goes: condemned")
         self._on_day(34, "enforce_retention", "its grace is over: deleted")
         self._tier(95, "what is three months old becomes COLD, or goes to the archive")
-        self._on_day(97, "enforce_retention", "what moved leaves its old place")
-        self._restore()
+        with self._restoring():  # an archive takes its time: the days go on
+            self._on_day(97, "enforce_retention", "what moved leaves its old place")
         return self._proved(made, start, planted)
 
     def _copy_to_aws(self, start: datetime) -> None:
@@ -97,10 +101,13 @@ class Lifecycle:
             )
         return run_id
 
-    def _restore(self) -> None:
+    @contextmanager
+    def _restoring(self) -> Iterator[None]:
         conf = {"store": "aws", "cameras": [LONG_LIVED], "dry_run": False}
-        with timed(self._console, f"restore_recordings: what AWS has archived of {LONG_LIVED!r}"):
-            self._job.finish("restore_recordings", self._job.start("restore_recordings", conf))
+        with timed(self._console, f"restore_recordings beside it: what AWS has archived of {LONG_LIVED!r}"):
+            run_id = self._job.start("restore_recordings", conf)
+            yield
+            self._job.finish("restore_recordings", run_id)
 
     def _proved(self, made: Sequence[MadeFile], start: datetime, planted: Planted) -> bool:
         with timed(self._console, "every copy read back, without the project's code"):

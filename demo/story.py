@@ -17,8 +17,12 @@ from demo.lifecycle import Lifecycle
 from demo.main_job import MainJob
 from demo.telling import mib, timed
 
-# Nothing runs by itself: the demo's days pass by the clock that it gives each run.
-_NO_SCHEDULE = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+_SETTINGS = {
+    # Nothing runs by itself: the demo's days pass by the clock that it gives each run.
+    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+    # Nobody changes a DAG meanwhile: each is read once.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+}
 
 
 def run(folder: Path, console: Console) -> bool:
@@ -46,7 +50,7 @@ def started(
         if footage:
             camera_work.start()
         with timed(console, "Airflow: API server, DAG processor, triggerer, scheduler; footage beside it"):
-            flow = stack.enter_context(airflow(estate, settings=None if scheduled else _NO_SCHEDULE))
+            flow = stack.enter_context(airflow(estate, settings=None if scheduled else _SETTINGS))
             if footage:
                 camera_work.join()
         if footage and not made:
