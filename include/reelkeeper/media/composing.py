@@ -114,14 +114,15 @@ def dark(cut: Cut, wanted: TimeRange, rate: Fraction, shown: Fraction) -> list[t
 class Cell:
     """A tile of `width` × `height` pixels at a rate. A gap's card shows what of name and time no label does.
 
-    `brief`: the frames of a gap that are shown, at most; None: all. What follows comes earlier then.
+    `seam`: pixels that stay black beside the picture and below it. `brief`: the frames of a gap that are shown, at
+    most; None: all. What follows comes earlier then.
     """
 
     def __init__(
         self, tile: Tile, footage: Footage | None, wanted: TimeRange, *, width: int, height: int, rate: Fraction,
-        labels: Overlay, number: int = 0, brief: int | None = None, threads: int = 1,
+        labels: Overlay, number: int = 0, seam: int = 0, brief: int | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
-        self._number = number
+        self._number, self._seam = number, seam
         self._tile, self._seen, self._wanted, self._rate = tile, footage, wanted, rate
         self._width, self._height = width, height
         self._source = ffmpeg.input(file_url(tile.cut.path), threads=threads) if tile.cut else None
@@ -190,7 +191,7 @@ class Cell:
 
     def _footage(self) -> Any:
         assert self._source is not None
-        width, height = self._width, self._height
+        width, height = self._width - self._seam, self._height - self._seam
         # ffmpeg-python takes two filters with the same arguments for one: the number, times nothing, tells them apart.
         # A picture that does not fit keeps its shape. It is scaled before frames are repeated: each one once.
         return (
@@ -201,7 +202,7 @@ class Cell:
                 f"max(2,trunc(min({height},{width}/dar)/2+0.01)*2)", flags="bilinear", out_range="tv",
             )
             .filter("format", "yuv420p")
-            .filter("pad", width, height, -1, -1)
+            .filter("pad", self._width, self._height, -1, -1)
             .filter("setsar", 1)
             .filter("fps", fps=self._rate, start_time=0)
             .filter("tpad", stop=-1, stop_mode="clone")

@@ -15,6 +15,8 @@ from reelkeeper.media.overlay import Overlay, Patch, Sheet, lay
 from reelkeeper.model import TimeRange
 
 MOST_TILES = 16
+_SEAM = 2
+"""Pixels between two pictures."""
 
 
 def mosaic(
@@ -37,7 +39,17 @@ def mosaic(
     labels = Overlay(name="each tile's" if names else "", clock=clock)
     rate = common_rate(each for each in seen if each)
     cells = [
-        Cell(tile, footage, wanted, width=width, height=height, rate=rate, labels=labels, number=number)
+        Cell(
+            tile,
+            footage,
+            wanted,
+            width=width,
+            height=height,
+            rate=rate,
+            labels=labels,
+            number=number,
+            seam=_SEAM if len(tiles) > 1 else 0,
+        )  # fmt: skip
         for number, (tile, footage) in enumerate(zip(tiles, seen, strict=True))
     ]
     corners = [(number % columns * width, number // columns * height) for number in range(len(tiles))]
