@@ -6,7 +6,9 @@ The tests follow one another as the days do.
 import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -15,6 +17,8 @@ import pytest
 from demo.audit import audit, everywhere, keys_in, s3_client
 from demo.footage import MadeFile
 from demo.main_job import STORES
+from reelkeeper.model import Key, StoreName
+from reelkeeper.stores.own_links import OwnLinks
 from tests.stack.rig import Stack, conf_of, killed
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
@@ -82,6 +86,24 @@ def test_a_report_is_for_those_who_may_see_the_runs(stack: Stack) -> None:
     assert httpx.get(url, trust_env=False).status_code == httpx.codes.UNAUTHORIZED
     rows = list(csv.DictReader(stack.api.text(url).splitlines()))
     assert {row["path"] for row in rows if row["finding"] == "orphan"} == set(STRAYS)
+
+
+def test_a_link_to_a_disk_is_answered_and_not_logged(stack: Stack, made: Sequence[MadeFile]) -> None:
+    """By whoever has it, through all that Airflow puts around its applications."""
+    [(path, size_bytes)] = stack.rows("SELECT path, size_bytes FROM reelkeeper.replicas WHERE store = 'local' LIMIT 1")
+    links = OwnLinks(stack.servers.secrets["api"], f"{stack.airflow.url}/reelkeeper")
+    hour = timedelta(hours=1)
+    url = links.make(StoreName("local"), Key(path), expires_in=hour, now=datetime.now(UTC)).url
+    whole = httpx.get(url, trust_env=False)
+    assert sha256(whole.content).hexdigest() in {file.sha256 for file in made}
+    part = httpx.get(url, headers={"Range": "bytes=4-7"}, trust_env=False)
+    assert (part.status_code, part.content) == (httpx.codes.PARTIAL_CONTENT, b"ftyp")
+    assert part.headers["content-range"] == f"bytes 4-7/{size_bytes}"
+    assert httpx.get(url.replace("token=", "token=x"), trust_env=False).status_code == httpx.codes.FORBIDDEN
+    token = parse_qs(urlsplit(url).query)["token"][0]
+    logged = (stack.servers.folder / "logs/api-server.log").read_text()
+    assert path in logged
+    assert token not in logged
 
 
 def test_what_is_in_quarantine_comes_back(stack: Stack) -> None:
