@@ -13,7 +13,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, BatchCounts, TransferFailure
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.migration_batch import BatchResult, barred, transfer_batch
-from reelkeeper.model import BatchId, ReplicaState, TimeRange
+from reelkeeper.model import BatchId, ReplicaState, StoreKind, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
 from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate, StoreSettings
@@ -52,6 +52,7 @@ class MigrationPlan:
     size_bytes: int
     left_segments: int  # wanted too, but more than one run takes: for the next
     dry_run: bool
+    archived_segments: int = 0  # wanted too, but their sources must be restored first
     barred: str | None = None  # why nothing may be planned
 
 
@@ -71,6 +72,7 @@ class MigrationSummary:
 
     counts: BatchCounts
     failures: tuple[TransferFailure, ...]  # the first ones
+    archived: int = 0  # of those that are done: the copy must be restored before it can be read
 
 
 def plan_migration(
@@ -104,7 +106,7 @@ def plan_migration(
     why_not = barred(estate, target)
     if why_not:
         log.warning("nothing is planned: %s", why_not)
-        return MigrationPlan(origin.name, target.name, share, (), 0, 0, 0, dry_run, why_not)
+        return MigrationPlan(origin.name, target.name, share, (), 0, 0, 0, dry_run, barred=why_not)
     if batch_size is not None and batch_size < 1:
         raise ConfigurationError(f"batch_size is {batch_size!r}: expected at least 1")
     if older_than is None:
@@ -125,10 +127,12 @@ def plan_migration(
         include_requests=include_requests,
         serves_requests=target.name == estate.placement.cloud_store,
         dry_run=dry_run,
+        has_classes=origin.kind is not StoreKind.FILESYSTEM,
     )
     return MigrationPlan(
-        origin.name, target.name, share, plan.batches, plan.segments, plan.size_bytes, plan.left_segments, dry_run
-    )
+        origin.name, target.name, share, plan.batches, plan.segments, plan.size_bytes, plan.left_segments, dry_run,
+        plan.archived_segments,
+    )  # fmt: skip
 
 
 def _stores(estate: Estate, source: str | None, destination: str | None) -> tuple[StoreSettings, StoreSettings]:
@@ -217,4 +221,5 @@ def summarise(catalogue: Catalogue, batch_ids: Sequence[BatchId]) -> MigrationSu
     """How a run's batches stand, and its first failures."""
     counts = retrying()(catalogue.transfers.counts, batch_ids)
     failures = retrying()(catalogue.transfers.failures, batch_ids, _FAILURES_SHOWN) if counts.failed else ()
-    return MigrationSummary(counts, tuple(failures))
+    archived = retrying()(catalogue.transfers.archived, batch_ids) if counts.done else 0
+    return MigrationSummary(counts, tuple(failures), archived)

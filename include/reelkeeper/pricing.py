@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from reelkeeper.errors import ConfigurationError
-from reelkeeper.model import Tier
+from reelkeeper.model import StoreKind, Tier
 from reelkeeper.policy.costs import (
     ClassPrice,
     Prices,
@@ -21,6 +21,7 @@ from reelkeeper.policy.costs import (
 )
 from reelkeeper.policy.lifecycle import initial_tier
 from reelkeeper.settings import Estate, StoreSettings
+from reelkeeper.stores.s3_writing import requests_to_write
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +155,10 @@ class WritePlaces:
         prices = self._prices.get(store.name, {})
         days = retention_days or self._estate.retention.default_days
         days_kept = max(days - max(now - start_time, timedelta(0)).days, 0)
+        # Google bills an upload as one, in however many pieces it comes.
+        requests = 1 if store.kind is StoreKind.GCS else requests_to_write(size_bytes)
         costs = {
-            tier: write_cost(price, size_bytes, days_kept)
+            tier: write_cost(price, size_bytes, days_kept, requests=requests)
             for tier, price in prices.items()
             if not (readable and price.must_restore)
         }

@@ -104,6 +104,26 @@ WITH wanted AS (
 )
 SELECT item_count, size_bytes, fits FROM new_batches ORDER BY number;
 
+-- name: archived_transfer_sources
+-- How many segments a plan would take, but for their sources, which must be restored before they can be read.
+WITH archived AS (
+    SELECT s.id AS segment_id, s.start_time, s.end_time,
+           s.start_time >= :interval_start::timestamptz AND s.start_time < :interval_end::timestamptz AS is_own
+    FROM replicas r
+    JOIN segments s ON s.id = r.segment_id AND s.start_time = r.start_time
+    WHERE r.store = :source_store AND r.state = 'available' AND r.storage_class = ANY (:archives::text[])
+      AND (r.readable_until IS NULL OR r.readable_until <= statement_timestamp())
+      AND s.rollout_bucket < :bucket_below
+)
+SELECT count(*) AS segments
+FROM archived a
+WHERE (a.start_time >= :catch_up_start::timestamptz AND a.start_time < :interval_end::timestamptz
+       OR :include_requests AND EXISTS (SELECT FROM migration_requests q WHERE q.segment_id = a.segment_id))
+  AND a.end_time <= CASE WHEN a.is_own THEN :ended_before::timestamptz ELSE :rest_ended_before::timestamptz END
+  AND NOT EXISTS (SELECT FROM replicas d
+                  WHERE d.segment_id = a.segment_id AND d.start_time = a.start_time
+                    AND d.store = :destination_store AND d.state IN ('available', 'condemned'));
+
 -- name: open_transfer_batches
 -- The batches of a run that have open items, in the order planned, with what is open in each.
 SELECT b.id, b.job, b.run_id, b.zone, b.store, b.item_count, b.size_bytes,
@@ -205,6 +225,13 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
        coalesce(sum(size_bytes) FILTER (WHERE state = 'done'), 0)::bigint AS bytes_done
 FROM transfer_items
 WHERE batch_id = ANY (:batch_ids::uuid[]);
+
+-- name: archived_copies
+-- How many of the replicas that batches have made must be restored before they can be read.
+SELECT count(*) AS replicas
+FROM transfer_items i
+JOIN replicas r ON r.segment_id = i.segment_id AND r.start_time = i.start_time AND r.store = i.destination_store
+WHERE i.batch_id = ANY (:batch_ids::uuid[]) AND i.state = 'done' AND r.storage_class = ANY (:archives::text[]);
 
 -- name: transfer_failures
 -- Items that failed for good.

@@ -19,8 +19,10 @@ from reelkeeper.policy.costs import (
     retrieval_cost,
     shipped_prices,
     smallest_paying,
+    storage_cost,
     write_cost,
 )
+from reelkeeper.stores.s3_writing import requests_to_write
 
 LISTS = load_prices(shipped_prices())
 AWS, GCS = LISTS["aws:us-east-1"], LISTS["gcs:us-central1"]
@@ -117,6 +119,19 @@ def test_an_expedited_restore_is_dear() -> None:
     assert retrieval_cost(GLACIER, speed="bulk", **footage) == 0  # type: ignore[arg-type]
     # The copy is billed like STANDARD: 1 GB for 7 days 0.023 × 84/365 = 0.005293151, retrieval 0.01 + 0.00005.
     assert retrieval_cost(GLACIER, size_bytes=GB, speed="standard", days=7) == usd("0.015343151")
+
+
+def test_a_large_object_is_written_by_many_requests() -> None:
+    # 100 MiB goes in parts of 16 MiB: 7, with one request that begins and one that completes 9. To STANDARD_IA
+    # 9 × 0.01 / 1000 = 0.00009; to GLACIER the last one is 0.03 / 1000, and 8 are billed as STANDARD's, 0.005 / 1000:
+    # 0.00007. https://aws.amazon.com/s3/pricing/, https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+    size = 100 * 2**20
+    assert [requests_to_write(each) for each in (0, 8 * 2**20, 8 * 2**20 + 1, size)] == [1, 1, 3, 9]
+    assert requests_to_write(2**40) == 10_002  # no more parts than S3 takes
+    for price, requests_usd in ((IA, "0.00009"), (GLACIER, "0.00007")):
+        kept = storage_cost(price, size, 365)
+        assert write_cost(price, size, 365, requests=9) - kept == Decimal(requests_usd)
+        assert write_cost(price, size, 365) - kept == price.put_usd
 
 
 def test_own_hardware_costs_what_it_is_said_to() -> None:

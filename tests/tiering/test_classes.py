@@ -5,15 +5,15 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
-from reelkeeper.migrate import BatchResult, plan_migration, transfer_batch
-from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier
+from reelkeeper.migrate import BatchResult, plan_migration, summarise, transfer_batch
+from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier, TimeRange
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.pricing import price_lists
 from reelkeeper.settings import Estate, Placement, StoreSettings
@@ -102,6 +102,30 @@ def test_a_migration_that_meets_what_a_killed_one_wrote_records_its_class(
     copy = vault.replicas(segment)["cloud"]
     assert (copy.storage_class, copy.tier) == ("GLACIER", Tier.ARCHIVE)
     assert vault.stores["cloud"].stat(copy.path).storage_class == "GLACIER"
+    assert summarise(vault.catalogue, [plan.batches[0].id]).archived == 1  # whichever try wrote it
+
+
+def test_sources_that_are_archived_are_left_out_and_counted(vault: "Vault") -> None:
+    """The cloud's footage to a disk: what is in an archive class cannot be read before it is restored."""
+    vault.record("cloud", 10, 11)
+    archived = vault.record("cloud", 12, 13, 14, tier=Tier.ARCHIVE, storage_class="GLACIER")
+    vault.catalogue.transfers.request([(archived[0].id, archived[0].start_time)], 20, "read")
+
+    def plan(**more: Any) -> tuple[int, int]:
+        found = plan_migration(
+            vault.estate, vault.catalogue, run_id="m", source="cloud", destination="second", now=lambda: vault.now,
+            **{"interval": None, "dry_run": True, **more},
+        )  # fmt: skip
+        return found.segments, found.archived_segments
+
+    assert plan() == (2, 3)
+    assert plan(interval=TimeRange(archived[1].start_time, vault.now)) == (2, 2)
+    vault.sql(
+        "UPDATE replicas SET readable_until = now() + interval '1 h' WHERE segment_id = %s", (str(archived[1].id),)
+    )
+    assert plan(dry_run=False) == (3, 2)
+    vault.sql("UPDATE replicas SET state = 'suspicious' WHERE storage_class = 'GLACIER'")
+    assert plan() == (0, 0)
 
 
 def test_a_store_that_is_anothers_tier_goes_on_from_the_tier_of_its_own() -> None:

@@ -166,6 +166,7 @@ class TransferPlan:
     segments: int
     size_bytes: int
     left_segments: int = 0  # wanted too, but beyond `max_batches`: for the next run
+    archived_segments: int = 0  # wanted too, but their sources must be restored first
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class Transfers:
         serves_requests: bool = True,
         max_batches: int = 1000,
         stale_after: timedelta = STALE_AFTER,
+        has_classes: bool = True,
     ) -> TransferPlan:
         """Put the segments that are to be copied into batches for `run_id`.
 
@@ -77,6 +78,7 @@ class Transfers:
         store: a plan for another destination does not touch them (`serves_requests` False). At most `max_batches` of a
         run are open at a time.
 
+        What must be restored at the source first is counted, unless the source has no classes (`has_classes` False).
         A batch has at most `batch_size` segments and, unless a single one is larger, `batch_bytes` bytes. A dry run
         changes nothing and counts what would be planned anew.
         """
@@ -97,38 +99,43 @@ class Transfers:
                 "open_transfer_batches", run_id=run_id, destination_store=destination_store
             )
             self._session.rows("prepare_planning")
+            which: dict[str, object] = {
+                "source_store": source_store,
+                "destination_store": destination_store,
+                "catch_up_start": min(interval.start, catch_up_from or interval.start) if interval else "-infinity",
+                "interval_start": interval.start if interval else "-infinity",
+                "interval_end": interval.end if interval else "infinity",
+                "bucket_below": bucket_below,
+                "ended_before": ended_before,
+                "rest_ended_before": rest_ended_before or ended_before,
+                "archives": list(USUAL_TIMES),
+                "include_requests": include_requests and serves_requests,
+            }
+            archived = self._session.row("archived_transfer_sources", **which).segments if has_classes else 0
             made = self._session.rows(
                 "plan_transfer_batches",
                 run_id=run_id,
-                source_store=source_store,
-                destination_store=destination_store,
-                catch_up_start=min(interval.start, catch_up_from or interval.start) if interval else "-infinity",
                 catch_up_priority=PRIORITY_LATE,
-                interval_start=interval.start if interval else "-infinity",
-                interval_end=interval.end if interval else "infinity",
                 interval_priority=PRIORITY_INTERVAL,
-                bucket_below=bucket_below,
-                ended_before=ended_before,
-                rest_ended_before=rest_ended_before or ended_before,
                 failed_rest=FAILED_REST,
-                archives=list(USUAL_TIMES),
                 batch_size=batch_size,
                 batch_bytes=batch_bytes,
-                include_requests=include_requests and serves_requests,
                 max_batches=max(max_batches - len(open_before), 0),
                 dry_run=dry_run,
+                **which,
             )
             left = sum(row.item_count for row in made if not row.fits)
             if dry_run:
                 fitting = [row for row in made if row.fits]
                 items, size = sum(row.item_count for row in fitting), sum(row.size_bytes for row in fitting)
-                return TransferPlan((), items, size, left)
+                return TransferPlan((), items, size, left, archived)
             rows = self._session.rows("open_transfer_batches", run_id=run_id, destination_store=destination_store)
         return TransferPlan(
             tuple(batch_of(row) for row in rows),
             sum(row.open_items for row in rows),
             sum(row.open_bytes for row in rows),
             left,
+            archived,
         )
 
     def claim(self, batch_id: BatchId, limit: int, lease: timedelta) -> list[TransferItem]:
@@ -193,6 +200,12 @@ class Transfers:
         """How far the batches are, together."""
         row = self._session.row("transfer_counts", batch_ids=list(batch_ids))
         return BatchCounts(row.pending, row.claimed, row.done, row.failed, row.bytes_done, row.abandoned)
+
+    def archived(self, batch_ids: Sequence[BatchId]) -> int:
+        """How many of the replicas that batches have made must be restored before they can be read."""
+        row = self._session.row("archived_copies", batch_ids=list(batch_ids), archives=list(USUAL_TIMES))
+        count: int = row.replicas
+        return count
 
     def request(self, segments: Sequence[tuple[SegmentId, datetime]], priority: int, reason: str) -> None:
         """Ask the next migration to take segments (id, start time); `reason` is 'fallback', 'late', 'read'

@@ -84,6 +84,7 @@ class ClassPrice:
     gb_bytes: int
     retrieval: Mapping[Speed, Retrieval] = field(default_factory=dict)
     hot_usd_per_byte_day: Decimal = Decimal(0)  # what a restored copy costs while it stays
+    hot_put_usd: Decimal = Decimal(0)  # for one request that writes to the hot class
     egress_usd_per_byte: Decimal = Decimal(0)  # for leaving the provider
     leave_usd: Decimal = Decimal(0)  # for reading one object out, in each move
 
@@ -170,9 +171,14 @@ def storage_cost(price: ClassPrice, size_bytes: int, days: Decimal | int) -> Dec
     return (billed * price.usd_per_byte_day + price.overhead_usd_per_day) * days
 
 
-def write_cost(price: ClassPrice, size_bytes: int, days_kept: int) -> Decimal:
-    """What writing one object and keeping it for so many days costs, its minimum duration billed in any case."""
-    return price.put_usd + storage_cost(price, size_bytes, max(days_kept, price.minimum_days))
+def write_cost(price: ClassPrice, size_bytes: int, days_kept: int, *, requests: int = 1) -> Decimal:
+    """What writing one object and keeping it for so many days costs, its minimum duration billed in any case.
+
+    A large object is written by several `requests`. Of those to a class that must be restored, all but the last, which
+    completes the object, are billed as the hot class's (Amazon S3 User Guide, "Multipart upload and pricing").
+    """
+    written = price.put_usd + (requests - 1) * (price.hot_put_usd if price.must_restore else price.put_usd)
+    return written + storage_cost(price, size_bytes, max(days_kept, price.minimum_days))
 
 
 def read_cost(price: ClassPrice, size_bytes: int, objects: int = 1) -> Decimal:
@@ -320,5 +326,6 @@ def _class_price(name: str, table: _ClassTable, of: _ListTable) -> ClassPrice:
         gb_bytes=of.gb_bytes,
         retrieval=table.retrieval,
         hot_usd_per_byte_day=hot,
+        hot_put_usd=of.classes[of.hot].put_usd_per_1000 / 1000,
         egress_usd_per_byte=of.egress_usd_per_gb / of.gb_bytes,
     )

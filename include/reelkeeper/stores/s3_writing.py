@@ -19,6 +19,16 @@ PARTS_AT_ONCE = 2
 _MOST_PARTS = 10_000
 
 
+def requests_to_write(size_bytes: int) -> int:
+    """How many requests an object of this size takes: one, or its parts with one that begins and one that completes."""
+    return 1 if size_bytes <= SINGLE_PUT_BYTES else -(-size_bytes // _part_bytes(size_bytes)) + 2
+
+
+def _part_bytes(size_bytes: int) -> int:
+    """The size that makes for no more parts than S3 takes."""
+    return max(s3_data.PART_BYTES, -(-size_bytes // _MOST_PARTS))
+
+
 def attributes_of(body: Body, options: WriteOptions, *, cache_control: str) -> "Attributes":
     """What is kept with the object; `cache_control` is the store's own, where the options give none."""
     attributes: Attributes = {"Cache-Control": options.cache_control or cache_control}
@@ -67,7 +77,7 @@ def put_parts(planes: s3_data.DataPlanes, key: str, body: Body, attributes: "Att
             chunks(),
             attributes=attributes,
             use_multipart=True,
-            chunk_size=max(s3_data.PART_BYTES, -(-body.size_bytes // _MOST_PARTS)),
+            chunk_size=_part_bytes(body.size_bytes),
             max_concurrency=PARTS_AT_ONCE,
         )
     except BaseException:

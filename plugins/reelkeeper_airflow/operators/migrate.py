@@ -11,7 +11,13 @@ from reelkeeper.errors import GateFailed, StoreUnavailable
 from reelkeeper.model import BatchId, SegmentId
 from reelkeeper_airflow.assets import REPLICAS
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.operators.plan_migration import left_out
 from reelkeeper_airflow.progress import size
+
+_ARCHIVED = (
+    "{} of the copies are in classes that must be restored before they can be read: they are read from the local "
+    "copies, for migration.local_retention_days"
+)
 
 
 class VerifyBatchOperator(BaseOperator):
@@ -95,6 +101,7 @@ class SummariseMigrationOperator(BaseOperator):
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key="counts")
         if planned and planned["dry_run"]:
             self.log.info("dry run: %d segments, %s, would be copied", planned["segments"], size(planned["bytes"]))
+        left_out_segments = (planned or {}).get("archived", 0)
         with open_catalogue() as catalogue:
             batches = catalogue.transfers.batches("migrate", run_id)
             summary = summarise(catalogue, [batch.id for batch in batches])
@@ -106,12 +113,14 @@ class SummariseMigrationOperator(BaseOperator):
             *head,
             *(f"| {batch.store} | {batch.item_count} | {size(batch.size_bytes)} |" for batch in batches),
             f"copied {counts.done} segments, {size(counts.bytes_done)}; failed {counts.failed}; open {unfinished}",
+            *([_ARCHIVED.format(summary.archived)] if summary.archived else []),
+            *([left_out(left_out_segments)] if left_out_segments else []),
             *(f"failed: segment {each.segment_id}: {each.error_code}: {each.error}" for each in summary.failures),
         ]
         for line in lines:
             self.log.info("%s", line)
         return {"batches": len(batches), "done": counts.done, "failed": counts.failed, "open": unfinished,
-                "bytes": counts.bytes_done}  # fmt: skip
+                "bytes": counts.bytes_done, "archived": summary.archived, "left_out": left_out_segments}  # fmt: skip
 
 
 class VerifySegmentOperator(BaseOperator):

@@ -32,7 +32,7 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
 
     When a run of the first two kinds finds nothing to do, it ends here: all that comes after is skipped, whatever its
     trigger rule. Skipped itself, with an empty list of ids, when the estate's mode forbids the cloud. XCom `counts` has
-    segments, bytes, and what is left for later runs.
+    segments, bytes, what is left for later runs, and what is left out since its source is archived.
 
     :param destination: where the copies go; None: the estate's cloud store
     :param source: where the copies come from; None: the estate's local store
@@ -143,7 +143,10 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
             raise ConfigurationError(f"start_time {self.start_time!r}, end_time {self.end_time!r}: {exc}") from exc
 
     def _told(self, plan: "MigrationPlan", interval: TimeRange | None, context: Context) -> list[str]:
-        counts = {"segments": plan.segments, "bytes": plan.size_bytes, "left": plan.left_segments}
+        counts = {
+            "segments": plan.segments, "bytes": plan.size_bytes, "left": plan.left_segments,
+            "archived": plan.archived_segments,
+        }  # fmt: skip
         context["ti"].xcom_push("counts", counts | {"dry_run": int(plan.dry_run)})
         if plan.barred:
             self._skip(plan.barred, context)
@@ -153,11 +156,21 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
             plan.destination, plan.percentage, f"[{interval.start}, {interval.end})" if interval else "all history",
             len(plan.batches), plan.left_segments,
         )  # fmt: skip
+        if plan.archived_segments:
+            self.log.warning("%s", left_out(plan.archived_segments))
         return [str(batch.id) for batch in plan.batches]
 
     def _skip(self, why: str, context: Context) -> NoReturn:
         context["ti"].xcom_push("return_value", [])  # a plan that failed leaves none: the gate tells them apart
         raise AirflowSkipException(why)
+
+
+def left_out(archived: int) -> str:
+    """What to tell people of sources that a plan left out."""
+    return (
+        f"{archived} more segments are left out: their sources are archived; restore_recordings makes them readable, "
+        "and a later run takes them"
+    )
 
 
 class RouteMigrationOperator(BaseBranchOperator):
