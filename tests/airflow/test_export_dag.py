@@ -1,4 +1,4 @@
-"""generate_export as a whole, by `dag.test()`: asked for by conf, proved, opened by those who may, and no secret left."""
+"""generate_export as a whole, by `dag.test()`: asked for by conf, proved, opened by those who may; no secret is left."""
 
 import asyncio
 import json
@@ -156,9 +156,8 @@ def test_a_mosaic_of_two_cameras(
         url = answer.headers["location"]
         assert int(parse_qs(urlsplit(url).query)["X-Amz-Expires"][0]) <= 3600
         (folder / file["name"]).write_bytes(opened(url))
-    assert (
-        opened(api.download_export(export.id).headers["location"]) == (folder / told["files"][0]["name"]).read_bytes()
-    )
+    main = (folder / told["files"][0]["name"]).read_bytes()
+    assert opened(api.download_export(export.id).headers["location"]) == main
     assert verify(folder / "manifest.json", [SIGNER.public_key]).is_genuine
     page = api.read_export(export.id, request({"accept": "text/html"}))
     assert all(file["name"] in page.body.decode() for file in told["files"])
