@@ -1,4 +1,4 @@
-"""Footage for people: an exact clip and a mosaic of two cameras, fetched as anybody would, and held against their proof."""
+"""Footage for people: an exact clip and a mosaic of two cameras, fetched as anybody would and held against a proof."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import av
+import numpy as np
 from rich.console import Console
 
 from demo.airflow import Api
@@ -55,7 +56,8 @@ def fetch(api: Api, url: str, export: UUID, folder: Path, key: Signer) -> Fetche
 def counters(path: Path) -> list[int]:
     """The numbers that the frames of a file carry."""
     with av.open(str(path)) as container:
-        return [read_counter(frame.to_ndarray(format="gray8")) for frame in container.decode(video=0)]
+        return [read_counter(np.asarray(frame.to_ndarray(format="gray8"), np.uint8))
+                for frame in container.decode(video=0)]  # fmt: skip
 
 
 class Exports:
@@ -78,8 +80,8 @@ class Exports:
         frames = list(range(first, last))
         fetched = self._fetched(clip)
         seen = counters(fetched.main)
-        self._console.print(f"  clip: frames {seen[0]} to {seen[-1]} of the hour, {len(seen)} in all, expected {frames[0]} "
-                            f"to {frames[-1]}; {_proof(fetched)}")  # fmt: skip
+        self._console.print(f"  clip: frames {seen[0]} to {seen[-1]} of the hour, {len(seen)} in all, expected "
+                            f"{frames[0]} to {frames[-1]}; {_proof(fetched)}")  # fmt: skip
         other = self._fetched(mosaic)
         self._console.print(f"  mosaic: {', '.join(str(file['name']) for file in other.files[:1])}, with thumbnail and "
                             f"contact sheet; {_proof(other)}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""generate_export as a whole, by `dag.test()`: asked for by conf, proved, opened by those who may; no secret is left."""
+"""generate_export as a whole, by `dag.test()`: asked for by conf, proved, opened by who may; no secret is left."""
 
 import asyncio
 import json
