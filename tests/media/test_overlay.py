@@ -1,7 +1,6 @@
 """What is burned in can be read, is true at each second, and harms nothing whatever a name holds."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image
 
 from reelkeeper.media import lettering
 from reelkeeper.media.lettering import plate, stamp, text_image
-from reelkeeper.media.overlay import ClockFace, Overlay, Sheet
+from reelkeeper.media.overlay import Overlay, Sheet
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 SIZES = st.tuples(st.integers(60, 1000), st.integers(80, 600)).map(lambda size: (size[0] * 2, size[1] * 2))
@@ -85,27 +84,21 @@ def test_a_long_name_is_cut_off_and_says_so() -> None:
 
 
 def test_the_time_is_true_at_each_second_across_midnight() -> None:
-    overlay = Overlay(clock=True)
-    start = MIDNIGHT - timedelta(seconds=1.25)
-    _, _, width, height = overlay.strip(640, 360)
-    for number, strip in enumerate(islice(overlay.strips(start, 640, 360), 4)):
-        (patch,) = overlay.patches(640, 360)
-        (face,) = patch.clocks
-        expected = face.draw(MIDNIGHT + timedelta(seconds=number - 2))
-        assert Image.frombytes("RGBA", (width, height), strip).tobytes() == expected.tobytes()
+    (patch,) = Overlay(clock=True).patches(640, 360)
+    (face,) = patch.clocks
+    sheet = Sheet([patch], MIDNIGHT - timedelta(seconds=1.25))
+    for number, picture in enumerate(sheet.pictures(timedelta(seconds=4)) or ()):
+        assert picture == face.draw(MIDNIGHT + timedelta(seconds=number - 2)).tobytes()
 
 
 def test_the_clock_takes_any_zone_and_says_utc() -> None:
-    zone = datetime.fromisoformat("2026-10-25T02:30:00+01:00")
-    face = ClockFace(0, 0, 20)
-    assert len({face.draw(MIDNIGHT + timedelta(seconds=second)).size for second in range(0, 86400, 977)}) == 1
-    (strip,) = islice(Overlay(clock=True).strips(zone, 640, 360), 1)
-    assert (
-        strip
-        == face.__class__(0, 0, Overlay(clock=True).patches(640, 360)[0].clocks[0].size)
-        .draw(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))
-        .tobytes()
+    (patch,) = Overlay(clock=True).patches(640, 360)
+    (face,) = patch.clocks
+    (picture,) = (
+        Sheet([patch], datetime.fromisoformat("2026-10-25T02:30:00+01:00")).pictures(timedelta(seconds=0.5)) or ()
     )
+    assert picture == face.draw(datetime(2026, 10, 25, 1, 30, tzinfo=UTC)).tobytes()
+    assert len({face.draw(MIDNIGHT + timedelta(seconds=second)).size for second in range(0, 86400, 977)}) == 1
 
 
 def test_a_sheet_has_a_picture_for_each_second_that_is_begun() -> None:

@@ -1,7 +1,9 @@
 """How a composed picture becomes a file."""
 
+import errno
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -11,11 +13,13 @@ import av
 import ffmpeg
 from av.container import OutputContainer
 
-from reelkeeper.errors import MediaError
+from reelkeeper.errors import MediaError, WorkFolderFull
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
-from reelkeeper.media.probe import open_footage
+from reelkeeper.media.probe import open_footage, video_stream
 
 _KEY_FRAME_SECONDS = 2
+_LONGEST_ARGUMENT = 120_000
+"""Bytes. Linux takes 128 KiB; a gap of a camera takes about 40."""
 _CONTAINER_OPTIONS: dict[str, dict[str, str | int]] = {
     ".mp4": {"movflags": "+faststart"}, ".mkv": {}, ".ts": {"muxdelay": 0, "muxpreload": 0},
 }  # fmt: skip
@@ -26,7 +30,6 @@ def write(
     stdin: Iterator[bytes] | None, progress: Seconds | None,
 ) -> Command:  # fmt: skip
     """So many frames of `video`, as H.264, and `audio` as AAC, without a word about where they come from."""
-    unfinished = work / f"unfinished{target.suffix}"
     container = _CONTAINER_OPTIONS[target.suffix]
     seconds = float(frames / rate)
 
@@ -36,30 +39,59 @@ def write(
 
     streams = [video.filter("trim", end_frame=frames), *([audio] if audio is not None else [])]
     output = ffmpeg.output(
-        *streams, file_url(unfinished), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k"},
+        *streams, file_url(_unfinished_name(target, work)), **{"c:v": "libx264", "c:a": "aac", "b:a": "96k"},
         preset="veryfast", crf=23, pix_fmt="yuv420p", color_range="tv", g=ceil(rate * _KEY_FRAME_SECONDS),
         fps_mode="passthrough", map_metadata=-1, map_chapters=-1, fflags="+bitexact", flags="+bitexact", **container,
     )  # fmt: skip
-    try:
-        command = run(output.global_args("-copyts", "-y"), limits=limits, progress=tell, stdin=stdin)
-        shutil.move(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    arguments = ffmpeg.get_args(output.global_args("-copyts", "-y"))
+    if (longest := max(len(argument.encode()) for argument in arguments)) > _LONGEST_ARGUMENT:
+        raise MediaError(
+            f"the description of the picture has {longest} bytes: expected at most {_LONGEST_ARGUMENT}; ask for a "
+            f"shorter range, or for fewer cameras with many gaps"
+        )
+    with _unfinished(target, work) as unfinished:
+        command = run(arguments, limits=limits, progress=tell, stdin=stdin)
+        _expect_frames(unfinished, frames)
     return command
 
 
 def join(parts: Sequence[tuple[Path, Fraction]], target: Path, *, work: Path) -> None:
     """Files of `write` one after another, packet by packet; with each, how many seconds it takes."""
-    unfinished = work / f"unfinished{target.suffix}"
     options = {key: str(value) for key, value in _CONTAINER_OPTIONS[target.suffix].items()}
+    with (
+        _unfinished(target, work) as unfinished,
+        av.open(f"file:{unfinished}", "w", options={**options, "fflags": "+bitexact"}) as joined,
+    ):
+        _copy(parts, joined)
+
+
+@contextmanager
+def _unfinished(target: Path, work: Path) -> Iterator[Path]:
+    """A file that becomes `target` at the end; gone after an error. MediaError, WorkFolderFull."""
+    unfinished = _unfinished_name(target, work)
     try:
-        with av.open(f"file:{unfinished}", "w", options={**options, "fflags": "+bitexact"}) as joined:
-            _copy(parts, joined)
+        yield unfinished
         shutil.move(unfinished, target)
-    except av.FFmpegError as exc:
-        raise MediaError(f"parts cannot be joined to {target.name!r}: {exc.strerror}") from exc
+    except (OSError, av.FFmpegError) as exc:
+        if exc.errno == errno.ENOSPC:
+            raise WorkFolderFull(f"no space is left for {target.name!r}") from exc
+        if isinstance(exc, av.FFmpegError):
+            raise MediaError(f"{target.name!r} cannot be written: {exc.strerror}") from exc
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _unfinished_name(target: Path, work: Path) -> Path:
+    return work / f"unfinished-{target.name}"
+
+
+def _expect_frames(path: Path, expected: int) -> None:
+    with open_footage(path) as container:
+        stream = video_stream(container)
+        frames = sum(1 for packet in container.demux(stream) if packet.size) if stream else 0
+    if frames != expected:
+        raise MediaError(f"ffmpeg made {frames} frames: expected {expected}")
 
 
 def _copy(parts: Sequence[tuple[Path, Fraction]], joined: OutputContainer) -> None:

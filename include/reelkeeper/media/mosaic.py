@@ -38,19 +38,10 @@ def mosaic(
     columns, rows, width, height = grid(len(tiles), size)
     labels = Overlay(name="each tile's" if names else "", clock=clock)
     rate = common_rate(each for each in seen if each)
+    seam = _SEAM if len(tiles) > 1 else 0
     cells = [
-        Cell(
-            tile,
-            footage,
-            wanted,
-            width=width,
-            height=height,
-            rate=rate,
-            labels=labels,
-            number=number,
-            seam=_SEAM if len(tiles) > 1 else 0,
-        )  # fmt: skip
-        for number, (tile, footage) in enumerate(zip(tiles, seen, strict=True))
+        Cell(tile, each, wanted, width=width, height=height, rate=rate, labels=labels, number=number, seam=seam)
+        for number, (tile, each) in enumerate(zip(tiles, seen, strict=True))
     ]
     corners = [(number % columns * width, number // columns * height) for number in range(len(tiles))]
     marks = Overlay(watermark=watermark).patches(columns * width, rows * height)

@@ -81,27 +81,6 @@ class Overlay:
         """For a picture of `width` × `height` pixels."""
         return [*_labels(self.name, self.clock, width, height), *_watermark(self.watermark, width, height)]
 
-    def strip(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The smallest rectangle that holds all of it: left, top, width, height; all even."""
-        boxes = [
-            (left, top, left + patch.width, top + patch.height)
-            for patch in self.patches(width, height)
-            for left, top in patch.places
-        ] or [(0, 0, 2, 2)]
-        left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-        return left, top, max(box[2] for box in boxes) - left, max(box[3] for box in boxes) - top
-
-    def strips(self, start: datetime, width: int, height: int) -> Iterator[bytes]:
-        """RGBA pixels of that rectangle at `start`, one second later, and so on, without end."""
-        left, top, strip_width, strip_height = self.strip(width, height)
-        patches = self.patches(width, height)
-        for pictures in _by_second(patches, start):
-            image = Image.new("RGBA", (strip_width, strip_height))
-            for patch, picture in zip(patches, pictures, strict=True):
-                for x, y in patch.places:
-                    image.alpha_composite(Image.fromarray(picture, "RGBA"), (x - left, y - top))
-            yield image.tobytes()
-
 
 class Sheet:
     """Patches stacked in one picture a second, for one input of ffmpeg. Its time 0 is `start`."""

@@ -1,7 +1,7 @@
 """Several cameras one after another, in one file."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -23,8 +23,8 @@ def sequence(
 
     Its name is burned in, with `clock` the time, too. A gap, or a camera without footage, is black with the name and
     the time for three seconds; the longer rest of it is left out. Smaller pictures keep their shape in one of `size`.
-    With `audio`, each camera is heard; the file has none where no camera has. `work` holds parts. ValueError without a
-    camera; MediaError, MediaTimeout, WorkFolderFull.
+    With `audio`, each camera is heard; the file has none where no camera has. `limits` hold for each camera. `work`
+    holds parts. ValueError without a camera; MediaError, MediaTimeout, WorkFolderFull.
     """
     if not tiles:
         raise ValueError("no camera: expected at least one")
@@ -32,36 +32,46 @@ def sequence(
     seen = [look(tile.cut.path) if tile.cut else None for tile in tiles]
     rate = common_rate(each for each in seen if each)
     is_heard = audio and any(each.has_audio for each in seen if each)
-    parts, lengths, commands = [], [Fraction(0)], []
-    with ExitStack() as stack:
-        for number, (tile, footage) in enumerate(zip(tiles, seen, strict=True)):
-            labels = Overlay(tile.name, clock, watermark)
-            cell = Cell(
-                tile, footage, wanted, width=width, height=height, rate=rate, labels=labels,
-                brief=ceil(rate * _SECONDS_OF_A_GAP), threads=0,
-            )  # fmt: skip
-            part = work / f"part-{number}.mp4"
-            stack.callback(part.unlink, missing_ok=True)
-            marks = labels.patches(width, height)
+    overlays = [Overlay(tile.name, clock, watermark) for tile in tiles]
+    cells = [
+        Cell(
+            tile, footage, wanted, width=width, height=height, rate=rate, labels=overlay,
+            brief=ceil(rate * _SECONDS_OF_A_GAP), threads=0,
+        )
+        for tile, footage, overlay in zip(tiles, seen, overlays, strict=True)
+    ]  # fmt: skip
+    commands, past = [], Fraction(0)
+    with _parts(len(tiles), work) as parts:
+        for cell, overlay, part in zip(cells, overlays, parts, strict=True):
+            marks = overlay.patches(width, height)
             sheet = Sheet([*cell.patches, *marks], wanted.start)
             layers = iter(sheet.layers())
             picture = cell.video(layers)
             for patch in marks:
                 picture = lay(picture, next(layers), patch.places)
-            done = float(sum(lengths))
-
-            def tell(seconds: float, done: float = done) -> None:
-                if progress:
-                    progress(done + seconds)
-
             commands.append(
                 write(
-                    picture.filter("setpts", f"N/({rate})/TB"), cell.audio() if is_heard else None, part,
-                    work=work, limits=limits, progress=tell, frames=cell.frames, rate=rate,
+                    picture.filter("setpts", f"N/({rate})/TB"), cell.audio() if is_heard else None, part, work=work,
+                    limits=limits, progress=_after(past, progress), frames=cell.frames, rate=rate,
                     stdin=sheet.pictures(wanted.duration),
                 )
             )  # fmt: skip
-            parts.append(part)
-            lengths.append(cell.frames / rate)
-        join(list(zip(parts, lengths[1:], strict=True)), target, work=work)
-    return Composed(target, width, height, rate, int(sum(lengths) * rate), is_heard, tuple(commands))
+            past += cell.frames / rate
+        lengths = [cell.frames / rate for cell in cells]
+        join(list(zip(parts, lengths, strict=True)), target, work=work)
+    return Composed(target, width, height, rate, sum(cell.frames for cell in cells), is_heard, tuple(commands))
+
+
+@contextmanager
+def _parts(count: int, work: Path) -> Iterator[list[Path]]:
+    """Names for the cameras' files, which are gone afterwards."""
+    parts = [work / f"part-{number}.mp4" for number in range(count)]
+    try:
+        yield parts
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _after(past: Fraction, progress: Seconds | None) -> Seconds | None:
+    return (lambda seconds: progress(float(past) + seconds)) if progress else None
