@@ -18,9 +18,10 @@ from demo.video import read_counter
 from reelkeeper.errors import MediaError
 from reelkeeper.media.command import Limits
 from reelkeeper.media.composing import Composed, Tile, dark
+from reelkeeper.media.cutting import cut
 from reelkeeper.media.mosaic import grid, mosaic
 from reelkeeper.media.overlay import Overlay
-from reelkeeper.media.pieces import Cut
+from reelkeeper.media.pieces import Cut, Piece
 from reelkeeper.media.sequence import sequence
 from reelkeeper.model import TimeRange
 
@@ -196,6 +197,40 @@ def test_a_failure_leaves_no_file(camera: Any, tmp_path: Path) -> None:
         )  # fmt: skip
     assert not (tmp_path / "m.mp4").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"broken.mp4"}
+
+
+def test_more_gaps_than_can_be_told_are_refused(camera: Any, tmp_path: Path) -> None:
+    tile = camera("a")
+    cut = a_cut(tile.cut.path, 0, 8000, *((float(second), second + 0.5) for second in range(1, 8000, 2)))
+    with pytest.raises(MediaError, match="many gaps"):
+        mosaic(
+            [Tile("a", cut)], TimeRange(START, after(8000)), tmp_path / "m.mp4", work=tmp_path, limits=LIMITS,
+            size=(320, 180),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_what_was_cut_is_composed(footage: Any, tmp_path: Path, suffix: str) -> None:
+    """Two segments, 1.4 s apart, cut within frames; beside them one that begins and ends within the range."""
+    pieces = [
+        Piece(footage.make(f"piece-{first}.mp4", width=160, height=90, first_frame=first), TimeRange(begin, end))
+        for first, begin, end in ((0, START, after(2)), (34, after(3.4), after(5.4)))
+    ]
+    wanted = TimeRange(after(0.55), after(4.95))
+    tiles = [
+        Tile(
+            str(number), cut(share, wanted, tmp_path / f"{number}.{suffix}", work=tmp_path, limits=LIMITS, gaps="keep")
+        )
+        for number, share in enumerate((pieces, pieces[1:]))
+    ]
+    made = mosaic(tiles, wanted, tmp_path / f"m.{suffix}", work=tmp_path, limits=LIMITS, size=(320, 180))
+    pictures = luma(made.path)
+    assert len(pictures) == made.frames == 44
+    for number, picture in enumerate(pictures):
+        now = 0.55 + number / 10
+        counters = [read_counter(tile_of(picture, index, 2)) for index in (0, 1)]
+        assert counters[0] == 0 if 2 < now < 3.35 else abs(counters[0] / 10 - now) <= 0.1
+        assert counters[1] == 0 if now < 3.35 else counters[1] == counters[0]
 
 
 def test_cameras_one_after_another(camera: Any, tmp_path: Path) -> None:

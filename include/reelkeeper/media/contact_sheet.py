@@ -20,6 +20,8 @@ from reelkeeper.media.thumbnail import Thumbnail, as_jpeg, upright
 from reelkeeper.model import TimeRange, utc
 
 _MARGIN = 12
+_STEPS_BACK = (0.0, 2.0, 10.0, 1e9)
+"""Seconds."""
 _GROUND, _INK = (24, 24, 24), (235, 235, 235, 255)
 
 
@@ -68,7 +70,9 @@ def _shots(container: InputContainer, stream: VideoStream, count: int, width: in
     last = 0.0
     for number in range(1, count):
         wanted = number * step
-        frame = _frame_near(container, stream, begin, wanted, earliest=max(wanted - step / 2, last))
+        frame = _frame_near(
+            container, stream, begin, wanted, earliest=max(wanted - step / 2, last), latest=wanted + step / 2
+        )
         seconds_in = (frame.time or 0.0) - begin if frame else 0.0
         if frame is None or seconds_in <= last:
             continue
@@ -77,15 +81,20 @@ def _shots(container: InputContainer, stream: VideoStream, count: int, width: in
 
 
 def _frame_near(
-    container: InputContainer, stream: VideoStream, begin: float, wanted: float, *, earliest: float
+    container: InputContainer, stream: VideoStream, begin: float, wanted: float, *, earliest: float, latest: float
 ) -> VideoFrame | None:
     """The key frame before `wanted` (seconds) if it is after `earliest`, else the frame at `wanted`, or the last."""
     assert stream.time_base is not None
-    container.seek(int((begin + wanted) / stream.time_base), stream=stream)
     found: VideoFrame | None = None
-    for found in container.decode(stream):
-        seconds = (found.time or 0.0) - begin
-        if seconds >= wanted - 0.001 or (found.key_frame and seconds > earliest):
+    for back in _STEPS_BACK:
+        target = max(wanted - back, 0.0)
+        container.seek(int((begin + target) / stream.time_base), stream=stream)
+        for found in container.decode(stream):
+            seconds = (found.time or 0.0) - begin
+            if seconds >= wanted - 0.001 or (found.key_frame and seconds > earliest):
+                break
+        # A container without an index may be entered too late to find a key frame.
+        if not target or (found and (found.time or 0.0) - begin <= latest):
             break
     return found
 
