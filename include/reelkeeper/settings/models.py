@@ -531,7 +531,8 @@ class Delivery(Section):
     upload_prefixes: tuple[KeyPrefix, ...] = ("uploads/", "temp/")
     """Where a signed URL may put a new object."""
     largest_upload: Size = 5 * 2**30
-    """Most bytes that a link of our own takes (one to a filesystem store)."""
+    """Most bytes that a link of our own takes (one to a filesystem store). The API server keeps an upload in its
+    temporary folder, $TMPDIR, until it is whole."""
 
     @model_validator(mode="after")
     def _with_a_base(self) -> Self:

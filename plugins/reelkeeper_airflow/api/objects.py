@@ -87,7 +87,7 @@ async def write_object(request: Request, linked: Annotated[Linked, Depends(_link
     delivery = current_estate().delivery
     if not linked.key.startswith(delivery.upload_prefixes):  # the link may be older than the setting
         raise HTTPException(403, "objects are not uploaded there")
-    with _refusals(linked.key), tempfile.TemporaryFile(dir=current_estate().ingest.download_directory) as file:
+    with _refusals(linked.key), tempfile.TemporaryFile() as file:
         store = await run_in_threadpool(_store_on_disk, linked.store)
         if await run_in_threadpool(lambda: store.key_of(store.path_of(linked.key))) != linked.key:
             raise InvalidKey(f"key {linked.key!r} leads through a link: expected a folder of the store itself")

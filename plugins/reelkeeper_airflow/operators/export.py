@@ -10,7 +10,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from reelkeeper.errors import RequestRefused
 from reelkeeper_airflow.assets import EXPORTS
-from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.estate import current_estate, load_signer, open_catalogue, open_store
 from reelkeeper_airflow.links import EXPORT_KEY, ExportLink, export_address
 from reelkeeper_airflow.progress import ShareLog, duration, size
 
@@ -37,7 +37,6 @@ class AcceptExportOperator(BaseOperator, SkipMixin):
 
     def execute(self, context: Context) -> list[int]:
         from reelkeeper.exporting import Asked, accept_export
-        from reelkeeper_airflow.hooks.keys import KeyHook
 
         estate, run = current_estate(), context["dag_run"]
         identity = export_of(context)
@@ -45,7 +44,7 @@ class AcceptExportOperator(BaseOperator, SkipMixin):
         given["created_by"] = given.get("created_by") or run.triggering_user_name
         asked = Asked(identity, estate.tenant_name, run.run_id, given, run.triggering_user_name)
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
-        KeyHook().signer()  # without a key nothing can be delivered: better known now
+        load_signer()  # without a key nothing can be delivered: better known now
         with open_catalogue() as catalogue:
             export = accept_export(
                 estate, catalogue, open_store, asked, now=datetime.now(UTC), is_running=_is_running(context)
@@ -139,7 +138,6 @@ class DeliverExportOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.exporting import deliver_export, step
-        from reelkeeper_airflow.hooks.keys import KeyHook
 
         identity = export_of(context)
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
@@ -148,7 +146,7 @@ class DeliverExportOperator(BaseOperator):
             step(catalogue, identity, "it could not be delivered", now=datetime.now(UTC)),
         ):
             done = deliver_export(
-                current_estate(), catalogue, open_store, identity, signer=KeyHook().signer(),
+                current_estate(), catalogue, open_store, identity, signer=load_signer(),
                 link=lambda export: f"{export_address(export)}/download",
                 run_id=context["dag_run"].run_id, now=datetime.now(UTC),
             )  # fmt: skip
