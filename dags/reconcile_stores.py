@@ -2,12 +2,12 @@
 
 Runs daily. For each store: what the catalogue knows is noted, the store is listed, and what does not agree is asked
 again of both. An **orphan**, an object below our own prefixes that nothing knows, goes to quarantine (`quarantine/` in
-the same store, or marked where it is) after `reconcile.sightings` runs have seen it unchanged and it is
-`reconcile.min_age_hours` old by the store's clock; after `reconcile.quarantine_days` it is deleted, if it is unknown
-still. A **lost** replica, one that three looks did not find as recorded, is copied anew from another store; one without
-another copy stays on record, and in every report. Doubted replicas whose bytes are right are available again. What
-others put into the store is counted and never touched. The report of each store (link in task `compare`) has a row for
-every finding; the summary has the figures.
+the same store, or marked where it is; what lies there without a row gets one) after `reconcile.sightings` runs have
+seen it unchanged and it is `reconcile.min_age_hours` old by the store's clock; after `reconcile.quarantine_days` it is
+deleted, if it is unknown still. A **lost** replica, one that three looks did not find as recorded, is copied anew from
+another store; one without another copy stays on record, and in every report. Doubted replicas whose bytes are right are
+available again. What others put into the store is counted and never touched. The report of each store (link in task
+`compare`) has a row for every finding; the summary has the figures.
 
 **Danger**: it deletes orphans. What would go is counted first (`[reconcile_caps]`): above the soft cap a person must
 approve it, and no more than what was asked about goes (task `approve`; nobody's answer within 20 hours is a no, so that

@@ -1,22 +1,20 @@
 """What becomes of condemned objects: the facts that `policy.retention` asks for, gathered and held meanwhile."""
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.condemnations import Condemnation, KeptFootage
+from reelkeeper.catalogue.condemnations import Condemnation
+from reelkeeper.catalogue.evidence import KeptFootage
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.errors import ObjectArchived, ObjectNotFound, ReelkeeperError, TransferCorrupted
+from reelkeeper.last_look import LastLook
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
 from reelkeeper.ownership import Ownership
-from reelkeeper.policy.reconciliation import DAMAGED
-from reelkeeper.policy.restoration import needs_restore
+from reelkeeper.policy.reconciliation import DAMAGED, QUARANTINE
 from reelkeeper.policy.retention import (
     Copy,
     Footage,
@@ -30,14 +28,8 @@ from reelkeeper.policy.retention import (
     may_delete_stranger,
 )
 from reelkeeper.settings import Estate
-from reelkeeper.stores.breaker import Breaker
-from reelkeeper.stores.proof import verify_object
-from reelkeeper.stores.protocols import Store
-from reelkeeper.stores.retry import retrying
+from reelkeeper.stores.protocols import ObjectStat, Store
 
-log = logging.getLogger(__name__)
-
-_QUARANTINE = "quarantine/"
 _EXPORT = re.compile(r"^exports/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/")
 
 
@@ -74,6 +66,7 @@ class _Known:
     footage: dict[SegmentId, KeptFootage]
     paths: set[str]  # that the catalogue knows as an object's
     seen: dict[tuple[StoreName, str], bool | None]
+    objects: dict[str, ObjectStat | None]  # what lies where nameless objects do, as far as that can be told
     cameras: dict[tuple[Tenant, str], CameraId] = field(default_factory=dict)  # that keys of strangers name
     exports: dict[UUID, str] = field(default_factory=dict)  # how they stand
     orphans: dict[str, Orphan] = field(default_factory=dict)  # of what lies in quarantine, by path
@@ -86,26 +79,35 @@ class Judge:
     def __init__(self, terms: Asks, catalogue: Catalogue) -> None:
         self._terms, self._catalogue = terms, catalogue
         self._estate = terms.current_estate()
-        self._breakers: dict[StoreName, Breaker] = {}
-        self.spoilt: list[Replica] = []
+        self._looks = LastLook(terms.open_store, terms.ownership, self._estate)
+
+    @property
+    def spoilt(self) -> list[Replica]:
         """Other copies that were looked at and are not as recorded: to be suspected."""
+        return self._looks.spoilt
 
     def judge(self, claimed: Sequence[Condemnation]) -> list[Judged]:
         """What becomes of each. From here to the end of the transaction no lock is placed."""
-        condemnations, store = self._catalogue.condemnations, self._terms.store
-        copies = condemnations.good_copies([one for one in claimed if _needs_another(one)])
-        seen = self._look([copy for one in claimed if _needs_another(one) for copy in self._others(one, copies)])
+        condemnations, evidence, store = self._catalogue.condemnations, self._catalogue.evidence, self._terms.store
+        copies = evidence.good_copies([one for one in claimed if _needs_another(one)])
+        seen = self._looks.at_replicas(
+            [copy for one in claimed if _needs_another(one) for copy in self._others(one, copies)]
+        )
+        if any(_is_nameless(one) and one.object.reason is Reason.MOVED for one in claimed):
+            condemnations.take_turns_moving(store)
+        objects = self._looks.at_objects(store, {place for one in claimed for place in _places_to_look_at(one)})
         condemnations.promise_to_locks()
-        replicas = condemnations.replicas(store, claimed)
+        replicas = evidence.replicas(store, claimed)
         strangers = [one for one in claimed if one.path not in replicas]
         known = _Known(
             replicas,
             copies,
-            condemnations.footage(claimed),
-            condemnations.known(store, [path for one in strangers for path in _origins(one.path)]),
+            evidence.footage(claimed),
+            evidence.known(store, [path for one in strangers for path in _origins(one.path)]),
             seen,
+            objects,
         )
-        inside = [path for one in claimed if one.path.startswith(_QUARANTINE) for path in _origins(one.path)]
+        inside = [path for one in claimed if one.path.startswith(QUARANTINE) for path in _origins(one.path)]
         known.orphans = self._catalogue.orphans.at(store, inside) if inside else {}
         named = [name for one in claimed if (name := footage_named(one.path))]
         known.cameras = self._cameras(named)
@@ -121,8 +123,8 @@ class Judge:
 
     def look_at_condemned(self, held: Sequence[Condemnation]) -> dict[str, bool | None]:
         """Whether the objects of condemned replicas are as recorded, by path; None where the store does not answer."""
-        replicas = self._catalogue.condemnations.replicas(self._terms.store, held)
-        seen = self._look(replicas.values())
+        replicas = self._catalogue.evidence.replicas(self._terms.store, held)
+        seen = self._looks.at_replicas(replicas.values())
         found: dict[str, bool | None] = {one.path: False for one in held if one.object.reason.is_replica}
         return found | {path: seen[replica.store, path] for path, replica in replicas.items()}
 
@@ -136,7 +138,7 @@ class Judge:
         reason = one.object.reason
         if reason is Reason.EXPORT:
             return _export_verdict(one.path, known.exports)
-        stands = known.orphans.get(one.path.removeprefix(_QUARANTINE))
+        stands = known.orphans.get(one.path.removeprefix(QUARANTINE))
         if reason is Reason.MOVED and stands and stands.in_quarantine and stands.quarantine_path == one.path:
             return Verdict(Ruling.SPARE, "an orphan lies there in quarantine")
         kept = known.footage.get(one.object.segment_id) if one.object.segment_id else None
@@ -144,6 +146,8 @@ class Judge:
         if one.path not in known.replicas and not is_thumbnail:
             if live := known.paths.intersection(_places(one, known.orphans)):
                 return Verdict(Ruling.SPARE, f"the catalogue knows {min(live)!r}")
+            if kept_by := _is_nameless(one) and _kept_as_it_lies(one, known.objects):
+                return kept_by
             if reason is not Reason.MOVED or kept is None:
                 return _waiting(self._stranger_verdict(one.path, known))
         if kept is None:
@@ -184,64 +188,44 @@ class Judge:
             copy for copy in found if copy.store in stores and (copy.store, copy.path) != (self._terms.store, one.path)
         ]
 
-    # --- looking ------------------------------------------------------------------------------------------------------
-
-    def _look(self, replicas: Iterable[Replica]) -> dict[tuple[StoreName, str], bool | None]:
-        """Whether each object is there as recorded, asked of its store now; None where the store does not answer."""
-        places = {(replica.store, str(replica.path)): replica for replica in replicas}
-        if not places:
-            return {}
-        for store, _ in places:
-            self._breakers.setdefault(store, Breaker(store))
-        most = max(self._estate.store(store).concurrency for store, _ in places)
-        with ThreadPoolExecutor(min(most, len(places)), thread_name_prefix="look") as pool:
-            seen = dict(zip(places, pool.map(self._look_at, places.values()), strict=True))
-        self.spoilt += [places[place] for place, is_good in seen.items() if is_good is False]
-        return seen
-
-    def _look_at(self, replica: Replica) -> bool | None:
-        breaker = self._breakers[replica.store]
-        if breaker.error():
-            return None
-        try:
-            self._terms.ownership.require(replica.store)
-            is_good = _is_recorded(self._terms.open_store(replica.store), replica)
-        except ObjectNotFound:
-            breaker.succeeded()
-            log.error("store %r lacks %r, which the catalogue calls %s", replica.store, replica.path, replica.state)
-            return False
-        except ObjectArchived as exc:
-            breaker.succeeded()
-            log.error("segment %s: %s", replica.segment_id, exc)
-            return None
-        except ReelkeeperError as exc:
-            breaker.failed(exc)
-            log.warning("store %r could not be asked about %r: %s", replica.store, replica.path, exc)
-            return None
-        breaker.succeeded()
-        return is_good
-
-
-def _is_recorded(store: Store, replica: Replica) -> bool:
-    """Whether the object is the replica's: by size and the SHA-256 that came with it. Where writes are attested, one
-    without a SHA-256 was written by somebody else, or adopted: it is read."""
-    stat = retrying()(store.stat, replica.path)
-    if stat.size_bytes != replica.size_bytes or stat.sha256 not in (None, replica.checksum):
-        return False
-    if needs_restore(stat.storage_class) and not needs_restore(replica.storage_class):
-        raise ObjectArchived(f"store {store.name!r} has {replica.path!r} in class {stat.storage_class!r}, and the "
-                             f"catalogue says {replica.storage_class!r}: verify_replicas puts it right")  # fmt: skip
-    if stat.sha256 is None and store.attests_writes:
-        try:
-            retrying(tries=2)(verify_object, store, replica.path, replica.size_bytes, replica.checksum, attested=False)
-        except TransferCorrupted:
-            log.error("store %r has other bytes at %r than the catalogue says", store.name, replica.path)
-            return False
-    return True
-
 
 def _needs_another(one: Condemnation) -> bool:
     return one.object.reason in (Reason.RETIRED, Reason.QUOTA, Reason.MOVED)
+
+
+def _is_nameless(one: Condemnation) -> bool:
+    """Whether it is an object of which no row says what it holds."""
+    return one.object.segment_id is None and one.object.reason in (Reason.ORPHAN, Reason.MOVED)
+
+
+def _places_to_look_at(one: Condemnation) -> tuple[str, ...]:
+    if not _is_nameless(one):
+        return ()
+    return (one.path, _other_place(one.path)) if one.object.reason is Reason.MOVED else (one.path,)
+
+
+def _other_place(path: str) -> str:
+    """Where the bytes of what was moved into quarantine, or out of it, lie now."""
+    return path.removeprefix(QUARANTINE) if path.startswith(QUARANTINE) else QUARANTINE + path
+
+
+def _kept_as_it_lies(one: Condemnation, objects: Mapping[str, ObjectStat | None]) -> Verdict | None:
+    """Why a nameless object stays, going by what the store says now: it may be another one than was condemned, in a
+    place that came into use again, or the last of two that were to be one. None: it may go, or is gone."""
+    places = _places_to_look_at(one)
+    if unseen := [place for place in places if place not in objects]:
+        return Verdict(Ruling.WAIT, f"{unseen[0]!r} could not be looked at")
+    found, size_bytes = objects[one.path], one.object.size_bytes
+    if found is None:
+        return None
+    if not found.is_still(size_bytes, one.object.modified_at):
+        seen = f"{found.size_bytes} bytes, modified {found.last_modified.isoformat()}"
+        return Verdict(Ruling.SPARE, f"another object lies there than was condemned: {seen}")
+    for place in places[1:]:
+        other = objects[place]
+        if other is None or other.size_bytes != size_bytes:
+            return Verdict(Ruling.SPARE, f"its bytes are not at {place!r}")
+    return None
 
 
 def _places(one: Condemnation, orphans: Mapping[str, Orphan]) -> tuple[str, ...]:
@@ -254,7 +238,7 @@ def _places(one: Condemnation, orphans: Mapping[str, Orphan]) -> tuple[str, ...]
 
 
 def _origins(path: str) -> tuple[str, ...]:
-    return (path, path.removeprefix(_QUARANTINE))
+    return (path, path.removeprefix(QUARANTINE))
 
 
 def _damaged_places(one: Condemnation) -> list[str]:

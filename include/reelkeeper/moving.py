@@ -4,12 +4,13 @@ from hashlib import sha256 as new_sha256
 
 from reelkeeper.errors import ObjectExists, TransferCorrupted
 from reelkeeper.model import Key
-from reelkeeper.stores.protocols import Copies, Links, Store
+from reelkeeper.stores.protocols import Copies, Links, ObjectStat, Store
 from reelkeeper.stores.retry import retrying
 
 
-def copy_within(store: Store, source: Key, destination: Key) -> None:
-    """Make `destination` hold what `source` holds, and prove it. An equal object that is there already will do.
+def copy_within(store: Store, source: Key, destination: Key) -> tuple[ObjectStat, ObjectStat]:
+    """Make `destination` hold what `source` holds, and prove it; what the store says about both then. An equal object
+    that is there already will do.
 
     ObjectExists when another one is there, TransferCorrupted when the copy is not as large, ObjectNotFound,
     ObjectArchived; PermanentError of the store where it cannot copy.
@@ -30,11 +31,12 @@ def copy_within(store: Store, source: Key, destination: Key) -> None:
             raise TransferCorrupted(
                 f"{destination!r} in store {store.name!r} is not what {source!r} is: expected a copy"
             )
-        return
+        return origin, copy
     if same and (origin.sha256 is None or copy.sha256 is None):
         same = _is_one_file(store, source, destination) or _sha256(store, source) == _sha256(store, destination)
     if not same:
         raise ObjectExists(f"store {store.name!r} has another object at {destination!r}: expected none, or a copy")
+    return origin, copy
 
 
 def _is_one_file(store: Store, one: Key, other: Key) -> bool:

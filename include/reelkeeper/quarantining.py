@@ -1,4 +1,4 @@
-"""Orphans into quarantine, back from it, and out of it for good.
+"""Orphans into quarantine, and out of it for good.
 
 Copy → verify → record and condemn, in one transaction → delete: a kill between any two leaves the object where it was
 found, or in both places, and a re-run finishes. Nothing is deleted here: the old place of a moved object, and an orphan
@@ -6,7 +6,7 @@ whose grace is over, go by way of the engine (`deleting.py`), which asks again w
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,22 +15,21 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.deleting import delete_condemned
-from reelkeeper.errors import GateFailed, InvalidKey, ObjectExists, ObjectNotFound, PermanentError, ReelkeeperError
-from reelkeeper.model import Key, Replica, StoreName, quarantine_key
+from reelkeeper.errors import GateFailed, InvalidKey, ObjectNotFound, PermanentError, ReelkeeperError
+from reelkeeper.model import Key, StoreName, quarantine_key
 from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, check_caps
-from reelkeeper.policy.reconciliation import OrphanTerms, is_ripe
+from reelkeeper.policy.reconciliation import QUARANTINE, OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
+from reelkeeper.returning import return_recorded
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
-from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store, TellsTime
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
 
-QUARANTINE = "quarantine/"
 _MOST_MOVED_BYTES = 5 * 2**30
 """Larger orphans stay where they are: no more is copied inside S3 in one request."""
 
@@ -42,16 +41,9 @@ class Quarantined:
     quarantined: int = 0  # now in quarantine
     marked: int = 0  # of these: left where they were found
     known: int = 0  # no orphans any more: something knows them, or they are gone or changed
+    unknown: int = 0  # could not be looked at or moved now: left to the next run
     deleted: int = 0  # for good, with what had been condemned before
     deleted_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BroughtBack:
-    """What came back from quarantine."""
-
-    returned: int
-    kept: int  # could not come back: another object is in their place
 
 
 def quarantine_orphans(
@@ -101,43 +93,7 @@ def quarantine_orphans(
         estate, open_catalogue, open_store, settings.name, run_id=run_id, now=now, current_estate=current_estate,
         reasons=(Reason.ORPHAN, Reason.MOVED),
     )  # fmt: skip
-    return Quarantined(mover.quarantined, mover.marked, mover.known, gone.deleted, gone.deleted_bytes)
-
-
-def bring_back(
-    estate: Estate,
-    open_catalogue: Callable[[], Catalogue],
-    open_store: Callable[[str], Store],
-    store_name: str,
-    *,
-    run_id: str,
-    now: datetime,
-    path: str | None = None,
-    quarantined_by: str | None = None,
-    current_estate: Callable[[], Estate] | None = None,
-) -> BroughtBack:
-    """Bring orphans back from quarantine to where they were found: the one of `path`, those that one run put there,
-    or all of the store. They are orphans still, which later runs see anew."""
-    store = open_store(estate.store(store_name).name)
-    returned = kept = 0
-    with open_catalogue() as catalogue:
-        require_ours(catalogue, store)
-        for page in catalogue.orphans.quarantined(store.name, path=path, run_id=quarantined_by):
-            back = _return(catalogue, store, page, run_id=run_id, now=now)
-            returned += back
-            kept += len(page) - back
-    delete_condemned(
-        estate, open_catalogue, open_store, store.name, run_id=run_id, now=now, current_estate=current_estate,
-        reasons=(Reason.MOVED,), condemned_by=run_id,
-    )  # fmt: skip
-    return BroughtBack(returned, kept)
-
-
-def return_recorded(catalogue: Catalogue, store: Store, *, run_id: str, now: datetime) -> int:
-    """Bring those back that have become replicas while they were in quarantine: recorded late. How many."""
-    return sum(
-        _return(catalogue, store, page, run_id=run_id, now=now) for page in catalogue.orphans.recorded(store.name)
-    )
+    return Quarantined(mover.quarantined, mover.marked, mover.known, mover.unknown, gone.deleted, gone.deleted_bytes)
 
 
 def _hold_against_caps(
@@ -165,6 +121,22 @@ def _hold_against_caps(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An orphan, with the place in quarantine that now holds its bytes; without, where it cannot be moved."""
+
+    orphan: Orphan
+    modified_at: datetime  # of the object where it was found, after it was copied: a disk's link is a change, too
+
+    @property
+    def path(self) -> Key:
+        return self.orphan.path
+
+    @property
+    def copy(self) -> Key | None:
+        return self.orphan.quarantine_path
+
+
 class _Mover:
     """Puts pages of one store's orphans where they belong."""
 
@@ -182,47 +154,72 @@ class _Mover:
         self._catalogue, self._store, self._run_id, self._now = catalogue, store, run_id, now
         self._delete_after, self._can_move, self._concurrency = delete_after, can_move, concurrency
         self._breaker = Breaker(StoreName(store.name))
-        self.quarantined = self.marked = self.known = 0
+        self.quarantined = self.marked = self.known = self.unknown = 0
 
     def quarantine(self, page: Sequence[Orphan], is_old: Callable[[ObjectStat], bool]) -> None:
         """Into quarantine with those that are still unknown, unchanged and old."""
         still = self._unchanged(self._unknown(page), is_old)
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="quarantine") as pool:
-            placed = list(pool.map(self._move, still))
+            tried = list(pool.map(self._move, still))
+        placed = [one for one in tried if one is not None]
+        self.unknown += len(tried) - len(placed)
         catalogue, store = self._catalogue, self._store.name
         with catalogue.transaction():
             # A place in quarantine that is itself condemned would lose the bytes at once.
-            places = [orphan.quarantine_path for orphan in placed if orphan.quarantine_path]
-            taken = catalogue.comparison.known(store, places) | catalogue.orphans.at(store, places).keys()
-            placed = [orphan for orphan in placed if orphan.quarantine_path not in taken]
-            known = catalogue.comparison.known(store, [orphan.path for orphan in placed])
+            places = [one.copy for one in placed if one.copy]
+            standing = catalogue.orphans.at(store, places)
+            taken = catalogue.comparison.known(store, places) | {
+                path for path, there in standing.items() if there.in_quarantine
+            }
+            catalogue.orphans.forget(store, [path for path in standing if path not in taken])  # they are these copies
+            placed = [one for one in placed if one.copy not in taken]
+            known = catalogue.comparison.known(store, [one.path for one in placed])
             inside = catalogue.orphans.quarantine(
-                store, [orphan for orphan in placed if orphan.path not in known],
+                store, [one.orphan for one in placed if one.path not in known],
                 run_id=self._run_id, now=self._now, delete_after=self._delete_after,
             )  # fmt: skip
-            moved = [orphan for orphan in placed if orphan.quarantine_path]
-            # What another try of the run has put there meanwhile lies there by right.
-            theirs = catalogue.orphans.at(store, [orphan.path for orphan in moved if orphan.path not in inside])
-            settled = {one.quarantine_path for one in theirs.values() if one.in_quarantine}
-            moved = [orphan for orphan in moved if orphan.path in inside or orphan.place not in settled]
-            # Of one that came to be known meanwhile the copy is superfluous, of the others the original.
-            gone = [orphan.path if orphan.path in inside else orphan.place for orphan in moved]
-            _condemn(catalogue, store, gone, moved, Reason.MOVED, run_id=self._run_id, now=self._now)
+            self._condemn_moved(placed, inside)
             catalogue.orphans.forget(store, list(known))
         self.quarantined += len(inside)
-        self.marked += sum(orphan.path in inside and orphan.quarantine_path is None for orphan in placed)
+        self.marked += sum(one.path in inside and one.copy is None for one in placed)
         self.known += len(placed) - len(inside)
 
     def let_go(self, page: Sequence[Orphan]) -> None:
-        """Condemn those whose time in quarantine is over, as far as nothing knows them."""
+        """Condemn those whose time in quarantine is over, as far as nothing knows them and they have not changed."""
         catalogue, store = self._catalogue, self._store.name
-        in_place = [orphan for orphan in page if not orphan.place.startswith(QUARANTINE)]
-        left = [orphan for orphan in page if orphan not in in_place] + self._unchanged(in_place, lambda _: True)
+        left = self._unchanged(page, lambda _: True)
         with catalogue.transaction():
             known = catalogue.comparison.known(store, [orphan.path for orphan in left])
-            doomed = [orphan for orphan in left if orphan.path not in known]
-            places = [orphan.place for orphan in doomed]
-            _condemn(catalogue, store, places, doomed, Reason.ORPHAN, run_id=self._run_id, now=self._now)
+            self._condemn(
+                Condemned(store, orphan.place, Reason.ORPHAN, orphan.size_bytes, modified_at=_modified_at(orphan))
+                for orphan in left
+                if orphan.path not in known
+            )
+
+    def _condemn_moved(self, placed: Sequence[_Placed], inside: Collection[str]) -> None:
+        """Of what is `inside` now the original is superfluous, of what came to be known meanwhile the copy."""
+        store = self._store.name
+        # What another try of the run has put there meanwhile lies there by right.
+        others = [one.path for one in placed if one.path not in inside]
+        theirs = {
+            row.quarantine_path for row in self._catalogue.orphans.at(store, others).values() if row.in_quarantine
+        }
+        originals = [
+            Condemned(store, one.path, Reason.MOVED, one.orphan.size_bytes, modified_at=one.modified_at)
+            for one in placed
+            if one.copy and one.path in inside
+        ]
+        copies = [
+            Condemned(store, one.copy, Reason.MOVED, one.orphan.size_bytes)
+            for one in placed
+            if one.copy and one.path not in inside and one.copy not in theirs
+        ]
+        self._condemn(originals + copies)
+
+    def _condemn(self, doomed: Iterable[Condemned]) -> None:
+        """Let the engine delete these at once. Their grace was the quarantine, or their bytes lie elsewhere."""
+        now = self._now
+        self._catalogue.condemnations.condemn(list(doomed), run_id=self._run_id, now=now, delete_after=now)
 
     def _unknown(self, page: Sequence[Orphan]) -> list[Orphan]:
         known = self._catalogue.comparison.known(self._store.name, [orphan.path for orphan in page])
@@ -231,118 +228,70 @@ class _Mover:
         return [orphan for orphan in page if orphan.path not in known]
 
     def _unchanged(self, orphans: Sequence[Orphan], is_old: Callable[[ObjectStat], bool]) -> list[Orphan]:
-        """Those that the store shows as they were noted; the others are forgotten, to be seen anew."""
+        """Those that the store shows as they were noted; the others are forgotten, to be seen anew. One that cannot be
+        looked at now is neither."""
         if not orphans:
             return []
         with ThreadPoolExecutor(min(self._concurrency, len(orphans)), thread_name_prefix="look") as pool:
             stats = list(pool.map(self._stat, orphans))
-        same = [
-            orphan
-            for orphan, found in zip(orphans, stats, strict=True)
-            if isinstance(found, ObjectStat)
-            and found.size_bytes == orphan.size_bytes
-            and _second(found.last_modified) == _second(orphan.modified_at)
-            and is_old(found)
-        ]
-        others = [
-            orphan.path
-            for orphan, found in zip(orphans, stats, strict=True)
-            if orphan not in same and not isinstance(found, ReelkeeperError)
-        ]
-        self._catalogue.orphans.forget(self._store.name, others)
-        self.known += len(others)
+        same, changed = [], []
+        for orphan, found in zip(orphans, stats, strict=True):
+            if isinstance(found, ReelkeeperError):
+                self.unknown += 1
+            elif found and found.is_still(orphan.size_bytes, _modified_at(orphan)) and is_old(found):
+                same.append(orphan)
+            else:
+                changed.append(orphan.path)
+        self._catalogue.orphans.forget(self._store.name, changed)
+        self.known += len(changed)
         return same
 
     def _stat(self, orphan: Orphan) -> ObjectStat | ReelkeeperError | None:
         """None: it is not there. An error: not known now; raised when it is the store that does not answer."""
-        if dropped := self._breaker.error():
-            raise dropped
+        self._raise_if_dropped()
         found = None
         try:
-            found = retrying()(self._store.stat, orphan.path)
+            found = retrying()(self._store.stat, orphan.place)
         except ObjectNotFound:
             pass
         except ReelkeeperError as error:
-            self._breaker.failed(error)
-            log.error("store %r: %r could not be looked at: %s", self._store.name, orphan.path, error)
-            return error
+            return self._failed(orphan, error)
         self._breaker.succeeded()
         return found
 
-    def _move(self, orphan: Orphan) -> Orphan:
-        """The orphan with the place in quarantine that now holds its bytes; as it is where it cannot be moved."""
-        if not self._can_move or orphan.size_bytes > _MOST_MOVED_BYTES or not isinstance(self._store, Copies):
-            return orphan
+    def _move(self, orphan: Orphan) -> _Placed | None:
+        """Copy it into quarantine, where it can be; None when that cannot be done now."""
+        self._raise_if_dropped()
+        if (
+            not self._can_move
+            or orphan.size_bytes > _MOST_MOVED_BYTES
+            or not isinstance(self._store, Copies)
+            or orphan.path.startswith(QUARANTINE)  # where it is already
+        ):
+            return _Placed(orphan, orphan.modified_at)
         try:
-            place = quarantine_key(orphan.path)
-            copy_within(self._store, orphan.path, place)
+            origin, copy = copy_within(self._store, orphan.path, quarantine_key(orphan.path))
         except (PermanentError, InvalidKey) as error:  # archived, too long a key, another object in its place …
             log.warning("store %r: %r stays where it was found: %s", self._store.name, orphan.path, error)
-            return orphan
-        return replace(orphan, quarantine_path=place)
+            return _Placed(orphan, orphan.modified_at)
+        except ReelkeeperError as error:
+            self._failed(orphan, error)
+            return None
+        self._breaker.succeeded()
+        return _Placed(replace(orphan, quarantine_path=copy.key), origin.last_modified)
+
+    def _raise_if_dropped(self) -> None:
+        if dropped := self._breaker.error():
+            raise dropped
+
+    def _failed(self, orphan: Orphan, error: ReelkeeperError) -> ReelkeeperError:
+        """It waits for the next run, and the rest goes on."""
+        self._breaker.failed(error)
+        log.error("store %r: nothing is known of %r now: %s", self._store.name, orphan.place, error)
+        return error
 
 
-def _second(time: datetime) -> datetime:
-    """A listing may tell milliseconds where a look at one object tells whole seconds."""
-    return time.replace(microsecond=0)
-
-
-def _return(catalogue: Catalogue, store: Store, page: Sequence[Orphan], *, run_id: str, now: datetime) -> int:
-    """Bring these back to where they were found; how many. In a replica's place only what holds the replica's bytes:
-    what holds others is nobody's there, and stays in quarantine for its time."""
-    rows = catalogue.replicas.by_path(store.name, [orphan.path for orphan in page])
-    proofs = {
-        orphan.path: _is_replica(store, orphan, rows[orphan.path])
-        for orphan in page
-        if orphan.quarantine_path and orphan.path in rows
-    }
-    catalogue.orphans.part(store.name, [path for path, is_replica in proofs.items() if is_replica is False])
-    page = [orphan for orphan in page if proofs.get(orphan.path, True)]
-    back = []
-    with catalogue.transaction():  # an old place that is not deleted yet stays
-        held = catalogue.condemnations.hold(store.name, [orphan.path for orphan in page])
-        catalogue.condemnations.spare(store.name, {}, [one for one in held if one.object.reason is Reason.MOVED], now)
-    for orphan in page:
-        try:
-            if orphan.quarantine_path:
-                copy_within(store, orphan.quarantine_path, orphan.path)
-        except PermanentError as error:
-            log.error("store %r: %r cannot come back to %r: %s", store.name, orphan.place, orphan.path, error)
-            continue
-        back.append(orphan)
-    moved = [orphan for orphan in back if orphan.quarantine_path]
-    with catalogue.transaction():
-        places = [orphan.place for orphan in moved]
-        _condemn(catalogue, store.name, places, moved, Reason.MOVED, run_id=run_id, now=now)
-        catalogue.orphans.forget(store.name, [orphan.path for orphan in back])
-    return len(back)
-
-
-def _is_replica(store: Store, orphan: Orphan, replica: Replica) -> bool | None:
-    """Whether what lies in quarantine holds a replica's bytes; None when that cannot be told now."""
-    try:
-        retrying(tries=2)(
-            accept_existing, store, orphan.place, replica.size_bytes, replica.checksum, attested=store.attests_writes
-        )
-    except ObjectExists as other:
-        log.warning("store %r: %r is not the replica at %r: %s", store.name, orphan.place, orphan.path, other)
-        return False
-    except ReelkeeperError as error:
-        log.error("store %r: %r cannot be held against its replica: %s", store.name, orphan.place, error)
-        return None
-    return True
-
-
-def _condemn(
-    catalogue: Catalogue,
-    store: StoreName,
-    places: Iterable[Key],
-    orphans: Sequence[Orphan],
-    reason: Reason,
-    *,
-    run_id: str,
-    now: datetime,
-) -> None:
-    """Let the engine delete these places at once. Their grace was the quarantine, or their bytes lie elsewhere."""
-    doomed = [Condemned(store, place, reason, orphan.size_bytes) for place, orphan in zip(places, orphans, strict=True)]
-    catalogue.condemnations.condemn(doomed, run_id=run_id, now=now, delete_after=now)
+def _modified_at(orphan: Orphan) -> datetime | None:
+    """When what lies in its place was last changed, as noted; None in quarantine, where nobody else writes: what became
+    of the object's time when it was copied says nothing."""
+    return None if orphan.place.startswith(QUARANTINE) else orphan.modified_at

@@ -22,10 +22,10 @@ from reelkeeper.errors import ReelkeeperError, StoreUnavailable
 from reelkeeper.model import Key, Progress, StoreName
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
-from reelkeeper.policy.reconciliation import OrphanTerms, is_sick, own_prefixes
-from reelkeeper.quarantining import return_recorded
+from reelkeeper.policy.reconciliation import QUARANTINE, OrphanTerms, is_sick, own_prefixes
 from reelkeeper.recovering import recover_moved
 from reelkeeper.reports import Report
+from reelkeeper.returning import return_recorded
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.sighting import COLUMNS, Sightings, judge_objects
 from reelkeeper.stores.protocols import ObjectStat, Store, TellsTime
@@ -130,8 +130,9 @@ def load_listing(
 ) -> Listed:
     """Send a listing to the catalogue as it comes, in bounded memory, and count it.
 
-    What lies outside `prefixes` is somebody else's: counted, and sent only with `keep_foreign`. So is a key that is no
-    text: no row can know it, and none of ours is like that.
+    What lies outside `prefixes` is somebody else's: counted, and sent only with `keep_foreign`; what lies in quarantine
+    is counted with that, and sent. A key that is no text is somebody else's, too: no row can know it, and none of ours
+    is like that.
     """
     ours = ours_bytes = foreign = 0
     lines: list[str] = []
@@ -147,7 +148,7 @@ def load_listing(
             ours_bytes += size
         else:
             foreign += 1
-        if text is not None and (is_ours or keep_foreign):
+        if text is not None and (is_ours or keep_foreign or key.startswith(QUARANTINE)):
             lines.append(f"{text}\t{size}\t{found.last_modified.timestamp()}\n")
             if len(lines) >= _CHUNK:
                 comparison.add("".join(lines).encode())

@@ -125,7 +125,7 @@ def _old(store: Store, limit: datetime) -> Iterator[ObjectStat]:
 
 
 def _remove(catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_id: str, now: datetime) -> list[Gone]:
-    known = retrying()(catalogue.condemnations.known, store.name, [stat.key for stat in stats])
+    known = retrying()(catalogue.evidence.known, store.name, [stat.key for stat in stats])
     doomed = [stat for stat in stats if stat.key not in known]
     failures = retrying()(store.delete, [stat.key for stat in doomed])
     for key, error in list(failures.items())[:5]:

@@ -3,12 +3,15 @@
 SELECT set_config('work_mem', '64MB', false) AS memory, set_config('jit', 'off', false) AS jit;
 
 -- name: note_rows!
--- What the catalogue knows of a store before its listing begins: replicas, and thumbnails, which can be made again.
--- Gone with the connection.
+-- What the catalogue knows of a store before its listing begins: replicas, thumbnails, which can be made again, and what
+-- lies in quarantine. Gone with the connection.
 CREATE TEMPORARY TABLE noted_rows AS
 SELECT segment_id, start_time, path, size_bytes, state FROM replicas WHERE store = :store
 UNION ALL
-SELECT segment_id, start_time, path, NULL, NULL FROM thumbnails WHERE store = :store;
+SELECT segment_id, start_time, path, NULL, NULL FROM thumbnails WHERE store = :store
+UNION ALL
+SELECT NULL, NULL, coalesce(quarantine_path, path), NULL, NULL FROM orphans
+WHERE store = :store AND state = 'quarantined' AND coalesce(quarantine_path, path) ^@ 'quarantine/';
 
 -- name: make_listing!
 -- Room for a store's listing; modified_at is in seconds since 1970, by the store's clock. Gone with the connection.
@@ -16,7 +19,7 @@ CREATE TEMPORARY TABLE listed_objects AS
 SELECT '' COLLATE "C" AS path, 0::bigint AS size_bytes, 0::double precision AS modified_at WITH NO DATA;
 
 -- name: compare_listing!
--- Where listing and rows do not agree, or a row is doubted, one row for each path; `unknown` only below our own prefixes.
+-- Where listing and rows do not agree, or a row is doubted, one row for each path; `unknown` only below these prefixes.
 -- No index helps: both sides are read once and joined by hash. A path that was listed twice counts once.
 CREATE TEMPORARY TABLE differences AS
 SELECT row_number() OVER (ORDER BY kind, path) AS number, d.*
@@ -58,14 +61,15 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: known_objects
--- Which of these objects of a store are known now: replica, thumbnail, condemned, an export's, or one that could be the
--- destination of a transfer or tier move under way, by the segment that its key names.
+-- Which of these objects of a store are known now: replica, thumbnail, condemned, an export's, an orphan's place in
+-- quarantine, or one that could be the destination of a transfer or tier move under way, by the segment that its key names.
 SELECT o.path
 FROM json_to_recordset(:rows::json) AS o (path text, segment_id uuid)
 WHERE EXISTS (SELECT FROM replicas r WHERE r.store = :store AND r.path = o.path)
    OR EXISTS (SELECT FROM thumbnails t WHERE t.segment_id = o.segment_id AND t.store = :store AND t.path = o.path)
    OR EXISTS (SELECT FROM condemnations c WHERE c.store = :store AND c.path = o.path)
    OR EXISTS (SELECT FROM exports e WHERE e.store = :store AND e.file_path = o.path)
+   OR EXISTS (SELECT FROM orphans q WHERE q.store = :store AND q.quarantine_path = o.path)
    OR EXISTS (SELECT FROM transfer_items i WHERE i.segment_id = o.segment_id AND i.destination_store = :store
                                              AND i.state IN ('pending', 'claimed'))
    OR EXISTS (SELECT FROM tier_moves m WHERE m.segment_id = o.segment_id AND m.state IN ('pending', 'claimed'));

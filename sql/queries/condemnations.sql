@@ -21,17 +21,19 @@ RETURNING c.segment_id, c.start_time, c.store;
 
 -- name: condemn_objects!
 -- Decide the deletion of objects that are no replicas. What is condemned already stays as it is.
-INSERT INTO condemnations (store, path, segment_id, start_time, reason, size_bytes, run_id, condemned_at, delete_after)
-SELECT store, path, segment_id, start_time, reason, size_bytes, :run_id, :now, :delete_after
+INSERT INTO condemnations (store, path, segment_id, start_time, reason, size_bytes, modified_at, run_id, condemned_at,
+                           delete_after)
+SELECT store, path, segment_id, start_time, reason, size_bytes, modified_at, :run_id, :now, :delete_after
 FROM json_to_recordset(:rows::json) AS n (
-    store text, path text, segment_id uuid, start_time timestamptz, reason text, size_bytes bigint)
+    store text, path text, segment_id uuid, start_time timestamptz, reason text, size_bytes bigint,
+    modified_at timestamptz)
 ORDER BY store, path
 ON CONFLICT (store, path) DO NOTHING;
 
 -- name: claim_condemned
 -- What is due in a store, behind the last that was seen, for one worker until its transaction ends; what others hold is
 -- passed over.
-SELECT store, path, segment_id, start_time, reason, size_bytes, run_id, condemned_at, delete_after
+SELECT store, path, segment_id, start_time, reason, size_bytes, modified_at, run_id, condemned_at, delete_after
 FROM condemnations
 WHERE store = :store AND delete_after <= :now AND (delete_after, path) > (:after::timestamptz, :after_path)
   AND reason = ANY (:reasons::text[]) AND (:condemned_by::text IS NULL OR run_id = :condemned_by)
@@ -59,6 +61,10 @@ SELECT set_config('idle_in_transaction_session_timeout', '0', true) AS idle,
 -- Let no lock be placed while a chunk of deletions is under way: whoever places one waits for the end of this transaction,
 -- and what comes after sees it.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('reelkeeper locks ' || current_schema(), 0));
+
+-- name: take_turns_moving
+-- One chunk at a time that deletes what was moved in a store: each deletes one of two places, and must find the other one.
+SELECT pg_advisory_xact_lock(hashtextextended('reelkeeper moved ' || current_schema() || ' ' || :store, 0));
 
 -- name: hold_condemned_replicas
 -- The replicas that stand condemned at these paths, which nobody changes until the transaction ends.
@@ -184,7 +190,7 @@ DELETE FROM orphans WHERE store = :store AND quarantine_path = ANY (:paths::text
 
 -- name: hold_condemnations
 -- Condemnations at these paths, which nobody deletes or spares until the transaction ends.
-SELECT store, path, segment_id, start_time, reason, size_bytes, run_id, condemned_at, delete_after
+SELECT store, path, segment_id, start_time, reason, size_bytes, modified_at, run_id, condemned_at, delete_after
 FROM condemnations
 WHERE store = :store AND path = ANY (:paths::text[])
 ORDER BY delete_after, path

@@ -15,7 +15,8 @@ GROUP BY store, reason ORDER BY store, reason;
 -- name: condemned_where
 -- Condemned replicas, thumbnails and objects that were asked back, behind a path: by segment, camera or the run that
 -- condemned them.
-SELECT d.store, d.path, d.segment_id, d.start_time, d.reason, d.size_bytes, d.run_id, d.condemned_at, d.delete_after
+SELECT d.store, d.path, d.segment_id, d.start_time, d.reason, d.size_bytes, d.modified_at, d.run_id, d.condemned_at,
+       d.delete_after
 FROM condemnations d
 WHERE d.store = :store AND d.path > :after_path
   AND (:segment_id::uuid IS NULL OR d.segment_id = :segment_id::uuid)

@@ -1,22 +1,26 @@
 """Objects that nothing knows: seen twice, old by the store's clock, in quarantine, and gone only if still unknown."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from reelkeeper import last_look, moving, quarantining, returning, sighting
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.errors import GateFailed, ObjectArchived, ObjectNotFound, StoreUnavailable
+from reelkeeper.last_look import LastLook
 from reelkeeper.model import BatchId, Key, Replica, Segment, StoreName, quarantine_key
 from reelkeeper.policy.retention import Reason
-from reelkeeper.quarantining import _Mover
+from reelkeeper.quarantining import _Mover, _Placed
 from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import ObjectStat
+from reelkeeper.stores.retry import retrying
 from tests.reconciling.conftest import Scene
 
 STRAY = "media/default/gate/2026/03/01/20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"
@@ -214,7 +218,7 @@ def test_two_tries_at_once_leave_the_orphan_in_quarantine(
     scene.compare("cloud", days=3, run="r")
     move, other_try = _Mover._move, iter([True])
 
-    def move_late(mover: _Mover, orphan: Orphan) -> Orphan:
+    def move_late(mover: _Mover, orphan: Orphan) -> _Placed | None:
         moved = move(mover, orphan)
         if next(other_try, False):
             scene.act("r", "cloud", days=3)
@@ -394,6 +398,214 @@ def test_without_deletion_orphans_are_marked_where_they_are(scene: Scene, footag
     scene.deletion = "allowed"
     assert scene.night(days=61)[1].deleted == 1
     assert STRAY not in scene.listed()
+
+
+# --- what lies in quarantine without a row ----------------------------------------------------------------------------
+
+
+def test_what_lies_in_quarantine_without_a_row_is_reported_and_ends(scene: Scene, footage: list[Segment]) -> None:
+    place = scene.plant(f"quarantine/{STRAY}")
+    damaged = scene.plant(f"quarantine/damaged/{STRAY}")
+    theirs = scene.plant("quarantine/somebody's/file.mp4")
+    first, _ = scene.night(days=2)
+    assert sorted(scene.findings(first)) == [("foreign", theirs), ("orphan", damaged), ("orphan", place)]
+    assert (first.row.objects, first.row.orphans, first.row.foreign_objects) == (12, 2, 3)
+    _, acted = scene.night(days=3)
+    assert (acted.quarantined, acted.marked) == (2, 2)
+    assert scene.findings(scene.night(days=4)[0]) == [("foreign", theirs)]  # what has its row is silent, as ever
+    assert scene.night(days=34)[1].deleted == 2
+    assert scene.listed(prefix="quarantine/") == [theirs]
+    assert scene.orphans() == {}
+
+
+def test_lost_footage_in_quarantine_without_a_row_is_found(scene: Scene, footage: list[Segment]) -> None:
+    path = scene.replicas(footage[0])["disk"].path
+    (scene.root / "quarantine" / path).parent.mkdir(parents=True)
+    (scene.root / path).rename(scene.root / "quarantine" / path)
+    scene.night(days=2)
+    assert ("found", f"quarantine/{path}") in scene.findings(scene.night(days=3)[0]) or scene.states(footage[0]) == {
+        "disk": "available"
+    }
+    scene.night(days=60)
+    scene.assert_bytes(footage)
+
+
+def test_a_copy_that_a_killed_try_left_in_quarantine_is_taken_for_what_it_is(
+    scene: Scene, footage: list[Segment]
+) -> None:
+    """It is sighted as an orphan of its own, and then is the place of the one that it is a copy of."""
+    scene.copied(footage)
+    scene.plant(STRAY, store="cloud")
+    scene.stores["cloud"].copy(Key(STRAY), quarantine_key(Key(STRAY)))  # type: ignore[attr-defined]
+    scene.night("cloud", days=2)
+    assert scene.orphans("cloud").keys() == {STRAY, f"quarantine/{STRAY}"}
+    scene.night("cloud", days=3)
+    assert scene.orphans("cloud").keys() == {STRAY}
+    assert STRAY not in scene.listed("cloud")
+    assert scene.listed("cloud", "quarantine/") == [f"quarantine/{STRAY}"]
+    assert scene.night("cloud", days=34)[1].deleted == 1
+    assert scene.listed("cloud", "quarantine/") == []
+
+
+# --- one object is not the store --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits between tries."""
+    for module in (sighting, quarantining, returning, moving):
+        if hasattr(module, "retrying"):
+            monkeypatch.setattr(module, "retrying", lambda **_: retrying(tries=1))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("error", [StoreUnavailable("Input/output error"), ObjectArchived("it is archived")])
+def test_what_may_be_lost_footage_and_cannot_be_read_is_unknown(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = scene.replicas(footage[0])["disk"].path
+    elsewhere = Key(path.replace("/gate/", "/elsewhere/"))
+    (scene.root / elsewhere).parent.mkdir(parents=True)
+    (scene.root / path).rename(scene.root / elsewhere)
+    scene.plant(STRAY)
+
+    def unreadable(key: Key) -> Iterator[bytes]:
+        raise error
+
+    monkeypatch.setattr(scene.stores["disk"], "read", unreadable)
+    scene.night(days=2)
+    found, acted = scene.night(days=3)
+    assert ("unknown", elsewhere) in scene.findings(found)
+    assert acted.quarantined == 1  # the stray: all else goes on
+    assert elsewhere in scene.listed()
+    monkeypatch.undo()
+    scene.night(days=4)
+    assert scene.replicas(footage[0])["disk"].path == elsewhere
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_orphan_that_cannot_be_moved_now_waits(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [STRAY.replace("gate", f"gate{number}") for number in range(2)]
+    for key in (STRAY, *others):
+        scene.plant(key, store="cloud")
+    cloud = scene.stores["cloud"]
+    copy = cloud.copy  # type: ignore[attr-defined]
+
+    def copy_badly(source: Key, destination: Key) -> None:
+        if source == STRAY:
+            raise StoreUnavailable("503")
+        copy(source, destination)
+
+    monkeypatch.setattr(cloud, "copy", copy_badly)
+    scene.night("cloud", days=2)
+    _, acted = scene.night("cloud", days=3)
+    assert (acted.quarantined, acted.marked, acted.unknown) == (2, 0, 1)
+    assert not scene.orphans("cloud")[STRAY].in_quarantine
+    monkeypatch.undo()
+    assert scene.night("cloud", days=4)[1].quarantined == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_moves_nothing_is_dropped(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        scene.plant(STRAY.replace("gate", f"gate{number}"), store="cloud")
+    scene.night("cloud", days=2)
+    scene.compare("cloud", days=3, run="r")
+    tried = []
+
+    def unavailable(source: Key, destination: Key) -> None:
+        tried.append(source)
+        raise StoreUnavailable("503")
+
+    monkeypatch.setattr(scene.stores["cloud"], "copy", unavailable)
+    with pytest.raises(StoreUnavailable, match="dropped"):
+        scene.act("r", "cloud", days=3)
+    assert len(tried) < 15
+
+
+# --- the last look ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["bytes", "time"])
+def test_a_path_that_is_used_again_is_not_deleted(scene: Scene, footage: list[Segment], what: str) -> None:
+    """Between the end of an orphan's quarantine and its deletion, where it was marked, and of one that was moved."""
+    moment = [datetime.now(UTC)]
+    cloud = scene.stores["cloud"] = MemoryStore(StoreName("cloud"), clock=lambda: moment[0])
+    scene.deletion = "forbidden"
+    path = scene.plant(STRAY, store="cloud")
+    for days in (2, 3):
+        scene.night("cloud", days=days)  # marked
+    scene.deletion = "allowed"
+
+    def somebody_writes(keys: Sequence[str]) -> dict[str, str]:
+        cloud.delete([path])
+        moment[0] += timedelta(seconds=5)
+        scene.plant(path, b"somebody" if what == "time" else b"somebody else's", store="cloud")
+        return {}
+
+    with _right_before_the_last_look(scene, somebody_writes):
+        assert scene.night("cloud", days=40)[1].deleted == 0
+    assert b"".join(cloud.read(path)).startswith(b"somebody")
+    assert scene.sql("SELECT count(*) FROM condemnations") == [(0,)]
+    for days in (41, 42):
+        scene.night("cloud", days=days)
+    assert scene.orphans("cloud")[path].sightings == 1  # seen anew
+
+
+def test_what_was_moved_is_deleted_only_while_its_bytes_lie_elsewhere(scene: Scene, footage: list[Segment]) -> None:
+    """A try that stalled, and thought the copy to be superfluous, has deleted it meanwhile."""
+    path = scene.plant(STRAY, b"precious", store="cloud")
+    scene.night("cloud", days=2)
+
+    def a_zombie_deletes(keys: Sequence[str]) -> None:
+        scene.stores["cloud"].delete([quarantine_key(path)])
+
+    with _right_before_the_last_look(scene, a_zombie_deletes):
+        assert scene.night("cloud", days=3)[1].deleted == 0
+    assert b"".join(scene.stores["cloud"].read(path)) == b"precious"
+    assert scene.sql("SELECT count(*) FROM condemnations") == [(0,)]
+    for days in (40, 41, 42):  # the row of what is gone ends, and the orphan is seen anew
+        scene.night("cloud", days=days)
+    assert scene.listed("cloud") == [f"quarantine/{path}"]
+
+
+@contextmanager
+def _right_before_the_last_look(scene: Scene, act: Callable[[Sequence[str]], object]) -> Iterator[None]:
+    look = LastLook.at_objects
+
+    def late(self: LastLook, store: StoreName, paths: Collection[str]) -> dict[str, ObjectStat | None]:
+        act(sorted(paths))
+        return look(self, store, paths)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LastLook, "at_objects", late)
+        yield
+
+
+def test_a_nameless_object_that_cannot_be_looked_at_waits(
+    scene: Scene, footage: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_look, "retrying", lambda **_: retrying(tries=1))
+    scene.copied(footage)
+    scene.plant(STRAY, store="cloud")
+    for days in (2, 3):
+        scene.night("cloud", days=days)
+    scene.compare("cloud", days=40, run="last")
+
+    def unavailable(keys: Sequence[str]) -> None:
+        def fail(key: Key) -> ObjectStat:
+            raise StoreUnavailable("503")
+
+        monkeypatch.setattr(scene.stores["cloud"], "stat", fail)
+
+    with _right_before_the_last_look(scene, unavailable):
+        assert scene.act("last", "cloud", days=40).deleted == 0
+    assert scene.listed("cloud", "quarantine/") == [f"quarantine/{STRAY}"]
+    assert scene.sql("SELECT reason FROM condemnations") == [("orphan",)]
 
 
 # --- caps ----------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ def rig(tmp_path: Path, catalogue_dsn: str) -> Iterator[Rig]:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of milliseconds between the tries."""
-    from reelkeeper import deleting, judging
+    from reelkeeper import deleting, last_look
     from reelkeeper.stores import retry
 
-    for module in (deleting, judging):
+    for module in (deleting, last_look):
         monkeypatch.setattr(module, "retrying", lambda **more: retry.retrying(first_wait_seconds=0.002, **more))

@@ -20,8 +20,8 @@ from tests.retention.rig import CLOUD, DISK, LATE, START, STEP, Rig
 
 _STORE = ("stat", "delete")
 _CATALOGUE = {
-    "condemnations": ("claim", "promise_to_locks", "replicas", "good_copies", "footage", "known", "forget", "postpone",
-                      "hold", "spare", "prepare_history"),
+    "condemnations": ("claim", "promise_to_locks", "forget", "postpone", "hold", "spare", "prepare_history"),
+    "evidence": ("replicas", "good_copies", "footage", "known"),
     "replicas": ("suspect",),
     "locks": ("on",),
     "retention": ("contents", "sweep"),

@@ -8,6 +8,7 @@ from reelkeeper.catalogue.cameras import Cameras
 from reelkeeper.catalogue.comparison import Comparison
 from reelkeeper.catalogue.condemnations import Condemnations
 from reelkeeper.catalogue.deletions import Deletions
+from reelkeeper.catalogue.evidence import Evidence
 from reelkeeper.catalogue.exports import Exports
 from reelkeeper.catalogue.identity import Identity
 from reelkeeper.catalogue.landing import Landing
@@ -47,6 +48,7 @@ class Catalogue:
         self.transfers = Transfers(self._session)
         self.thumbnails = Thumbnails(self._session)
         self.condemnations = Condemnations(self._session)
+        self.evidence = Evidence(self._session)
         self.locks = Locks(self._session)
         self.exports = Exports(self._session)
         self.deletions = Deletions(self._session)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import SegmentId, Sha256, StoreName
-from reelkeeper.policy.reconciliation import segment_named
+from reelkeeper.policy.reconciliation import QUARANTINE, segment_named
 
 Kind = Literal["unknown", "missing", "wrong_size", "doubted"]
 _PAGE = 1000
@@ -76,11 +76,11 @@ class Comparison:
         self._session.load("listed_objects", lines)
 
     def finish(self, prefixes: Sequence[str]) -> Compared:
-        """Compare. What lies outside `prefixes` is nobody's orphan."""
+        """Compare. What lies outside `prefixes` and not in quarantine is nobody's orphan."""
         given = list(prefixes)
         with self._session.transaction():
             self._session.analyze("listed_objects")
-            self._session.execute("compare_listing", prefixes=given)
+            self._session.execute("compare_listing", prefixes=[*given, QUARANTINE])
             self._session.analyze("differences")
             row = self._session.row("sum_up_comparison", prefixes=given)
         return Compared(row.replicas, row.absent, row.missing, row.outside, row.outside - row.missing_outside)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from reelkeeper.catalogue.mapping import bounds, names_of, replica_of
+from reelkeeper.catalogue.mapping import bounds, names_of
 from reelkeeper.catalogue.partitions import HISTORY
 from reelkeeper.catalogue.session import Rows, Session
-from reelkeeper.catalogue.transfers import STALE_AFTER
-from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName
-from reelkeeper.policy.retention import Reason, footage_named
+from reelkeeper.model import SegmentId, Sha256, StoreName
+from reelkeeper.policy.retention import Reason
 
 _BEFORE_ALL = "-infinity"
 
@@ -28,6 +27,7 @@ class Condemned:
     size_bytes: int
     segment_id: SegmentId | None = None
     start_time: datetime | None = None  # of the segment
+    modified_at: datetime | None = None  # of an object without a row, by the store's clock, when it was last looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,6 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFootage:
-    """A segment, as far as its retention goes."""
-
-    segment_id: SegmentId
-    camera_id: CameraId
-    start_time: datetime
-    end_time: datetime
-    retention_days: int | None  # None: the estate's default
-    transfer_under_way: bool
-    created_at: datetime  # when it came in
-
-
-@dataclass(frozen=True, slots=True)
 class Deleted:
     """A condemned object that is gone from its store."""
 
@@ -109,9 +96,9 @@ class Condemnations:
             taken: list[Any] = []
             if replicas:
                 span = bounds(thing.start_time for thing in replicas if thing.start_time is not None)
-                taken = self._session.rows("condemn_replicas", rows=_rows(replicas), **terms, **span)
+                taken = self._session.rows("condemn_replicas", rows=rows_of(replicas), **terms, **span)
                 self._session.execute("point_away", rows=_places(taken), **span)
-            condemned = self._session.execute("condemn_objects", rows=_rows(others), **terms) if others else 0
+            condemned = self._session.execute("condemn_objects", rows=rows_of(others), **terms) if others else 0
         return len(taken) + condemned
 
     def due(self, store: StoreName, which: Which, *, now: datetime) -> tuple[int, int]:
@@ -143,7 +130,7 @@ class Condemnations:
             condemnation_of(row) for row in self._session.rows("hold_condemnations", store=store, paths=list(paths))
         ]
 
-    # --- what decides -------------------------------------------------------------------------------------------------
+    # --- while a chunk is judged (the evidence is in `evidence.py`) ---------------------------------------------------
 
     def stay_connected(self) -> None:
         """Let this transaction wait for a slow store: neither the server nor the network in between cuts it off."""
@@ -157,49 +144,10 @@ class Condemnations:
         """
         self._session.rows("promise_to_locks")
 
-    def replicas(self, store: StoreName, condemned: Sequence[Condemnation]) -> dict[str, Replica]:
-        """The replicas that stand condemned, by path; nobody changes them meanwhile."""
-        given = _named(condemned)
-        if not given:
-            return {}
-        rows = self._session.rows("hold_condemned_replicas", store=store, rows=_rows(given), **_span(given))
-        return {row.path: replica_of(row, row.segment_id) for row in rows}
-
-    def good_copies(self, condemned: Sequence[Condemnation]) -> dict[SegmentId, list[Replica]]:
-        """The available replicas of the segments of what is condemned; nobody suspects or condemns them meanwhile."""
-        given = _named(condemned)
-        found: dict[SegmentId, list[Replica]] = {}
-        if given:
-            for row in self._session.rows("hold_good_copies", rows=_segments(given), **_span(given)):
-                found.setdefault(row.segment_id, []).append(replica_of(row, row.segment_id))
-        return found
-
-    def footage(self, condemned: Sequence[Condemnation]) -> dict[SegmentId, KeptFootage]:
-        """The segments of what is condemned, as far as they are there; their cameras' retention is held."""
-        given = _named(condemned)
-        if not given:
-            return {}
-        rows = self._session.rows("footage_of_segments", rows=_segments(given), stale_after=STALE_AFTER, **_span(given))
-        return {
-            row.segment_id: KeptFootage(
-                row.segment_id,
-                row.camera_id,
-                row.start_time,
-                row.end_time,
-                row.retention_days,
-                row.transfer_under_way,
-                row.created_at,
-            )
-            for row in rows
-        }
-
-    def known(self, store: StoreName, paths: Sequence[str]) -> set[str]:
-        """Which of these paths of a store the catalogue knows as a replica's or a thumbnail's."""
-        if not paths:
-            return set()
-        segments = [named.segment_id for path in paths if (named := footage_named(path))]
-        rows = self._session.rows("known_paths", store=store, paths=list(paths), segment_ids=segments)
-        return {row.path for row in rows}
+    def take_turns_moving(self, store: StoreName) -> None:
+        """From here to the end of the transaction nobody else deletes one of the two places of what was moved in a
+        store: waits for whoever does. Call it before `promise_to_locks`."""
+        self._session.rows("take_turns_moving", store=store)
 
     # --- what becomes of it -------------------------------------------------------------------------------------------
 
@@ -223,7 +171,7 @@ class Condemnations:
             if replicas:
                 self._forget_replicas(store, replicas, run_id, now)
             if thumbnails:
-                self._session.execute("drop_thumbnails", store=store, rows=_rows(thumbnails), **_span(thumbnails))
+                self._session.execute("drop_thumbnails", store=store, rows=rows_of(thumbnails), **span_of(thumbnails))
             if orphans:
                 self._session.execute("drop_orphans", store=store, paths=orphans)
                 self._session.execute("drop_quarantined_orphans", store=store, paths=orphans)
@@ -243,7 +191,7 @@ class Condemnations:
     ) -> None:
         """These stay, all or nothing. A replica is available again where `good` (by path) says that a look found its
         object as recorded and it was not doubted before; else it is suspicious."""
-        replicas = [thing for thing in _named(condemned) if thing.reason.is_replica]
+        replicas = [thing for thing in named(condemned) if thing.reason.is_replica]
         with self._session.transaction():
             if replicas:
                 rows = Rows([
@@ -251,13 +199,13 @@ class Condemnations:
                      "is_good": good.get(thing.path, False)}
                     for thing in replicas
                 ])  # fmt: skip
-                self._session.execute("spare_replicas", store=store, rows=rows, now=now, **_span(replicas))
+                self._session.execute("spare_replicas", store=store, rows=rows, now=now, **span_of(replicas))
             self._session.execute("drop_condemnations", store=store, paths=[thing.path for thing in condemned])
 
     def _forget_replicas(self, store: StoreName, gone: Sequence[Condemned], run_id: str, now: datetime) -> None:
-        span, segments = _span(gone), _segments(gone)
+        span, segments = span_of(gone), segments_of(gone)
         self._session.rows("hold_segments", rows=segments, **span)
-        self._session.execute("drop_condemned_replicas", store=store, rows=_rows(gone), **span)
+        self._session.execute("drop_condemned_replicas", store=store, rows=rows_of(gone), **span)
         empty = self._session.rows("drop_empty_segments", rows=segments, run_id=run_id, now=now, **span)
         if empty:
             names = names_of([(row.segment_id, row.start_time) for row in empty])
@@ -266,26 +214,31 @@ class Condemnations:
 
 def condemnation_of(row: Any) -> Condemnation:
     """From a row of `condemnations`."""
-    thing = Condemned(row.store, row.path, Reason(row.reason), row.size_bytes, row.segment_id, row.start_time)
+    thing = Condemned(
+        row.store, row.path, Reason(row.reason), row.size_bytes, row.segment_id, row.start_time, row.modified_at
+    )
     return Condemnation(thing, row.run_id, row.condemned_at, row.delete_after)
 
 
-def _named(condemned: Sequence[Condemnation]) -> list[Condemned]:
+def named(condemned: Sequence[Condemnation]) -> list[Condemned]:
+    """Those that name their segment."""
     return [thing.object for thing in condemned if thing.object.segment_id is not None]
 
 
-def _rows(objects: Sequence[Condemned]) -> Rows:
-    columns = ("store", "path", "reason", "size_bytes", "segment_id", "start_time")
+def rows_of(objects: Sequence[Condemned]) -> Rows:
+    """For queries that take condemned objects."""
+    columns = ("store", "path", "reason", "size_bytes", "segment_id", "start_time", "modified_at")
     return Rows([{column: getattr(thing, column) for column in columns} for thing in objects])
 
 
-def _segments(objects: Sequence[Condemned]) -> Rows:
+def segments_of(objects: Sequence[Condemned]) -> Rows:
     """The segments of the objects, each once."""
     names = {thing.segment_id: thing.start_time for thing in objects if thing.segment_id and thing.start_time}
     return names_of(list(names.items()))
 
 
-def _span(objects: Sequence[Condemned]) -> dict[str, datetime]:
+def span_of(objects: Sequence[Condemned]) -> dict[str, datetime]:
+    """The first and the last start of their segments."""
     return bounds(thing.start_time for thing in objects if thing.start_time is not None)
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from reelkeeper.model import SegmentId
 
-MEDIA, THUMBNAILS = "media/", "thumbnails/"
-DAMAGED = ("quarantine/damaged/", *(f"quarantine/damaged-{number}/" for number in range(2, 10)))
+MEDIA, THUMBNAILS, QUARANTINE = "media/", "thumbnails/", "quarantine/"
+DAMAGED = (f"{QUARANTINE}damaged/", *(f"{QUARANTINE}damaged-{number}/" for number in range(2, 10)))
 """Where copies of damaged objects lie in quarantine, each below the first of these that was free."""
 _OUR_KEY = re.compile(
     r"(?:media|thumbnails)/[^/]+/[a-z0-9._-]+/(\d{4})/(\d\d)/(\d\d)/(\d{8})T\d{6}Z_"
@@ -63,6 +63,12 @@ def is_our_key(path: str, prefixes: Iterable[str]) -> bool:
         if path.startswith(prefix) and (found := _OUR_KEY.fullmatch(path.removeprefix(before))):
             return found[1] + found[2] + found[3] == found[4]
     return False
+
+
+def origin_of(path: str) -> str:
+    """Where what lies in quarantine was found, as its key says; any other path itself."""
+    prefix = next((prefix for prefix in (*DAMAGED, QUARANTINE) if path.startswith(prefix)), "")
+    return path.removeprefix(prefix)
 
 
 def segment_named(path: str) -> SegmentId | None:

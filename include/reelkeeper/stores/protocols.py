@@ -30,6 +30,13 @@ class ObjectStat:
     storage_class: str | None = None  # the provider's name; None where there are none
     sha256: Sha256 | None = None  # ours, from the object's metadata; only `stat` fills it, and no ETag ever does
 
+    def is_still(self, size_bytes: int, modified_at: datetime | None) -> bool:
+        """Whether it is the object that was seen before, as large and not written to since (None: not known when). By
+        the second: a listing may tell milliseconds where a look at one object tells none."""
+        if modified_at is not None and self.last_modified.replace(microsecond=0) != modified_at.replace(microsecond=0):
+            return False
+        return self.size_bytes == size_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:

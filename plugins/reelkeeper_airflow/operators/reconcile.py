@@ -151,12 +151,12 @@ class QuarantineOrphansOperator(BaseOperator):
             current_estate=current_estate,
         )
         self.log.info(
-            "store %r: %d orphans into quarantine (%d of them left in place), %d known or changed meanwhile, "
-            "%d objects, %s, deleted", self.store, done.quarantined, done.marked, done.known, done.deleted,
-            size(done.deleted_bytes),
+            "store %r: %d orphans into quarantine (%d of them left in place), %d known or changed meanwhile, %d that "
+            "could not be told, %d objects, %s, deleted", self.store, done.quarantined, done.marked, done.known,
+            done.unknown, done.deleted, size(done.deleted_bytes),
         )  # fmt: skip
-        return {"quarantined": done.quarantined, "known": done.known, "deleted": done.deleted,
-                "bytes": done.deleted_bytes}  # fmt: skip
+        return {"quarantined": done.quarantined, "known": done.known, "unknown": done.unknown,
+                "deleted": done.deleted, "bytes": done.deleted_bytes}  # fmt: skip
 
     def _asked_for(self, context: Context) -> int:
         found = context["ti"].xcom_pull(task_ids=self.compare_task_id)
@@ -208,7 +208,7 @@ class BringBackOrphansOperator(BaseOperator):
         self.bring_back = bring_back
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.quarantining import bring_back
+        from reelkeeper.returning import bring_back
 
         which = bring_back_of(self.bring_back)
         if is_dry_run(context):
