@@ -5,8 +5,8 @@ from the end of the segment), with their thumbnails; local copies `migration.loc
 copy was verified; for a store with a `quota`, the oldest that has another verified copy, until the rest fits and not
 one more; objects of expired exports. Each goes the same way: **condemned** (no reader gets it any more, and it can be
 brought back), then, `retention.grace_hours` later, judged again and **deleted** in bulk, with a row in table
-`deletions`. Beside that it removes old objects below `temp/`, uploads that nobody completed and empty folders, and
-forgets finished work lists after `retention.history_days`.
+`deletions`. Beside that it removes old objects below `temp/`, reports after `retention.report_days`, uploads that
+nobody completed and empty folders, and forgets finished work lists after `retention.history_days`.
 
 **Locks always win**, at the moment of deletion too: legal holds (`reelkeeper hold add`), exports that run, segments
 that are being copied, the last verified copy of a segment that is still owed. For a local copy that retires, or goes

@@ -1,6 +1,7 @@
 """Reports: tables for people, as CSV files in the store that keeps the exports."""
 
 import csv
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from hashlib import sha256 as new_sha256
@@ -14,6 +15,8 @@ from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.protocols import WriteOptions, Writes
 from reelkeeper.stores.retry import retrying
 
+REPORTS = "reports/"
+_OURS = re.compile(r"reports/[a-z0-9_]+/\d{4}-\d\d-\d\d/.+\.csv")
 _MOST_TRIES = 1000
 _OPTIONS = WriteOptions(content_type="text/csv; charset=utf-8")
 
@@ -44,7 +47,7 @@ class Report:
         self.rows += 1
 
     def publish(self, store: Writes, name: str) -> Key:
-        """Write it as `reports/{name}.csv`; where it lies. Errors of the store.
+        """Write it as `reports/{name}.csv`, `name` being `{job}/{date}/…`; where it lies. Errors of the store.
 
         When a report of that name is there, of an earlier try of the same task, it becomes `{name}-2`, and so on.
         """
@@ -56,7 +59,7 @@ class Report:
             size += len(chunk)
         body = Body.of_file(path, size_bytes=size, sha256=Sha256(digest.hexdigest()))
         for number in range(1, _MOST_TRIES):
-            key = canonical_key(f"reports/{name}{f'-{number}' if number > 1 else ''}.csv")
+            key = canonical_key(f"{REPORTS}{name}{f'-{number}' if number > 1 else ''}.csv")
             try:
                 retrying()(store.write, key, body, _OPTIONS)
             except ObjectExists:
@@ -74,6 +77,11 @@ def write_report(store: Writes, name: str, rows: Iterable[Sequence[object]], col
         for row in rows:
             report.add(*row)
         return report.publish(store, name)
+
+
+def is_report(key: str) -> bool:
+    """Whether a key is one that a report of ours has."""
+    return _OURS.fullmatch(key) is not None
 
 
 def _printable(value: object) -> object:

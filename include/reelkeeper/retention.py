@@ -17,6 +17,7 @@ from reelkeeper.errors import GateFailed
 from reelkeeper.model import CameraId, SegmentId, StoreName
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
+from reelkeeper.restoring import end_restores
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
@@ -156,13 +157,15 @@ def bring_back(
 
 
 def keep_house(estate: Estate, catalogue: Catalogue, *, now: datetime) -> HouseKept:
-    """Forget finished work lists that are older than `retention.history_days`.
+    """Forget finished work lists that are older than `retention.history_days`; end the restores whose copies are gone.
 
     Landing files are forgotten only of folders and prefixes that files leave (`handling = "move"`): in others they are
     still there, and would be ingested again.
     """
     emptied = [zone.name for zone in estate.landing_zones if zone.handling == "move" and zone.urls is None]
     history_from = now - timedelta(days=estate.retention.history_days)
+    if ended := end_restores(catalogue, now=now):
+        log.info("%d restored copies are gone by now", ended)
     return retrying()(catalogue.deletions.keep_house, history_from=history_from, zones_that_empty=emptied)
 
 

@@ -1,4 +1,5 @@
-"""What a store collects beside footage: temporary objects, uploads that were never completed, empty folders, exports.
+"""What a store collects beside footage: temporary objects, reports, uploads that were never completed, empty folders,
+exports.
 
 A lifecycle rule of the provider does some of it where there is one; this does it where there is none, or was removed.
 """
@@ -17,6 +18,7 @@ from reelkeeper.errors import GateFailed, InvalidKey
 from reelkeeper.model import StoreName, canonical_key
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.retention import Reason
+from reelkeeper.reports import REPORTS, is_report
 from reelkeeper.settings import Estate
 from reelkeeper.settings.checks import OWN_PREFIXES
 from reelkeeper.stores.protocols import Folders, ObjectStat, Store, TellsTime, Upload, Uploads
@@ -36,6 +38,7 @@ class Swept:
 
     temporary: int = 0
     temporary_bytes: int = 0
+    reports: int = 0
     uploads: int = 0
     folders: int = 0
     forbidden: bool = False  # the store's `deletion` is forbidden
@@ -51,11 +54,11 @@ def sweep_store(
     ahead: timedelta = timedelta(0),
     current_estate: Callable[[], Estate] | None = None,
 ) -> Swept:
-    """Remove temporary objects older than the store's `temp_days`, stale uploads below our own prefixes (not others')
-    and empty folders.
+    """Remove temporary objects older than the store's `temp_days`, reports of ours older than `retention.report_days`,
+    stale uploads below our own prefixes (not others') and empty folders.
 
     Ages are by the store's own clock, set `ahead` in a rehearsal. Objects and uploads leave a row in the history. An
-    object below `temp/` that the catalogue knows stays. Doing it again is safe. GateFailed, with nothing removed, when
+    object there that the catalogue knows stays. Doing it again is safe. GateFailed, with nothing removed, when
     that would be more than `retention_caps.hard_count`. StoreUnavailable; StoreNotOurs, as another estate's temporary
     objects look like ours.
     """
@@ -66,19 +69,23 @@ def sweep_store(
         return Swept(forbidden=True)
     require_ours(catalogue, store)
     clock = (store.clock() if isinstance(store, TellsTime) else now - ahead) + ahead
-    limit = clock - timedelta(days=settings.temp_days)
+    outdated = (
+        _Outdated("temp", TEMP, clock - timedelta(days=settings.temp_days)),
+        _Outdated("report", REPORTS, clock - timedelta(days=estate.retention.report_days), is_report),
+    )
     stale = _stale_uploads(estate, store, ahead)
     _hold_against_cap(
         estate,
-        f"store {store.name!r}: {{}} temporary objects and uploads",
-        sum(1 for _ in _old(store, limit)) + len(stale),
+        f"store {store.name!r}: {{}} temporary objects, reports and uploads",
+        sum(1 for kind in outdated for _ in kind.of(store)) + len(stale),
     )
     gone: list[Gone] = []
-    old = _old(store, limit)
-    while stats := list(islice(old, _AT_ONCE)):
-        if ask().store(store.name).deletion == "forbidden":
-            return _swept(gone, 0, forbidden=True)
-        gone += _remove(catalogue, store, stats, run_id=run_id, now=now)
+    for kind in outdated:
+        old = kind.of(store)
+        while stats := list(islice(old, _AT_ONCE)):
+            if ask().store(store.name).deletion == "forbidden":
+                return _swept(gone, 0, forbidden=True)
+            gone += _remove(catalogue, store, stats, kind.reason, run_id=run_id, now=now)
     uploads = 0
     if isinstance(store, Uploads):
         for upload in stale:
@@ -112,26 +119,37 @@ def _stale_uploads(estate: Estate, store: Store, ahead: timedelta) -> list[Uploa
     return ours
 
 
-def _old(store: Store, limit: datetime) -> Iterator[ObjectStat]:
-    """The temporary objects that were last changed before `limit`, of those whose keys we can name."""
-    for stat in store.list(TEMP):
-        if stat.last_modified < limit:
-            try:
-                canonical_key(stat.key)
-            except InvalidKey as exc:
-                log.warning("store %r keeps %r below %s: %s", store.name, stat.key, TEMP, exc)
-                continue
-            yield stat
+@dataclass(frozen=True, slots=True)
+class _Outdated:
+    """Objects below a prefix that were last changed before a time."""
+
+    reason: str  # in the history
+    prefix: str
+    limit: datetime  # by the store's clock
+    is_ours: Callable[[str], bool] = lambda _: True
+
+    def of(self, store: Store) -> Iterator[ObjectStat]:
+        """Those of a store, as far as their keys are ours and can be named."""
+        for stat in store.list(self.prefix):
+            if stat.last_modified < self.limit and self.is_ours(stat.key):
+                try:
+                    canonical_key(stat.key)
+                except InvalidKey as exc:
+                    log.warning("store %r keeps %r below %s: %s", store.name, stat.key, self.prefix, exc)
+                    continue
+                yield stat
 
 
-def _remove(catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_id: str, now: datetime) -> list[Gone]:
+def _remove(
+    catalogue: Catalogue, store: Store, stats: list[ObjectStat], reason: str, *, run_id: str, now: datetime
+) -> list[Gone]:
     known = retrying()(catalogue.evidence.known, store.name, [stat.key for stat in stats])
     doomed = [stat for stat in stats if stat.key not in known]
     failures = retrying()(store.delete, [stat.key for stat in doomed])
     for key, error in list(failures.items())[:5]:
         log.warning("store %r did not delete %r: %s", store.name, key, error)
     gone = [
-        Gone(store.name, stat.key, "temp", stat.size_bytes, stat.last_modified)
+        Gone(store.name, stat.key, reason, stat.size_bytes, stat.last_modified)
         for stat in doomed
         if stat.key not in failures
     ]
@@ -140,7 +158,9 @@ def _remove(catalogue: Catalogue, store: Store, stats: list[ObjectStat], *, run_
 
 
 def _swept(gone: list[Gone], uploads: int, folders: int = 0, *, forbidden: bool = False) -> Swept:
-    return Swept(len(gone), sum(thing.size_bytes for thing in gone), uploads, folders, forbidden)
+    temporary = [thing for thing in gone if thing.reason == "temp"]
+    size_bytes = sum(thing.size_bytes for thing in temporary)
+    return Swept(len(temporary), size_bytes, len(gone) - len(temporary), uploads, folders, forbidden)
 
 
 def expire_exports(

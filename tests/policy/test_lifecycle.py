@@ -1,12 +1,11 @@
 """Which tier footage belongs in."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from reelkeeper.model import Tier
-from reelkeeper.policy.lifecycle import initial_tier, tier_for_age
+from reelkeeper.policy.lifecycle import initial_tier
 
 STEPS = ((7, Tier.HOT), (30, Tier.COOL), (90, Tier.COLD), (None, Tier.ARCHIVE))
 FALLING = {Tier.HOT: Decimal(4), Tier.COOL: Decimal(3), Tier.COLD: Decimal(2), Tier.ARCHIVE: Decimal(1)}
@@ -31,12 +30,3 @@ def test_a_tier_that_is_not_there_is_not_taken() -> None:
     assert initial_tier(STEPS, 7, {Tier.COOL: Decimal(3), Tier.COLD: Decimal(1)}) is Tier.COOL
     with pytest.raises(ValueError, match="expected at least HOT"):
         initial_tier(STEPS, 7, {})
-
-
-@pytest.mark.parametrize(
-    ("age", "tier"), [(0, Tier.HOT), (7, Tier.HOT), (8, Tier.COOL), (31, Tier.COLD), (4000, Tier.ARCHIVE)]
-)
-def test_age_asks_for_a_tier(age: int, tier: Tier) -> None:
-    steps = ((7, Tier.COOL), (30, Tier.COLD), (90, Tier.ARCHIVE))
-    assert tier_for_age(steps, timedelta(days=age)) is tier
-    assert tier_for_age((), timedelta(days=age)) is Tier.HOT

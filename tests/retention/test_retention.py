@@ -330,6 +330,24 @@ def test_old_temporary_objects_and_stale_uploads_go_and_leave_history(rig: Rig) 
     assert (ahead.temporary, ahead.uploads) == (1, 1)
 
 
+def test_old_reports_of_ours_go_and_leave_history(rig: Rig) -> None:
+    cloud = Uploading(NOW)
+    rig.stores[CLOUD] = cloud
+    cloud._clock = lambda: NOW - 401 * DAY
+    ours = "reports/reconcile_stores/2025-02-24/scheduled__2025-02-24T02:00:00+00:00/cloud"
+    theirs = ["reports/mine.csv", "reports/2025/summary.csv", f"{ours}.xlsx"]
+    for key in (f"{ours}.csv", f"{ours}-2.csv", *theirs):
+        cloud.write(Key(key), Body.of_bytes(b"row"))
+    cloud._clock = lambda: NOW - 399 * DAY
+    cloud.write(Key(f"{ours}-3.csv"), Body.of_bytes(b"row"))
+    owned(cloud, rig.catalogue)
+    assert sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW).reports == 2
+    assert {stat.key for stat in cloud.list("reports/")} == {f"{ours}-3.csv", *theirs}
+    assert rig.history()[CLOUD, "report"] == 2
+    told = summarise_retention(rig.catalogue, run_id="run", since=START)
+    assert {row.reason: row.deleted for row in told}["report"] == 2
+
+
 def test_uploads_of_others_are_not_touched(rig: Rig) -> None:
     prices = {"HOT": {"usd_per_gb_month": "0.02"}, "COOL": {"prefix": "cool/", "usd_per_gb_month": "0.01"}}
     rig.settings[CLOUD] = {"tiers": prices}
@@ -352,7 +370,7 @@ def test_what_is_no_footage_is_counted_before_the_first_goes_too(rig: Rig) -> No
         cloud.write(Key(f"exports/{export}/{number}"), Body.of_bytes(b"cut"))
     for number in range(2):
         cloud.write(Key(f"temp/{number}"), Body.of_bytes(b"old"))
-    with pytest.raises(GateFailed, match="4 temporary objects and uploads are to go, and the hard cap is 2"):
+    with pytest.raises(GateFailed, match="4 temporary objects, reports and uploads are to go, and the hard cap is 2"):
         sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW, ahead=99 * DAY)
     with pytest.raises(GateFailed, match="3 objects of expired exports are to go"):
         expire_exports(rig.estate, rig.catalogue, rig.open_store, run_id="run", now=NOW)
@@ -392,7 +410,14 @@ def test_house_keeping_forgets_what_is_finished_and_keeps_what_would_come_again(
     first, second, _ = rig.catalogue.transfers.plan("run", **plan).batches  # type: ignore[arg-type]
     rig.sql("UPDATE batches SET created_at = %s", (NOW,))
     rig.sql("UPDATE transfer_items SET state = 'done' WHERE batch_id IN (%s, %s)", (str(first.id), str(second.id)))
+    rig.sql(
+        "INSERT INTO restores (segment_id, start_time, store, path, speed, days, size_bytes, cost_usd, state, run_id,"
+        " planned_at, requested_at, readable_until) VALUES (%s, %s, 'cloud', 'a', 'bulk', 1, 1, 0, 'readable', 'run',"
+        " %s, %s, %s)",
+        ("0" * 32, NOW, NOW, NOW, NOW + DAY),
+    )
     assert keep_house(rig.estate, rig.catalogue, now=NOW + 89 * DAY).batches == 0
+    assert rig.sql("SELECT state FROM restores") == [("ended",)]
     kept = keep_house(rig.estate, rig.catalogue, now=NOW + 91 * DAY)
     assert (kept.batches, kept.landing_files, kept.restores) == (2, 1, 0)
     assert len(rig.sql("SELECT zone FROM landing_files")) == 5

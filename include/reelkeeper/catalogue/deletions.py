@@ -27,7 +27,7 @@ class Gone:
 
     store: StoreName
     path: str
-    reason: str  # 'temp', 'upload' or 'export'
+    reason: str  # 'temp', 'report', 'upload' or 'export'
     size_bytes: int
     since: datetime  # when it was made, by the store's clock
 

@@ -1,7 +1,6 @@
-"""Which tier footage belongs in: when it is written, and as it grows older."""
+"""Which tier footage belongs in when it is written."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 from reelkeeper.model import Tier
@@ -21,8 +20,3 @@ def initial_tier(steps: Sequence[tuple[int | None, Tier]], retention_days: int, 
     if not there:
         return min(costs, key=lambda tier: tier.rank)
     return min(there, key=lambda tier: (costs[tier], tier.rank))
-
-
-def tier_for_age(steps: Sequence[tuple[int, Tier]], age: timedelta) -> Tier:
-    """The tier that footage of this age belongs in. `steps` are (days after which it holds, tier), rising."""
-    return next((tier for days, tier in reversed(steps) if age > timedelta(days=days)), Tier.HOT)

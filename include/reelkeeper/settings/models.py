@@ -470,6 +470,8 @@ class Retention(Section):
     """Age from which a multipart upload that was not completed is aborted."""
     history_days: Annotated[Whole, Field(ge=1)] = 90
     """How long finished work lists are kept: batches with their items, landing files that left their zone."""
+    report_days: Annotated[Whole, Field(ge=1)] = 400
+    """How long reports are kept (`reports/…` in the exports store, by the store's clock): a year's audit finds them."""
 
 
 class Reconcile(Section):

@@ -150,7 +150,7 @@ class DeleteCondemnedOperator(BaseOperator):
 
 
 class SweepStoreOperator(BaseOperator):
-    """Removes old temporary objects, stale uploads and empty folders of one store. Returns how many.
+    """Removes old temporary objects, old reports, stale uploads and empty folders of one store. Returns how many.
 
     :param store: its name in estate.toml
     """
@@ -172,7 +172,9 @@ class SweepStoreOperator(BaseOperator):
                 ahead=clock_offset(context),
                 current_estate=current_estate,
             )
-        return {"temporary": swept.temporary, "uploads": swept.uploads, "folders": swept.folders}
+        return {
+            "temporary": swept.temporary, "reports": swept.reports, "uploads": swept.uploads, "folders": swept.folders,
+        }  # fmt: skip
 
 
 class ExpireExportsOperator(BaseOperator):
@@ -189,7 +191,10 @@ class ExpireExportsOperator(BaseOperator):
 
 
 class KeepHouseOperator(BaseOperator):
-    """Forgets finished work lists that are older than `retention.history_days`. Returns how many rows."""
+    """Forgets finished work lists that are older than `retention.history_days`, ends restores whose copies are gone.
+
+    Returns how many rows.
+    """
 
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.retention import keep_house
