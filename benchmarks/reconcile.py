@@ -2,7 +2,7 @@
 
 - A generated listing of so many objects against as many rows on a real PostgreSQL, in a process of its own: the seconds
   beyond walking through the listing, and the peak memory of that process. A hundredth of a percent of the objects is
-  missing, as many are unknown.
+  missing, as many are unknown. Exit 1 above 5 s for each million, or above 250 MB however many there are.
 - So many real small objects in SeaweedFS, against `rclone check` of the same bucket and the folder that they came from,
   in turn. rclone compares sizes only (`--size-only`), as a listing can.
 """
@@ -21,10 +21,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import boto3
 import minio
 import psycopg2
-from botocore.config import Config
 
 from benchmarks.migration import Arena, environ_of, program
 from demo.postgres import PostgresServer
@@ -37,16 +35,17 @@ from reelkeeper.policy.reconciliation import own_prefixes
 from reelkeeper.reconciling import load_listing
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import MinioAccess
-from reelkeeper.stores.protocols import ObjectStat
+from reelkeeper.stores.body import Body
+from reelkeeper.stores.protocols import ObjectStat, Store
 from reelkeeper.stores.registry import open_store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MONTHS = 12
 CAMERAS = 200
 SIZE = 4096
 ODD = 10_000
 """One of so many objects is missing, and one unknown."""
 STORE = StoreName("cloud")
+MOST_BYTES, MOST_SECONDS_PER_MILLION = 250_000_000, 5
 _INSERT = """
 INSERT INTO reelkeeper.replicas (segment_id, start_time, store, path, size_bytes, checksum, state, verified_at)
 SELECT id, start_time, 'cloud',
@@ -106,44 +105,50 @@ def measure(dsn: str, rows: int) -> dict[str, float]:
     return {"listing": alone, "total": total, "beyond": total - alone, "peak_bytes": peak}
 
 
-def generated(server: PostgresServer, rows: int, runs: int) -> Iterator[str]:
-    dsn = server.dsn(make_rows(server, rows))
+def generated(server: PostgresServer, rows: int, runs: int) -> Iterator[tuple[str, bool]]:
+    """A row of the table for each run, and whether it keeps the bounds."""
+    name = make_rows(server, rows)
+    dsn = server.dsn(name)
     for _ in range(runs):
         command = [sys.executable, "-m", "benchmarks.reconcile", "--measure", json.dumps([dsn, rows])]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(said)
-        yield (f"| {rows:,} | {found['listing']:.1f} s | {found['beyond']:.1f} s | {found['total']:.1f} s "
-               f"| {found['peak_bytes'] / 1e6:.0f} MB |")  # fmt: skip
+        is_within = found["beyond"] <= MOST_SECONDS_PER_MILLION * max(rows / 1e6, 1)
+        line = (f"| {rows:,} | {found['listing']:.1f} s | {found['beyond']:.1f} s | {found['total']:.1f} s "
+                f"| {found['peak_bytes'] / 1e6:.0f} MB |")  # fmt: skip
+        yield line, is_within and found["peak_bytes"] <= MOST_BYTES
+    server.drop_database(name)
 
 
 # --- against rclone ---------------------------------------------------------------------------------------------------
 
 
-def store_of(server: S3Server, bucket: str) -> object:
+def store_of(server: S3Server, bucket: str) -> Store:
     host = server.endpoint_url.removeprefix("http://")
     client = minio.Minio(host, server.access_key, server.secret_key, secure=False, region=server.region)
     access = MinioAccess(server.endpoint_url, server.access_key, server.secret_key, server.region, client)
     return open_store(StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket=bucket), access)
 
 
-def make_objects(dsn: str, s3: S3Server, bucket: str, folder: Path) -> None:
+def make_objects(dsn: str, store: Store, folder: Path) -> None:
     """A small object, and a file, for each row."""
-    client = boto3.client("s3", endpoint_url=s3.endpoint_url, region_name=s3.region, aws_access_key_id=s3.access_key,
-                          aws_secret_access_key=s3.secret_key, config=Config(max_pool_connections=16))  # fmt: skip
-    client.create_bucket(Bucket=bucket)
-    body = b"x" * SIZE
+    list(store.set_up())
+    data = b"x" * SIZE
+    body = Body.of_bytes(data)
     with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT path FROM reelkeeper.replicas")
         paths = [path for (path,) in cursor]
 
     def make(path: str) -> None:
-        client.put_object(Bucket=bucket, Key=path, Body=body)
+        store.write(Key(path), body)
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(body)
+        file.write_bytes(data)
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(make, paths))
+        for done, _ in enumerate(pool.map(make, paths)):
+            if done % 10_000 == 9_999:
+                print(f"{done + 1:,} objects of {len(paths):,}", file=sys.stderr, flush=True)
 
 
 def reconcile_bucket(dsn: str, s3: S3Server, bucket: str) -> float:
@@ -153,7 +158,7 @@ def reconcile_bucket(dsn: str, s3: S3Server, bucket: str) -> float:
     began = time.monotonic()
     with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
         catalogue.comparison.begin(STORE, prefixes)
-        load_listing(store.list(), catalogue.comparison, prefixes, keep_foreign=False)  # type: ignore[attr-defined]
+        load_listing(store.list(), catalogue.comparison, prefixes, keep_foreign=False)
         compared = catalogue.comparison.finish(prefixes)
     if compared.missing:
         raise SystemExit(f"{compared.missing} objects are missing: expected none")
@@ -163,7 +168,7 @@ def reconcile_bucket(dsn: str, s3: S3Server, bucket: str) -> float:
 def against_rclone(arena: Arena, objects: int, runs: int) -> Iterator[str]:
     dsn = arena.postgres.dsn(make_rows(arena.postgres, objects))
     bucket, folder = "bench-reconcile", arena.folder / "objects"
-    make_objects(dsn, arena.s3, bucket, folder)
+    make_objects(dsn, store_of(arena.s3, bucket), folder)
     for _ in range(runs):
         ours = reconcile_bucket(dsn, arena.s3, bucket)
         began = time.monotonic()
@@ -174,7 +179,7 @@ def against_rclone(arena: Arena, objects: int, runs: int) -> Iterator[str]:
         yield f"| {objects:,} | {ours:.1f} s | {theirs:.1f} s | {ours / theirs:.2f} |"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", type=int, default=[1_000_000, 10_000_000])
     parser.add_argument("--peer-objects", type=int, default=100_000, help="0: not measured")
@@ -184,7 +189,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
-        return
+        return 0
+    kept = True
     with tempfile.TemporaryDirectory(prefix="reelkeeper-bench-", dir=options.folder) as made:
         folder = Path(made)
         folder.chmod(0o755)
@@ -194,8 +200,9 @@ def main() -> None:
                 flush=True,
             )
             for rows in options.rows:
-                for line in generated(database, rows, options.runs):
+                for line, is_within in generated(database, rows, options.runs):
                     print(line, flush=True)
+                    kept = kept and is_within
             if options.peer_objects:
                 with seaweedfs(folder / "seaweedfs") as s3:
                     print(
@@ -204,7 +211,8 @@ def main() -> None:
                     )
                     for line in against_rclone(Arena(s3, database, folder), options.peer_objects, options.runs):
                         print(line, flush=True)
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

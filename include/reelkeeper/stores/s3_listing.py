@@ -1,11 +1,13 @@
 """What is in a bucket of the S3 protocol, page by page, by way of boto3's client.
 
 A page that fails transiently is asked for again: a listing of millions would otherwise start anew for one lost answer.
-The server's own mark says where to go on, so that no order of keys is assumed.
+The server's own mark says where to go on, so that no order of keys is assumed. Of the time that boto3 takes for a page,
+most goes into the times of the objects: they are put before it as numbers.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from reelkeeper.errors import StoreUnavailable
@@ -17,6 +19,7 @@ from reelkeeper.stores.s3_errors import boto3_errors
 _OBJECT_MARKS = {"ContinuationToken": "NextContinuationToken"}
 _UPLOAD_MARKS = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
 """What a request says to go on, and where the page before told it. A server gives back one mark or both."""
+_TIMES = re.compile(rb"(?<=<LastModified>)[^<]+(?=</LastModified>)")
 
 
 def list_objects(client: Any, store: str, bucket: str, prefix: str, page_size: int) -> Iterator[ObjectStat]:
@@ -27,6 +30,7 @@ def list_objects(client: Any, store: str, bucket: str, prefix: str, page_size: i
             page: Mapping[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=page_size, **marks)
         return page
 
+    client.meta.events.register("before-parse.s3.ListObjectsV2", _times_as_numbers, unique_id="reelkeeper-times")
     for page in _pages(store, fetch, _OBJECT_MARKS):
         for found in page.get("Contents", ()):
             yield ObjectStat(
@@ -49,6 +53,22 @@ def list_uploads(client: Any, store: str, bucket: str, page_size: int) -> Iterat
     for page in _pages(store, fetch, _UPLOAD_MARKS):
         for found in page.get("Uploads", ()):
             yield Upload(found["Key"], found["UploadId"], found["Initiated"].astimezone(UTC))
+
+
+def _times_as_numbers(response_dict: dict[str, Any], **_: object) -> None:
+    """Write the times in a page as seconds since 1970, which botocore reads much more quickly than ISO 8601, as a
+    date of any form. What is none of that form stays as it is."""
+    body = response_dict["body"]
+    if isinstance(body, bytes):
+        response_dict["body"] = _TIMES.sub(_as_number, body)
+
+
+def _as_number(found: re.Match[bytes]) -> bytes:
+    try:
+        moment = datetime.fromisoformat(found[0].decode())
+    except ValueError:
+        return found[0]
+    return repr(moment.timestamp()).encode() if moment.tzinfo else found[0]
 
 
 def _pages(
