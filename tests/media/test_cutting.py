@@ -246,6 +246,27 @@ def test_sound_is_cut_as_a_whole(camera: Any, make: Any) -> None:
         assert 0 <= seen.sound[0] < 1024 / 48000
 
 
+def test_sound_that_differs_is_encoded_as_a_whole(camera: Any, make: Any) -> None:
+    """G.711, which an MP4 file cannot hold, then AAC, then none: one track, silent where there is none."""
+    telephone = ("-c:a", "pcm_alaw", "-ar", "8000")
+    pieces = [
+        camera("b-frames-mkv", 0.0, 2.0, audio=True, options=telephone), camera("b-frames-mkv", 2.0, 2.0, audio=True),
+        camera("b-frames-mkv", 5.0, 2.0),
+    ]  # fmt: skip
+    for suffix, gaps in (("mp4", "join"), ("mkv", "keep"), ("mp4", "black")):
+        made = make(pieces, 0.45, 6.55, f"clip.{suffix}", gaps=gaps)
+        seen = shown(made.path)
+        assert [number for number in seen.counters if number] == expected(0.45, 6.55, of=THREE)
+        assert made.method == "smart"
+        assert seen.sound is not None
+        assert seen.sound[1] - seen.sound[0] == pytest.approx(5.05 if gaps == "join" else 6.1, abs=0.15)
+        with av.open(str(made.path)) as container:
+            assert container.streams.audio[0].codec_context.name == "aac"
+            loud = [bool(abs(frame.to_ndarray()).max() > 0.01) for frame in container.decode(audio=0)]
+        assert 0.45 < sum(loud) / len(loud) < 0.75
+        made.path.unlink()
+
+
 def test_varying_frame_rates_keep_their_times(footage: Any, make: Any) -> None:
     select = "select='not(mod(n,7))+not(mod(n,3))+lt(n,8)'"
     piece = Piece(

@@ -29,17 +29,23 @@ _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 
 
 def assemble(
-    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, black: Black | None, limits: Limits,
-    progress: Seconds | None,
+    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, black: Black | None,
+    sound: Path | None, limits: Limits, progress: Seconds | None,
 ) -> int:  # fmt: skip
-    """Write the file; the number of its frames. CannotCopy when packets do not fit together."""
+    """Write the file; the number of its frames. `sound`: a file on the same clock; None: that of the pieces is copied.
+
+    CannotCopy when packets do not fit together.
+    """
     with ExitStack() as stack:
         header = _header(
             timeline, [part.path for part in encoded.values()] + ([black.path] if black else []), target, stack
         )
-        audio = _sound(timeline, stack)
+        anew = stack.enter_context(open_footage(sound)) if sound else None
+        audio = anew.streams.audio[0] if anew else _sound(timeline, stack)
         writer = stack.enter_context(writing(target, header, audio, limits=limits, progress=progress))
-        track = SoundTrack(writer) if audio else None
+        track = SoundTrack(writer) if audio and not anew else None
+        if anew:
+            writer.feed(anew)
         for index, placed in enumerate(timeline.placed):
             if black:
                 black.fill(writer, header, *timeline.black[index])
@@ -98,7 +104,7 @@ def _time_base(bases: list[Fraction]) -> Fraction:
 def _sound(timeline: Timeline, stack: ExitStack) -> AudioStream | None:
     """The first piece's that has any is the model of all."""
     for placed in timeline.placed:
-        if placed.plan.source.has_audio:
+        if placed.plan.source.sound:
             container, _ = stack.enter_context(placed.plan.source.opened())
             return container.streams.audio[0]
     return None

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.checking import NotRight, check, expected, seams
-from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.command import Command, Limits, Seconds
 from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.filling import Black, make_black
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
 from reelkeeper.media.planning import Plan, Span, plan
-from reelkeeper.media.source import Source
+from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.spans import Encoded, encode_edge
-from reelkeeper.media.timeline import Timeline, lay_out, shares
+from reelkeeper.media.timeline import Timeline, lay_out, shares, sources
 from reelkeeper.media.writing import CannotCopy, holds, part_of
 from reelkeeper.model import TimeRange
 
@@ -38,7 +38,7 @@ def cut(
     """
     parts, overlaps = shares(pieces, wanted)
     try:
-        plans = [found for piece, part in parts if (found := plan(Source(piece), part))]
+        plans = [found for source, part in sources(parts) if (found := plan(source, part))]
         if not plans:
             raise no_footage(wanted)
         _check_alike(plans, target)
@@ -67,6 +67,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
     part = part_of(target)
     names = [work / f"{target.stem}-edge{index}.mp4" for index in range(len(spans))]
     dark = work / f"{target.stem}-black.mp4"
+    heard = work / f"{target.stem}-sound.mp4"
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         jobs = [
@@ -76,22 +77,25 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
         black = _black(timeline, dark, set_id, limits)
         encoded = {span: job.result() for span, job in zip(spans, jobs, strict=True)}
         looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
-        frames = assemble(timeline, encoded, part, black=black, limits=limits, progress=progress)
+        sound = encode_sound(timeline, heard, limits=limits) if needs_encoding(timeline, target) else None
+        frames = assemble(
+            timeline, encoded, part, black=black, sound=heard if sound else None, limits=limits, progress=progress
+        )
         check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
         part.replace(target)
     finally:
         pool.shutdown(cancel_futures=True)
-        for name in [*names, dark, part]:
+        for name in [*names, dark, heard, part]:
             name.unlink(missing_ok=True)
         for placed in timeline.placed:
             placed.plan.source.close()
-    return _told(timeline, target, frames, encoded, black)
+    return _told(timeline, target, frames, encoded, [black.command if black else None, sound])
 
 
 def _black(timeline: Timeline, target: Path, set_id: int, limits: Limits) -> Black | None:
     source = timeline.placed[0].plan.source
     look = source.look
-    if not any(end > start for start, end in timeline.black):
+    if not timeline.has_black:
         return None
     return make_black(
         look.codec, (look.width, look.height), look.pixel_format, target, profile=source.profile,
@@ -110,11 +114,13 @@ def _free_id(timeline: Timeline) -> int:
     return next((number for number in range(31, 0, -1) if number not in used), 31)
 
 
-def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded], black: Black | None) -> Cut:
+def _told(
+    timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded], others: Sequence[Command | None]
+) -> Cut:
     plans = [placed.plan for placed in timeline.placed]
     anew = sum(len(span.frames) for span in encoded)
     copied = any(plan.copied for plan in plans)
-    method: Method = "copied" if not anew and not black else "smart" if copied else "encoded"
+    method: Method = "copied" if not anew and not timeline.has_black else "smart" if copied else "encoded"
     why = {
         "copied": "every wanted frame could be copied as it was recorded",
         "smart": f"{frames - anew} of {frames} frames are copied as they were recorded; {anew} lean on frames outside "
@@ -125,5 +131,5 @@ def _told(timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Enc
     return Cut(
         target, look.codec, look.width, look.height, frames, plans[0].first_moment, plans[-1].last_moment,
         timeline.gaps, timeline.overlaps, method, why,
-        (*(part.command for part in encoded.values()), *([black.command] if black else [])),
+        (*(part.command for part in encoded.values()), *(command for command in others if command)),
     )  # fmt: skip

@@ -14,9 +14,10 @@ from reelkeeper.media.filling import make_black
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
 from reelkeeper.media.planning import Span, encoded_only
+from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.source import Source, shown_size
 from reelkeeper.media.spans import Encoded, seek_options
-from reelkeeper.media.timeline import Placed, lay_out, shares
+from reelkeeper.media.timeline import Placed, lay_out, shares, sources
 from reelkeeper.media.writing import part_of
 from reelkeeper.model import TimeRange
 
@@ -35,13 +36,14 @@ def encode(
     in the size of the first. `why` is told in the result. Errors as in `cutting.cut`.
     """
     parts, overlaps = shares(pieces, wanted)
-    plans = [found for piece, part in parts if (found := encoded_only(Source(piece), part))]
+    plans = [found for source, part in sources(parts) if (found := encoded_only(source, part))]
     if not plans:
         raise no_footage(wanted)
     size = _size(plans[0].source, height)
     timeline = lay_out(plans, wanted, overlaps, gaps)
     part = part_of(target)
     files = [work / f"{target.stem}-piece{index}.mp4" for index in range(len(plans))]
+    heard = work / f"{target.stem}-sound.mp4"
     dark = work / f"{target.stem}-black.mp4"
     try:
         encoded = {}
@@ -49,18 +51,23 @@ def encode(
             span, made = _encode_piece(placed, file, size, overlay, limits, progress)
             encoded[span] = made
         black = None
-        if any(end > start for start, end in timeline.black):
+        if timeline.has_black:
             black = make_black("h264", size, "yuv420p", dark, profile="High", set_id=31, limits=limits)
-        frames = assemble(timeline, encoded, part, black=black, limits=limits, progress=None)
+        commands = [made.command for made in encoded.values()]
+        if needs_encoding(timeline, target):
+            commands.append(encode_sound(timeline, heard, limits=limits))
+        frames = assemble(
+            timeline, encoded, part, black=black, sound=heard if heard.exists() else None, limits=limits, progress=None
+        )
         part.replace(target)
     finally:
-        for file in [*files, dark, part]:
+        for file in [*files, dark, heard, part]:
             file.unlink(missing_ok=True)
         for found in plans:
             found.source.close()
     return Cut(
         target, "h264", *size, frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps, timeline.overlaps,
-        "encoded", why or _reason(height, overlay), tuple(made.command for made in encoded.values()),
+        "encoded", why or _reason(height, overlay), tuple(commands),
     )  # fmt: skip
 
 

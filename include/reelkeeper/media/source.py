@@ -51,6 +51,16 @@ class Look:
         return f"{self.codec} {self.width}x{self.height} {self.pixel_format}"
 
 
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What all pieces of one cut must share for their sound to be copied into one track."""
+
+    codec: str
+    rate: int  # samples a second
+    channels: int
+    extradata: bytes
+
+
 class Source:
     """A piece's file. InvalidFootage when it is none.
 
@@ -58,8 +68,9 @@ class Source:
     that. Readings in several threads do not disturb each other.
     """
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, *, stays_open: bool = True) -> None:
         self.piece = piece
+        self._stays_open = stays_open
         self._idle: list[InputContainer] = []
         self._first_look_done = False
         with self.opened() as (container, video):
@@ -73,7 +84,7 @@ class Source:
                 self.codec, context.width, context.height, str(context.pix_fmt),
                 video.sample_aspect_ratio or Fraction(1), "",
             )  # fmt: skip
-            self.has_audio = bool(container.streams.audio)
+            self.sound = _hearing(container)
             self.profile = context.profile
             self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
             self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
@@ -108,6 +119,9 @@ class Source:
             raise InvalidFootage(
                 f"footage from {self.piece.range.start.isoformat()} cannot be read ({exc.strerror})", code="unreadable"
             ) from exc
+        if not self._stays_open:
+            container.close()
+            return
         for stream in container.streams:
             stream.discard = Discard.default
         self._idle.append(container)
@@ -169,6 +183,13 @@ class Source:
         if not shown:
             raise InvalidFootage("none of its packets says when it is shown", code="no_times")
         return min(shown)
+
+
+def _hearing(container: InputContainer) -> Hearing | None:
+    if not container.streams.audio:
+        return None
+    context = container.streams.audio[0].codec_context
+    return Hearing(context.name, context.sample_rate, context.channels, context.extradata or b"")
 
 
 def packets(container: InputContainer, video: VideoStream) -> Iterator[Any]:

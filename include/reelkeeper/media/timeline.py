@@ -1,14 +1,17 @@
 """Where the frames of each piece stand in the file, and what of the wanted time has no footage, or twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
 from reelkeeper.media.pieces import Gaps, Piece, in_order
 from reelkeeper.media.planning import Plan
-from reelkeeper.media.source import seconds
+from reelkeeper.media.source import Source, seconds
 from reelkeeper.model import TimeRange
+
+_OPEN_AT_ONCE = 16
+"""Files that stay open between two readings; an export of a day may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Timeline:
     gaps: tuple[TimeRange, ...]
     overlaps: tuple[TimeRange, ...]
     black: tuple[tuple[Fraction, Fraction], ...] = ()
+
+    @property
+    def has_black(self) -> bool:
+        return any(end > start for start, end in self.black)
 
 
 def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece, TimeRange]], list[TimeRange]]:
@@ -57,6 +64,12 @@ def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece
         if end > max(piece.range.start, wanted.start):
             parts.append((piece, TimeRange(wanted.start, end)))
     return parts, overlaps
+
+
+def sources(parts: Sequence[tuple[Piece, TimeRange]]) -> Iterator[tuple[Source, TimeRange]]:
+    """Each piece opened, with the part it is to give."""
+    for piece, part in parts:
+        yield Source(piece, stays_open=len(parts) <= _OPEN_AT_ONCE), part
 
 
 def lay_out(plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRange], gaps: Gaps) -> Timeline:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
@@ -76,6 +77,8 @@ class Writer:
         self._first, self._since_start = 0, 0
         self._last_dts: int | None = None
         self._packets = 0
+        self._feed: Iterator[Packet[Any]] | None = None
+        self._fed = 0
         self._container = av.open(
             f"file:{target}", "w", format=FORMATS[target.suffix.lower()], options={"fflags": "+bitexact"}
         )
@@ -89,6 +92,10 @@ class Writer:
         self.audio_base = Fraction(1, audio.codec_context.sample_rate) if audio else Fraction(1)
         if self._audio:
             self._audio.time_base = self.audio_base
+
+    def feed(self, container: InputContainer) -> None:
+        """Take the sound of a file on the same clock, as the pictures go on."""
+        self._feed = (packet for packet in container.demux(container.streams.audio[0]) if packet.size)
 
     def video(self, packet: "Packet[Any]", pts: int, duration: int) -> None:
         """A packet of video that is shown at `pts`; ticks of `time_base`."""
@@ -111,8 +118,20 @@ class Writer:
         packet.pts, packet.dts, packet.duration = pts, dts, duration
         self.frames += 1
         self._write(packet)
+        if self._feed is not None and pts >= self._fed:
+            self._take_sound(pts)
         if not self._packets % _CHECK_EVERY and self._progress:
             self._progress(max(float(pts * self.time_base), 0.0))
+
+    def _take_sound(self, until: int | None) -> None:
+        """What is heard before a tick of the video's clock; None: all that is left."""
+        at = until * self.time_base if until is not None else None
+        for packet in self._feed or ():
+            if packet.pts is not None and packet.pts >= 0:  # before is what an encoder needs to begin
+                self.audio(packet, packet.pts, packet.duration or 0)
+                if at is not None and packet.pts * self.audio_base > at:
+                    break
+        self._fed = (until or 0) + round(1 / self.time_base)
 
     def restart(self) -> None:
         """A hole in time follows: what comes after it is not decoded before it."""
@@ -137,6 +156,10 @@ class Writer:
             if time.monotonic() > self._deadline:
                 raise MediaTimeout(f"cutting was not done after {self._limits.seconds:g} s: expected it to be")
 
+    def finish(self) -> None:
+        """Write what is left of the sound."""
+        self._take_sound(None)
+
     def close(self) -> None:
         """Write the index."""
         self._container.close()
@@ -149,6 +172,7 @@ def writing(target: Path, *arguments: Any, **options: Any) -> Iterator[Writer]:
         writer = Writer(target, *arguments, **options)
         try:
             yield writer
+            writer.finish()
         finally:
             writer.close()
     except BaseException as exc:
