@@ -111,8 +111,9 @@ FROM json_populate_recordset(NULL::export_files, :rows::json)
 ON CONFLICT (export_id, name) DO NOTHING;
 
 -- name: export_files
--- The objects of an export.
-SELECT * FROM export_files WHERE export_id = :id ORDER BY kind, number, name;
+-- The objects of an export, what people ask for first.
+SELECT * FROM export_files WHERE export_id = :id
+ORDER BY array_position(ARRAY['footage', 'manifest', 'thumbnail', 'contact_sheet', 'package', 'part'], kind), number, name;
 
 -- name: forget_export_files!
 -- Objects of an export that are gone, or are about to go.

@@ -6,13 +6,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
+import psutil
 import pytest
 
-from demo.audit import audit, everywhere
+from demo.audit import audit, everywhere, keys_in
+from demo.exports import fetch
 from demo.footage import make_hour
 from demo.main_job import STORES
-from tests.stack.rig import Stack, awaited, conf_of, kill_worker_of
+from reelkeeper.media.signing import Signer
+from tests.stack.rig import Stack, awaited, conf_of, kill_worker_of, killed
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 
@@ -101,3 +106,41 @@ def _ended_backfill(stack: Stack, count: int) -> list[dict[str, Any]]:
     runs = [run for run in stack.api.runs("migrate_recordings") if run["run_type"] == "backfill"]
     ended = [run for run in runs if run["state"] in ("success", "failed")]
     return ended if len(ended) >= count else []
+
+
+def test_an_export_killed_in_the_middle_of_its_cuts_goes_on_and_is_proved(stack: Stack, tmp_path: Path) -> None:
+    start = datetime(2026, 2, 5, 6, tzinfo=UTC)
+    starts = [start + timedelta(seconds=2 * index) for index in range(4)]
+    for camera in ("lobby", "garage"):
+        stack.record(camera, starts)
+    export = uuid4()
+    conf = {
+        "camera_ids": ["lobby", "garage"], "start_time": (start + timedelta(seconds=0.5)).isoformat(),
+        "end_time": (start + timedelta(seconds=7)).isoformat(), "reason": "incident 42", "export_id": str(export),
+    }  # fmt: skip
+    run_id, killed_tasks = killed(stack, "generate_export", conf, table="export_cameras", event="UPDATE",
+                                  when="NEW.state = 'cut'")  # fmt: skip
+    assert "cut" in killed_tasks
+    status = "SELECT status, created_by, failure FROM reelkeeper.exports WHERE id = %s"
+    assert stack.rows(status, str(export)) == [("PROCESSING", "admin", None)]
+    held = "SELECT count(*) FROM reelkeeper.held_footage WHERE kind = 'export'"
+    assert stack.rows(held) == [(2,)]
+    stack.job.finish("generate_export", run_id)
+
+    assert stack.rows(status, str(export)) == [("COMPLETED", "admin", None)]
+    assert stack.rows(held) == [(0,)]
+    key = Signer.from_pem(stack.servers.signing_key.read_text(), name="the stack's key")
+    fetched = fetch(stack.api, stack.airflow.url, export, tmp_path, key)
+    assert fetched.verdict.is_genuine, fetched.verdict.findings
+    assert [file["kind"] for file in fetched.files] == ["footage", "footage", "manifest", "thumbnail", "contact_sheet"]
+    # Nothing of the killed try is left, here or there.
+    listed = keys_in(stack.servers.seaweedfs, stack.servers.cloud_bucket, f"exports/{export}/")
+    assert {key.rpartition("/")[2] for key in listed} == {file["name"] for file in fetched.files}
+    assert not [command for command in commands() if "reelkeeper-export-" in command]
+    address = f"{stack.airflow.url}/reelkeeper/exports/{export}/download"
+    assert httpx.get(address, trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    return [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
