@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.exports import Asked, Export
-from reelkeeper.errors import ConfigurationError, NoFootage, RequestRefused
+from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
 from reelkeeper.export_ending import fail_export
 from reelkeeper.export_objects import OpenStore
 from reelkeeper.model import Camera, StoreName, TimeRange
@@ -24,16 +24,18 @@ def accept_export(
     *,
     now: datetime,
     is_running: Callable[[str], bool] = lambda run_id: True,
+    expect_ready: Callable[[], object] = lambda: None,
 ) -> Export:
     """The export that somebody asks for: from now on it holds its footage, so that nothing of it is deleted.
 
     Asking again, by the same id, for the same is harmless: one that is COMPLETED stays so, one under way goes on when
     the run that makes it is the same, or is dead (`is_running` tells), and one that FAILED begins anew.
 
-    RequestRefused, NoFootage, with all that is wrong; the request is kept as a FAILED export then, unless there is one
-    of its id.
+    RequestRefused, NoFootage, with all that is wrong, or the PermanentError that `expect_ready` raises, which is asked
+    whether exports can be made at all; the request is kept as a FAILED export then, unless there is one of its id.
     """
     try:
+        expect_ready()
         request = read_request(asked.given, limits=limits_of(estate), now=now)
         cameras = _cameras(estate, catalogue, request)
         asked = replace(asked, tenant=cameras[0].tenant)
@@ -44,7 +46,7 @@ def accept_export(
             fail_export(estate, catalogue, open_store, earlier.id, "abandoned",
                         f"run {earlier.run_id!r}, which made it, has ended", now=now)  # fmt: skip
         _expect_footage(catalogue, cameras, request.time_range)
-    except (RequestRefused, NoFootage) as error:
+    except PermanentError as error:
         kept_for = timedelta(days=estate.exports.expiry_days)
         retrying()(catalogue.exports.refuse, asked, error, now=now, expires_in=kept_for)
         raise
@@ -94,13 +96,18 @@ def _earlier(
     told = f"export_id is {str(asked.id)!r}"
     if found.status == "EXPIRED":
         raise RequestRefused(f"{told}: that export expired at {found.expires_at.isoformat()}: expected another id")
-    if found.request is None or replace(request, cameras=found.request.cameras) != found.request:
+    if found.request is None or _terms(found.request) != _terms(request):
         raise RequestRefused(f"{told}: there is an export of this id with other terms: expected another id")
     if found.camera_ids != tuple(camera.id for camera in cameras):
         raise RequestRefused(f"{told}: there is an export of this id of other cameras: expected another id")
     if found.status != "COMPLETED" and found.run_id not in (None, asked.run_id) and is_running(found.run_id):
         raise RequestRefused(f"{told}: run {found.run_id!r} is making it: expected another id, or that it ends")
     return found
+
+
+def _terms(request: ExportRequest) -> ExportRequest:
+    """What is asked for, wherever it was asked from. Cameras are compared by their ids."""
+    return replace(request, cameras=(), ip_address=None, user_agent=None)
 
 
 def _expect_footage(catalogue: Catalogue, cameras: Sequence[Camera], time_range: TimeRange) -> None:

@@ -1,6 +1,6 @@
 """An estate of two disks with real footage whose frames carry a counter: what the tests of exports have in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -136,14 +136,16 @@ class Rig:
 
     # --- the steps of an export ---------------------------------------------------------------------------------------
 
-    def accept(self, *cameras: str, run_id: str = "run", now: datetime = NOW, **fields: Any) -> Export:
+    def accept(
+        self, *cameras: str, run_id: str = "run", expect_ready: Callable[[], object] = lambda: None, **fields: Any
+    ) -> Export:
         given = {
             "camera_ids": list(cameras) or ["gate"], "start_time": "2026-03-01T10:00:00Z",
             "end_time": "2026-03-01T10:00:08Z", "reason": "incident 42", "created_by": "ann",
         } | fields  # fmt: skip
         identity = UUID(given.pop("export_id", str(export_id(run_id))))
         asked = Asked(identity, TENANT, run_id, given)
-        return accept_export(self.estate, self.catalogue, self.open_store, asked, now=now)
+        return accept_export(self.estate, self.catalogue, self.open_store, asked, now=NOW, expect_ready=expect_ready)
 
     def cut(self, export: Export, number: int = 0) -> Any:
         return cut_camera(

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from reelkeeper.catalogue.exports import Export
-from reelkeeper.errors import NoFootage, PermanentError, RequestRefused
+from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
 from reelkeeper.exporting import Asked, accept_export, export_id
 from tests.exporting.conftest import NOW, START, Rig
 
@@ -39,7 +39,7 @@ def test_asking_again_for_the_same_is_harmless_and_for_something_else_refused(ri
     rig.record([0])
     export = rig.accept("gate")
     assert rig.accept("gate") == export
-    assert rig.accept(str(export.camera_ids[0])) == export  # the same camera, by its id
+    assert rig.accept(str(export.camera_ids[0]), user_agent="curl") == export  # the same camera, by its id
     with pytest.raises(RequestRefused, match="there is an export of this id with other terms"):
         rig.accept("gate", quality="720p")
     with pytest.raises(RequestRefused, match="run 'run' is making it"):
@@ -80,6 +80,16 @@ def test_a_refused_request_is_kept_with_its_reason(rig: Rig, fields: dict[str, A
     assert rig.held() == []
     [(request,)] = rig.sql("SELECT request FROM exports")
     assert json.dumps(request).count(next(iter(fields))) == 1
+
+
+def test_an_estate_that_can_make_none_says_so_in_the_row(rig: Rig) -> None:
+    def without_key() -> None:
+        raise ConfigurationError("no key")
+
+    rig.record([0])
+    with pytest.raises(ConfigurationError, match="no key"):
+        rig.accept("gate", expect_ready=without_key)
+    assert failed(rig).failure == "no key"
 
 
 def test_a_camera_that_is_named_twice_is_refused(rig: Rig) -> None:

@@ -195,6 +195,7 @@ class Exports:
             if not self._session.execute("accept_export", rows=Rows([row]), now=now):
                 return False
             self._session.execute("forget_export_cameras", id=asked.id)
+            self.forget_files(asked.id, [file.name for file in self.files(asked.id)])
             self._session.execute("insert_export_cameras", id=asked.id, camera_ids=list(camera_ids))
         return True
 

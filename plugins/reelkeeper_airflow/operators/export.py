@@ -44,11 +44,11 @@ class AcceptExportOperator(BaseOperator, SkipMixin):
         given["created_by"] = given.get("created_by") or run.triggering_user_name
         asked = Asked(identity, estate.tenant_name, run.run_id, given, run.triggering_user_name)
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
-        load_signer()  # without a key nothing can be delivered: better known now
         with open_catalogue() as catalogue:
             export = accept_export(
-                estate, catalogue, open_store, asked, now=datetime.now(UTC), is_running=_is_running(context)
-            )
+                estate, catalogue, open_store, asked, now=datetime.now(UTC), is_running=_is_running(context),
+                expect_ready=load_signer,  # without a key nothing can be delivered: better known now
+            )  # fmt: skip
         if export.status == "COMPLETED":
             self.log.info("export %s was completed at %s: %s", identity, export.completed_at, export_address(identity))
             context["ti"].xcom_push("return_value", [])  # `skip` leaves this method by an exception
