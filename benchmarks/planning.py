@@ -27,6 +27,8 @@ from reelkeeper.model import Camera, StoreKind, StoreName, camera_id
 from reelkeeper.retention import condemn_due, plan_retention
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Retention, RetentionCaps
+from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import Store
 from reelkeeper.tiering import plan_tiers
 
 BOUND_SECONDS = 30
@@ -64,6 +66,11 @@ TIERED = Estate(
 """Here all replicas are in classes of AWS, so that each of them is weighed."""
 
 
+def no_store(name: str) -> Store:
+    """A plan asks the stores themselves about little, and here nothing."""
+    return MemoryStore(StoreName(name))
+
+
 def timed(what: str, plan: Callable[[], Any]) -> tuple[Any, float]:
     """A plan, and its seconds."""
     began = time.perf_counter()
@@ -96,7 +103,7 @@ def tier_plans(connection: Connection, catalogue: Catalogue) -> Iterator[tuple[s
     for what, dry_run in (("tiers, all is to move, dry run", True), ("tiers, all is to move", False)):
         plan, seconds = timed(
             what,
-            lambda dry=dry_run: plan_tiers(TIERED, catalogue, run_id=str(dry), dry_run=dry, now=lambda: LAST),  # type: ignore[misc]
+            lambda dry=dry_run: plan_tiers(TIERED, catalogue, no_store, run_id=str(dry), dry_run=dry, now=lambda: LAST),  # type: ignore[misc]
         )
         yield what, seconds, plan.replicas + plan.left
     with connection.cursor() as cursor:
@@ -104,7 +111,7 @@ def tier_plans(connection: Connection, catalogue: Catalogue) -> Iterator[tuple[s
             cursor.execute(ALL_IN_THEIR_TIER, (LAST - timedelta(days=92), store))
         cursor.execute("VACUUM ANALYZE reelkeeper.replicas")
     what = "tiers, the next day"
-    plan, seconds = timed(what, lambda: plan_tiers(TIERED, catalogue, run_id="next", now=lambda: LAST))
+    plan, seconds = timed(what, lambda: plan_tiers(TIERED, catalogue, no_store, run_id="next", now=lambda: LAST))
     yield what, seconds, plan.replicas + plan.left
 
 

@@ -19,8 +19,10 @@ from reelkeeper.model import Tier
 from reelkeeper.policy.costs import move_cost
 from reelkeeper.pricing import foreign_prices, price_lists, tiered_stores
 from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 from reelkeeper.tier_choices import KEPT_DAYS, TieredStore
+from reelkeeper.tier_stores import record_stale_moves, versioned_stores
 from reelkeeper.tiering_batch import TierResult, tier_batch
 
 __all__ = [
@@ -65,6 +67,7 @@ class TierPlan:
     dry_run: bool
     left_usd: float = 0.0  # what moving those costs once
     barred: tuple[str, ...] = ()  # what may not move at all, and why
+    versioned: tuple[str, ...] = ()  # stores that keep, and bill, what is moved in its old class as well
 
     @property
     def replicas(self) -> int:
@@ -103,6 +106,7 @@ class TierSummary:
 def plan_tiers(
     estate: Estate,
     catalogue: Catalogue,
+    open_store: Callable[[str], Store],
     *,
     run_id: str,
     dry_run: bool = False,
@@ -112,6 +116,7 @@ def plan_tiers(
 
     Looks at what is available in the stores of `tiering.stores`, and leaves alone what is on its way elsewhere, being
     restored, or held, where it would have to be restored to be read. What is retired or expires soon does not pay.
+    Moves that another run has begun and left long ago are dropped, the class of each object recorded as it is.
     Planning the same run again returns what it planned. ConfigurationError for a tier that nobody knows the price of.
     """
     lists = price_lists(estate)
@@ -138,6 +143,8 @@ def plan_tiers(
         batch_bytes=estate.migration.batch_bytes,
         max_batches=estate.tiering.max_batches,
     )
+    if not dry_run:
+        record_stale_moves(estate, catalogue, open_store, run_id=run_id, now=terms.now)
     sums, batches = retrying()(catalogue.tier_planning.plan, run_id, terms, dry_run=dry_run)
     taken = tuple(each for each in sums if each.outcome == "taken")
     paying = [each for each in sums if each.outcome == "pays"]
@@ -146,8 +153,9 @@ def plan_tiers(
     left = max(sum(each.replicas for each in paying) - sum(each.replicas for each in taken), 0)
     left_usd = sum(each.one_off_usd for each in paying) - sum(each.one_off_usd for each in taken) if left else 0.0
     return TierPlan(
-        () if dry_run else tuple(batches), taken, refused, left, dry_run, max(left_usd, 0.0), tuple(sorted(barred))
-    )
+        () if dry_run else tuple(batches), taken, refused, left, dry_run, max(left_usd, 0.0), tuple(sorted(barred)),
+        versioned_stores(open_store, {each.store for each in taken}),
+    )  # fmt: skip
 
 
 def _refusal(store: TieredStore, found: TierSum) -> Refusal:

@@ -34,7 +34,7 @@ from reelkeeper.media_options import media_options
 from reelkeeper.model import BatchId, Progress, canonical_key
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.retention import Reason
-from reelkeeper.pricing import price_lists, seen_class, tier_of_class
+from reelkeeper.pricing import price_lists, seen_class
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import HOPELESS, Breaker
 from reelkeeper.stores.proof import accept_existing
@@ -42,6 +42,7 @@ from reelkeeper.stores.protocols import Copies, ObjectStat, Store, Tiers
 from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.transfer import Transfer, transfer_all
 from reelkeeper.tier_choices import TieredStore, TierTarget
+from reelkeeper.tier_stores import in_its_class
 
 log = logging.getLogger(__name__)
 
@@ -181,25 +182,20 @@ class _Worker:
         tell, and the next try asks."""
         if not isinstance(self._store, Tiers):
             return False
-        replica = item.replica
         try:
-            found = self._terms.retry(self._store.stat, replica.path).storage_class
-        except ObjectNotFound:
-            return False
+            seen = in_its_class(self._store, self._tiered.settings, item.replica, otherwise=item.to_tier)
         except ReelkeeperError as error:
             log.warning("segment %s may be in tier %s already: %s", item.claim_name, item.to_tier, error)
             if self._barred is None:
                 self._first_error = self._first_error or error
             self._claims.let_go(item)
             return True
-        if seen_class(replica.storage_class, found) == replica.storage_class:
+        if seen is None:
             return False
-        tier = tier_of_class(self._tiered.settings, found, otherwise=item.to_tier)
-        seen = replace(replica, storage_class=found, tier=tier)
         self._terms.retry(self._catalogue.replicas.reclass, [seen], now=self._terms.now())
-        if tier is not item.to_tier:
+        if seen.tier is not item.to_tier:
             return False
-        log.warning("segment %s is in tier %s already, where an earlier try put it", item.claim_name, tier)
+        log.warning("segment %s is in tier %s already, where an earlier try put it", item.claim_name, seen.tier)
         self._terms.retry(self._catalogue.tier_moves.settle, self._batch.id, [item], "done")
         self._claims.settled(item)
         self._moved += 1

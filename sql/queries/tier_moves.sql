@@ -2,6 +2,17 @@
 -- Where the footage of some stores begins; NULL when they hold none.
 SELECT min(start_time) AS start_time FROM replicas WHERE store = ANY (:stores::text[]);
 
+-- name: stale_tier_moves
+-- The moves that `drop_stale_tier_moves` would give up and that a worker has begun, with the replicas as they are recorded.
+SELECT r.*, m.to_tier
+FROM tier_moves m
+JOIN batches b ON b.id = m.batch_id
+JOIN replicas r ON r.segment_id = m.segment_id AND r.start_time = m.start_time AND r.store = m.store
+WHERE b.run_id <> :run_id AND m.state IN ('pending', 'claimed') AND m.attempts > 0
+  AND m.updated_at < statement_timestamp() - :stale_after
+  AND (m.claimed_until IS NULL OR m.claimed_until < statement_timestamp())
+ORDER BY m.start_time, m.segment_id;
+
 -- name: drop_stale_tier_moves!
 -- Give up the moves that another run left open (untouched for a time, under no lease), so that they can be planned anew.
 UPDATE tier_moves m

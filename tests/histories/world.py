@@ -250,7 +250,7 @@ class World:
     def tier(self, fault: Fault | None = None) -> None:
         with self.job("tier", fault) as run_id:
             with self.catalogue() as catalogue:
-                plan = plan_tiers(self.estate, catalogue, run_id=run_id, now=self.clock)
+                plan = plan_tiers(self.estate, catalogue, self.open_store, run_id=run_id, now=self.clock)
             for batch in plan.batches:
                 tier_batch(self.estate, self.catalogue, self.open_store, batch.id, run_id=run_id, now=self.clock)
 

@@ -48,6 +48,7 @@ from reelkeeper.stores.protocols import (
     TellsTime,
     Tiers,
     Uploads,
+    Versions,
     WriteOptions,
     Writes,
 )
@@ -373,6 +374,9 @@ class TestSetUp:
             assert isinstance(rig.store, protocol)
         has_classes = rig.store.kind in (StoreKind.S3, StoreKind.GCS, StoreKind.MEMORY)
         assert isinstance(rig.store, TellsTime)
+        is_bucket = rig.store.kind in (StoreKind.S3, StoreKind.MINIO, StoreKind.GCS)
+        assert isinstance(rig.store, Versions) is is_bucket
+        assert not (is_bucket and rig.store.keeps_versions())
         assert isinstance(rig.store, Tiers) is has_classes
         assert isinstance(rig.store, Restores) is (rig.store.kind in (StoreKind.S3, StoreKind.MEMORY))
         assert isinstance(rig.store, Uploads) is (rig.store.kind not in (StoreKind.GCS, StoreKind.MEMORY))

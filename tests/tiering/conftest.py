@@ -108,7 +108,7 @@ class Vault:
         return [each.segment for each in made]
 
     def plan(self, run_id: str = "run 1", **options: Any) -> TierPlan:
-        return plan_tiers(self.estate, self.catalogue, run_id=run_id, now=lambda: self.now, **options)
+        return plan_tiers(self.estate, self.catalogue, self.open_store, run_id=run_id, now=lambda: self.now, **options)
 
     def move(self, run_id: str = "run 1", **options: Any) -> list[TierResult]:
         """Every batch of a run."""

@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import pytest
 
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
+from reelkeeper.errors import AccessDenied
 from reelkeeper.migrate import BatchResult, plan_migration, summarise, transfer_batch
 from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier, TimeRange
 from reelkeeper.policy.rollout import Percentage
@@ -62,6 +63,26 @@ def test_what_a_killed_try_began_is_recorded_though_it_is_not_wanted_any_more(va
     assert (done.moved, done.dropped) == (1, 0)
     assert is_told(vault, segment)
     assert vault.catalogue.tier_moves.counts("run 1").done == 1
+
+
+def test_what_a_killed_run_began_and_nobody_took_up_is_recorded_by_the_plan_that_drops_it(vault: "Vault") -> None:
+    segment = begun(vault)
+    vault.sql("UPDATE tier_moves SET updated_at = now() - interval '8 d', claimed_until = now() - interval '8 d'")
+    vault.plan("run 2", dry_run=True)
+    assert not is_told(vault, segment)
+    assert vault.plan("run 2").replicas == 0
+    assert vault.catalogue.tier_moves.counts("run 1").dropped == 1
+    assert is_told(vault, segment)
+
+
+def test_a_stale_move_whose_store_is_away_is_left_to_verification(
+    vault: "Vault", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = begun(vault)
+    vault.sql("UPDATE tier_moves SET updated_at = now() - interval '8 d', claimed_until = now() - interval '8 d'")
+    monkeypatch.setattr(type(vault.stores["cloud"]), "stat", MagicMock(side_effect=AccessDenied("no")))
+    vault.plan("run 2")
+    assert vault.replica(segment).storage_class == "STANDARD"
 
 
 @pytest.mark.parametrize("state", ["suspicious", "condemned"])

@@ -5,15 +5,17 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 
 from reelkeeper.catalogue.tier_moves import TierMoves
-from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreUnavailable
-from reelkeeper.model import ReplicaState, Tier
+from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreNotOurs, StoreUnavailable
+from reelkeeper.model import ReplicaState, StoreName, Tier
 from reelkeeper.policy.costs import load_prices, move_cost, shipped_prices
 from reelkeeper.settings.models import TierPlace
 from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.stores.protocols import Owner
 from reelkeeper.tier_choices import KEPT_DAYS
 from reelkeeper.tiering import gate, reject, summarise
 
@@ -339,3 +341,22 @@ def test_bytes_that_leave_the_provider_are_paid_for(vault: "Vault") -> None:
     plan = vault.plan()
     assert plan.moves == ()
     assert "9.00 USD once: loses" in plan.refused[0].why  # 100 × 0.09
+
+
+@pytest.mark.parametrize("whose", ["disk", "second"])
+def test_nothing_moves_out_of_or_into_a_store_that_is_somebody_elses(vault: "Vault", whose: str) -> None:
+    """What is copied to another estate's store would be condemned here, and deleted there as an orphan."""
+    segment, *_ = vault.record("disk", 60, 61, 62, size_bytes=10**7, retention_days=900)
+    before = vault.replica(segment)
+    assert vault.plan().replicas == 3
+    list(vault.stores[whose].set_up(Owner(StoreName(whose), uuid4(), "theirs"), take_over=True))
+    with pytest.raises(StoreNotOurs, match="theirs"):
+        vault.move()
+    assert vault.replica(segment) == before
+    assert vault.sql("SELECT count(*) FROM condemnations") == [(0,)]
+    assert [*vault.stores["second"].list()] == []
+    mine = vault.catalogue.identity.make()
+    list(vault.stores[whose].set_up(Owner(StoreName(whose), mine.id), take_over=True))
+    vault.sql("UPDATE tier_moves SET claimed_until = now() - interval '1 s' WHERE state = 'claimed'")
+    assert sum(done.moved for done in vault.move()) == 3
+    assert vault.replica(segment).store == "second"

@@ -9,7 +9,7 @@ import pytest
 from reelkeeper.errors import ObjectArchived
 from reelkeeper.migrate import plan_migration, transfer_batch
 from reelkeeper.model import StoreKind, Tier
-from tests.stores.rigs import bucket_store, minio_access, s3_access
+from tests.stores.rigs import boto3_client, bucket_store, minio_access, s3_access
 
 if TYPE_CHECKING:
     from demo.servers import S3Server
@@ -40,6 +40,21 @@ def test_classes_of_aws(aws: "Vault") -> None:
     assert aws.holds(aws.replica(cold))
     with pytest.raises(ObjectArchived):
         aws.holds(aws.replica(old))
+
+
+def test_a_plan_tells_of_buckets_that_keep_what_is_moved(
+    aws: "Vault", moto: "S3Server", bucket_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    aws.record("cloud", 10, size_bytes=MB, retention_days=900, storage_class="STANDARD")
+    with caplog.at_level("WARNING", "reelkeeper"):
+        assert aws.plan(dry_run=True).versioned == ()
+        assert caplog.messages == []
+        boto3_client(moto).put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+        assert aws.plan(dry_run=True).versioned == ("cloud",)
+    [told] = caplog.messages
+    assert "versioning is enabled in cloud: what is deleted or moved to a class stays billed" in told
+    [finding] = [finding for finding in aws.stores["cloud"].check() if finding.what == "versioning"]
+    assert "what is deleted or moved to a class stays billed" in finding.detail
 
 
 @pytest.mark.parametrize("attests", [True, False])

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
+from reelkeeper.catalogue.mapping import replica_of
 from reelkeeper.catalogue.partitions import month_of
 from reelkeeper.catalogue.records import Batch
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.catalogue.tier_moves import TierMoves, TierSum, sum_of
 from reelkeeper.catalogue.transfers import STALE_AFTER as STALE_TRANSFER
-from reelkeeper.model import Tier, TimeRange
+from reelkeeper.model import Replica, Tier, TimeRange
 
 STALE_AFTER = timedelta(days=7)
 """How long a move of another run must have lain untouched, and without a lease, before a plan takes it over: longer
@@ -49,6 +50,12 @@ class TierPlanning:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._moves = TierMoves(session)
+
+    def stale(self, run_id: str) -> list[tuple[Replica, Tier]]:
+        """What a plan for this run will drop of the moves that other runs have begun: replica, and the tier it was to
+        go to."""
+        rows = self._session.rows("stale_tier_moves", run_id=run_id, stale_after=STALE_AFTER)
+        return [(replica_of(row, row.segment_id), Tier(row.to_tier)) for row in rows]
 
     def plan(self, run_id: str, terms: TierTerms, *, dry_run: bool) -> tuple[list[TierSum], list[Batch]]:
         """Put the moves that pay into batches for `run_id`; what was found, summed, and the batches.

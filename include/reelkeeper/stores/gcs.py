@@ -217,6 +217,11 @@ class GcsStore:
                 ) from exc
         return SignedUrl(url, now + life)
 
+    def keeps_versions(self) -> bool:
+        with gcs_errors(self.name, "look at the bucket's versioning"), self._bucket_expected():
+            self._bucket.reload(**_NO_RETRY)
+        return bool(self._bucket.versioning_enabled)
+
     # --- set-up -------------------------------------------------------------------------------------------------------
 
     def owner(self) -> Owner | None:

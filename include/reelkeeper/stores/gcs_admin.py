@@ -8,7 +8,7 @@ from google.api_core.exceptions import Conflict, from_http_response
 
 from reelkeeper.errors import BucketOwnedByOther, ReelkeeperError
 from reelkeeper.stores.gcs_errors import gcs_errors
-from reelkeeper.stores.protocols import Change, Check
+from reelkeeper.stores.protocols import KEPT_VERSIONS, Change, Check
 from reelkeeper.stores.rights import try_out
 
 _UPLOADS = {"action": {"type": "AbortIncompleteMultipartUpload"}, "condition": {"age": 1}}
@@ -73,7 +73,7 @@ def check(store: str, bucket: Any, how: Mapping[str, Any], *, temp_days: int) ->
         for ours in (_temp_rule(temp_days), _UPLOADS):
             if ours not in found:
                 raise ReelkeeperError(f"a lifecycle rule was changed, or is missing: expected {ours}, found {found}")
-        return "temp/ expires; versioning is " + ("enabled" if bucket.versioning_enabled else "off")
+        return "temp/ expires; versioning is " + (f"enabled; {KEPT_VERSIONS}" if bucket.versioning_enabled else "off")
 
     found = try_out("lifecycle", look)
     cure = "grant storage.buckets.get, and run the DAG setup_estate"

@@ -183,6 +183,18 @@ class Tiers(Named, Protocol):
         """
 
 
+KEPT_VERSIONS = "what is deleted or moved to a class stays billed until a rule expires old versions"
+"""What it means that a store keeps versions, for people."""
+
+
+@runtime_checkable
+class Versions(Named, Protocol):
+    """A store that can be told to keep the old versions of objects."""
+
+    def keeps_versions(self) -> bool:
+        """Whether it does. BucketNotFound, AccessDenied."""
+
+
 @runtime_checkable
 class Restores(Named, Protocol):
     """A store with classes whose objects must be restored before they can be read."""

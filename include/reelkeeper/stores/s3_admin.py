@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from reelkeeper.errors import PermanentError, ReelkeeperError, StoreUnavailable
-from reelkeeper.stores.protocols import Change, Check
+from reelkeeper.stores.protocols import KEPT_VERSIONS, Change, Check
 from reelkeeper.stores.rights import cure_of, try_out
 from reelkeeper.stores.s3_errors import boto3_errors, boto3_refusal
 
@@ -137,9 +137,12 @@ class Bucket:
         return Check(what, found.ok, found.detail, "" if found.ok else cure)
 
     def _versioning(self) -> str:
-        status = self._get("get_bucket_versioning").get("Status", "off")
-        hint = "; what is deleted or moved to a class stays billed until a rule expires old versions"
-        return f"{status.lower()}{hint if status == 'Enabled' else ''}"
+        status = str(self._get("get_bucket_versioning").get("Status", "off"))
+        return f"{status.lower()}{f'; {KEPT_VERSIONS}' if status == 'Enabled' else ''}"
+
+    def keeps_versions(self) -> bool:
+        """Whether the old versions of objects are kept."""
+        return bool(self._get("get_bucket_versioning").get("Status") == "Enabled")
 
     def _look_at_temp(self, ours: Mapping[str, Any]) -> str:
         rules = self._lifecycle_rules()

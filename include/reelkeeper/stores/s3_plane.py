@@ -194,6 +194,9 @@ class S3Plane(ABC):
                 if boto3_refusal(exc).code != "NoSuchUpload":
                     raise
 
+    def keeps_versions(self) -> bool:
+        return Bucket(self._boto3, self.name, self._bucket).keeps_versions()
+
     # --- set-up -------------------------------------------------------------------------------------------------------
 
     def owner(self) -> Owner | None:

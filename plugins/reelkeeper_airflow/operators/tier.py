@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from reelkeeper.errors import GateFailed
 from reelkeeper_airflow.assets import REPLICAS
 from reelkeeper_airflow.clock import run_clock
-from reelkeeper_airflow.estate import current_estate, open_catalogue
+from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
 from reelkeeper_airflow.progress import size
@@ -37,7 +37,12 @@ class PlanTiersOperator(BaseOperator):
         estate, dry_run = current_estate(), is_dry_run(context)
         with open_catalogue() as catalogue:
             plan = plan_tiers(
-                estate, catalogue, run_id=context["dag_run"].run_id, dry_run=dry_run, now=lambda: run_clock(context)
+                estate,
+                catalogue,
+                open_store,
+                run_id=context["dag_run"].run_id,
+                dry_run=dry_run,
+                now=lambda: run_clock(context),
             )
         table = [*_HEAD, *map(_row, plan.moves)] if plan.moves else []
         for line in (*plan.barred, *table, *_refusals(plan)):
@@ -46,7 +51,7 @@ class PlanTiersOperator(BaseOperator):
         told = {
             "replicas": plan.replicas, "bytes": plan.size_bytes, "left": plan.left,
             "refused": sum(each.found.replicas for each in plan.refused), "one_off_usd": round(plan.one_off_usd, 6),
-            "saving_usd": round(plan.saving_usd, 6), "dry_run": int(dry_run),
+            "saving_usd": round(plan.saving_usd, 6), "dry_run": int(dry_run), "versioned_stores": len(plan.versioned),
         }  # fmt: skip
         self.log.info("%s", _told(plan))
         ti = context["ti"]
@@ -152,6 +157,8 @@ class SummariseTiersOperator(BaseOperator):
         lines = [
             head,
             *([str(answer)] if answer else []),
+            *(["stores that keep old versions bill them in their old class as well"] if planned.get("versioned_stores")
+              else []),
             *([*_HEAD, *map(_row, summary.done)] if summary.done else []),
             *(f"failed: segment {each.segment_id} from {each.from_tier} to {each.to_tier} in {each.store}: "
               f"{each.error_code}: {each.error}" for each in summary.failures),
@@ -183,10 +190,12 @@ def _refusals(plan: "TierPlan") -> list[str]:
 
 
 def _told(plan: "TierPlan") -> str:
+    versioned = (f"; not counted: {', '.join(plan.versioned)} keeps old versions, billed in their old class as well"
+                 if plan.versioned else "")  # fmt: skip
     return (
         f"{'would move' if plan.dry_run else 'to move:'} {plan.replicas} replicas, {size(plan.size_bytes)}; it costs "
         f"{plan.one_off_usd:.2f} USD once and saves {plan.saving_usd:.2f} USD, that taken off, over the time that they "
-        f"are still kept; {plan.left} more, for {plan.left_usd:.2f} USD once, are left for later runs"
+        f"are still kept; {plan.left} more, for {plan.left_usd:.2f} USD once, are left for later runs{versioned}"
     )
 
 
