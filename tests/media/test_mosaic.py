@@ -186,6 +186,16 @@ def test_one_tile_is_heard_as_long_as_the_picture_lasts(camera: Any, tmp_path: P
     assert not make([camera("silent"), camera("b")], tmp_path, audio=0).has_audio
 
 
+def test_a_long_gap_is_not_kept_in_memory(camera: Any, tmp_path: Path) -> None:
+    """What is laid over a tile keeps pace with the others: with an ended picture, ffmpeg made all of a gap at once."""
+    made = make([camera("a"), camera("gap", gap=(1.5, 3.2))], tmp_path, names=True, clock=True, watermark="x")
+    (graph,) = (argument for argument in made.commands[0].arguments if "xstack" in argument)
+    tiles, canvas = graph.split("xstack")
+    assert "end_frame=1[" not in tiles
+    assert "end_frame=1[" in canvas
+    assert not any("pad=160:90" in part for part in canvas.split(";"))
+
+
 def test_a_failure_leaves_no_file(camera: Any, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     whole = camera("a").cut.path.read_bytes()

@@ -235,7 +235,9 @@ def _card(name: str, clock: bool, width: int, height: int) -> Patch:
         else:
             picture.alpha_composite(line, (left, top))
         top += line.height + gap
-    return Patch(np.asarray(picture), (((width - box[0]) // 4 * 2, (height - box[1]) // 4 * 2),), tuple(faces))
+    return Patch(
+        np.asarray(picture), (((width - box[0]) // 4 * 2, (height - box[1]) // 4 * 2),), tuple(faces), is_paced=True
+    )
 
 
 def _number(moment: datetime, wanted: TimeRange, rate: Fraction) -> int:

@@ -51,6 +51,11 @@ class Patch:
     pixels: Pixels
     places: tuple[tuple[int, int], ...]
     clocks: tuple[ClockFace, ...] = ()
+    is_paced: bool = False  # drawn anew each second although nothing changes: see `Sheet.layers`
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self.clocks) or self.is_paced
 
     @property
     def width(self) -> int:
@@ -94,6 +99,9 @@ class Sheet:
         """The stream of each patch. Each has to be used, once.
 
         A picture is shown from its second on. Where the start lies within a second, the first one is shown at once.
+        Where nothing changes, a stream ends with its first picture, which stays: over a stream that goes on, ffmpeg
+        lays on a copy of each frame. But under one that has ended it runs ahead of what it is put beside, and keeps
+        the frames of a whole gap: `Patch.is_paced` is for tiles.
         """
         if not self._patches:
             return []
@@ -110,8 +118,7 @@ class Sheet:
         layers, top = [], 0
         for number, patch in enumerate(self._patches):
             layer = stream.stream(number).filter("crop", patch.width, patch.height, 0, top)
-            # Over a stream that still goes on, ffmpeg lays on a copy of each frame; under an ended one, on the frame.
-            layers.append(layer if patch.clocks else layer.filter("trim", end_frame=1))
+            layers.append(layer if patch.goes_on else layer.filter("trim", end_frame=1))
             top += patch.height
         return layers
 
@@ -120,8 +127,8 @@ class Sheet:
         return self._drawn(duration) if self._patches else None
 
     def _drawn(self, duration: timedelta) -> Iterator[bytes]:
-        has_clock = any(patch.clocks for patch in self._patches)
-        seconds = -(-(self._start - _floor(self._start) + duration) // _SECOND) if has_clock else 1
+        goes_on = any(patch.goes_on for patch in self._patches)
+        seconds = -(-(self._start - _floor(self._start) + duration) // _SECOND) if goes_on else 1
         sheet = np.zeros((self._height, self._width, 4), np.uint8)
         for _, pictures in zip(range(seconds), _by_second(self._patches, self._start), strict=False):
             top = 0
