@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from demo.video import read_counter
+from demo.video import run as ffmpeg
 from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage
 from reelkeeper.media.command import Limits
 from reelkeeper.media.cutting import Cut, Piece, cut
@@ -402,3 +403,27 @@ def test_random_ranges(
     assert shown(target).counters == wanted
     assert (made.first_frame, made.last_frame) == (after(wanted[0] / RATE), after(wanted[-1] / RATE))
     assert suffix == "ts" or kind == "mjpeg" or made.method != "encoded" or len(wanted) < 20, made.why
+
+
+def test_black_has_the_time_burned_in_too(camera: Any, make: Any) -> None:
+    made = make(three(camera), -1.5, 8.0, how=encode, overlay=Overlay(clock=True), gaps="black")
+    with av.open(str(made.path)) as container:
+        pictures = [
+            (round(float(frame.time) - 1.5, 2), frame.to_ndarray(format="gray")) for frame in container.decode(video=0)
+        ]
+    black = [picture for time, picture in pictures if 4 <= time < 5]
+    assert len(black) == 5
+    assert all((picture[:100] < 20).all() and (picture[100:] > 150).any() for picture in black)
+    assert [read_counter(picture) for time, picture in pictures if 5 <= time < 7] == list(range(50, 70))
+
+
+@pytest.mark.parametrize("suffix", ["h264", "hevc", "avi"])
+def test_files_that_do_not_say_when_pictures_are_shown(camera: Any, make: Any, tmp_path: Path, suffix: str) -> None:
+    """They are encoded, with their frames evenly over their time; the reason is told."""
+    whole = camera("hevc-open" if suffix == "hevc" else "b-frames").path
+    made_of = tmp_path / "in" / f"x.{suffix}"
+    made_of.parent.mkdir()
+    ffmpeg("ffmpeg", "-i", whole, "-c", "copy", made_of)
+    made = make([Piece(made_of, span(0, 4))], 0.55, 3.25)
+    assert shown(made.path).counters == expected(0.55, 3.25, of=range(40))
+    assert (made.method, made.why) == ("encoded", "the file does not say when its pictures are shown")

@@ -1,6 +1,6 @@
 """Joining copied and encoded packets into one file, in one pass over the sources."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from math import lcm
@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from reelkeeper.media.bitstream import Bitstream, described
 from reelkeeper.media.clock import Scale
 from reelkeeper.media.command import Limits, Seconds
-from reelkeeper.media.filling import Black
+from reelkeeper.media.filling import Filling
 from reelkeeper.media.pictures import Pictures, fit
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
@@ -29,16 +29,20 @@ _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 
 
 def assemble(
-    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, black: Black | None,
+    timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, fillings: Sequence[Filling],
     sound: Path | None, limits: Limits, progress: Seconds | None,
 ) -> int:  # fmt: skip
-    """Write the file; the number of its frames. `sound`: a file on the same clock; None: that of the pieces is copied.
+    """Write the file; the number of its frames. `fillings`: for the time before each piece and after the last, or
+    none at all. `sound`: a file on the same clock; None: that of the pieces is copied.
 
     CannotCopy when packets do not fit together.
     """
     with ExitStack() as stack:
         header = _header(
-            timeline, [part.path for part in encoded.values()] + ([black.path] if black else []), target, stack
+            timeline,
+            [part.path for part in encoded.values()] + list(dict.fromkeys(each.path for each in fillings)),
+            target,
+            stack,
         )
         anew = stack.enter_context(open_footage(sound)) if sound else None
         audio = anew.streams.audio[0] if anew else _sound(timeline, stack)
@@ -47,13 +51,13 @@ def assemble(
         if anew:
             writer.feed(anew)
         for index, placed in enumerate(timeline.placed):
-            if black:
-                black.fill(writer, header, *timeline.black[index])
+            if fillings:
+                fillings[index].fill(writer, header, *timeline.black[index])
             elif index and not timeline.placed[index - 1].joins_next:
                 writer.restart()
             _Piece(placed, encoded, writer, header, track).write()
-        if black:
-            black.fill(writer, header, *timeline.black[-1])
+        if fillings:
+            fillings[-1].fill(writer, header, *timeline.black[-1])
         return writer.frames
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+from reelkeeper.errors import InvalidFootage
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.checking import NotRight, check, expected, seams
 from reelkeeper.media.command import Command, Limits, Seconds
@@ -11,6 +13,7 @@ from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.filling import Black, make_black
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
 from reelkeeper.media.planning import Plan, Span, plan
+from reelkeeper.media.retiming import NO_TIMES, says_times
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.spans import Encoded, encode_edge
 from reelkeeper.media.timeline import Timeline, lay_out, shares, sources
@@ -20,6 +23,8 @@ from reelkeeper.model import TimeRange
 __all__ = ["Cut", "Gaps", "Method", "Piece", "cut"]
 
 _AT_ONCE = 2
+_LONG_EDGE = timedelta(seconds=20)
+"""What is longer and has nothing to be copied is encoded as footage, not as an edge."""
 _EDGE_CODECS = {"h264", "hevc"}
 
 
@@ -44,7 +49,12 @@ def cut(
         _check_alike(plans, target)
         return _smart(lay_out(plans, wanted, overlaps, gaps), target, work, limits, progress)
     except (CannotCopy, NotRight) as reason:
-        return encode(pieces, wanted, target, work=work, limits=limits, gaps=gaps, progress=progress, why=str(reason))
+        why = str(reason)
+    except InvalidFootage as exc:
+        if exc.code != "no_times":
+            raise
+        why = NO_TIMES
+    return encode(pieces, wanted, target, work=work, limits=limits, gaps=gaps, progress=progress, why=why)
 
 
 def _check_alike(plans: Sequence[Plan], target: Path) -> None:
@@ -55,8 +65,10 @@ def _check_alike(plans: Sequence[Plan], target: Path) -> None:
             raise CannotCopy(f"the picture changes from {first.look} to {found.source.look}")
         if (found.head or found.tail) and first.codec not in _EDGE_CODECS:
             raise CannotCopy(f"edges are not encoded as {first.codec}: expected one of {sorted(_EDGE_CODECS)}")
-        if found.source.container == "avi" and found.source.reorders:
-            raise CannotCopy("an AVI file does not say when pictures are shown")
+        if not says_times(found.source):
+            raise CannotCopy(NO_TIMES)
+    if not any(found.copied for found in plans) and plans[-1].end_moment - plans[0].first_moment > _LONG_EDGE:
+        raise CannotCopy("every frame of the range leans on one outside it")
     if not holds(target.suffix.lower(), first.codec):
         raise CannotCopy(f"a {target.suffix} file cannot hold {first.codec}")
 
@@ -79,7 +91,13 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
         looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
         sound = encode_sound(timeline, heard, limits=limits) if needs_encoding(timeline, target) else None
         frames = assemble(
-            timeline, encoded, part, black=black, sound=heard if sound else None, limits=limits, progress=progress
+            timeline,
+            encoded,
+            part,
+            fillings=[black] * len(timeline.black) if black else [],
+            sound=heard if sound else None,
+            limits=limits,
+            progress=progress,
         )
         check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
         part.replace(target)

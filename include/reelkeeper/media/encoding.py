@@ -1,29 +1,36 @@
 """The full encode: for a smaller picture, for what is burned in, and where footage cannot be cut by copying."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
 from fractions import Fraction
+from itertools import count
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
 from reelkeeper.errors import NoFootage
 from reelkeeper.media.assembling import assemble
-from reelkeeper.media.command import Limits, Seconds, file_url, run
-from reelkeeper.media.filling import make_black
+from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
+from reelkeeper.media.filling import Filling, Filmed, make_black
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
-from reelkeeper.media.planning import Span, encoded_only
+from reelkeeper.media.planning import encoded_only
+from reelkeeper.media.retiming import timed
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.source import Source, shown_size
 from reelkeeper.media.spans import Encoded, seek_options
-from reelkeeper.media.timeline import Placed, lay_out, shares, sources
+from reelkeeper.media.timeline import OPEN_AT_ONCE, Placed, Timeline, lay_out, shares
 from reelkeeper.media.writing import part_of
 from reelkeeper.model import TimeRange
 
 _QUALITY = 20
 """Constant rate factor: what was recorded cannot be told from it."""
 _KEY_FRAME_SECONDS = 2
+_BLACK_RATE = 5
+"""Pictures a second where nothing moves but the time."""
 
 
 def encode(
@@ -36,39 +43,47 @@ def encode(
     in the size of the first. `why` is told in the result. Errors as in `cutting.cut`.
     """
     parts, overlaps = shares(pieces, wanted)
-    plans = [found for source, part in sources(parts) if (found := encoded_only(source, part))]
-    if not plans:
-        raise no_footage(wanted)
-    size = _size(plans[0].source, height)
-    timeline = lay_out(plans, wanted, overlaps, gaps)
     part = part_of(target)
-    files = [work / f"{target.stem}-piece{index}.mp4" for index in range(len(plans))]
-    heard = work / f"{target.stem}-sound.mp4"
-    dark = work / f"{target.stem}-black.mp4"
-    try:
-        encoded = {}
-        for placed, file in zip(timeline.placed, files, strict=True):
-            span, made = _encode_piece(placed, file, size, overlay, limits, progress)
-            encoded[span] = made
-        black = None
-        if timeline.has_black:
-            black = make_black("h264", size, "yuv420p", dark, profile="High", set_id=31, limits=limits)
-        commands = [made.command for made in encoded.values()]
+    with ExitStack() as stack:
+        new = _names(target, work, stack)
+        stack.callback(part.unlink, missing_ok=True)
+        commands: list[Command] = []
+        plans = []
+        for piece, share in parts:
+            source, retimed = timed(piece, next(new), stays_open=len(parts) <= OPEN_AT_ONCE, limits=limits)
+            stack.callback(source.close)
+            commands += [retimed] if retimed else []
+            if found := encoded_only(source, share):
+                plans.append(found)
+        if not plans:
+            raise no_footage(wanted)
+        size = _size(plans[0].source, height)
+        timeline = lay_out(plans, wanted, overlaps, gaps)
+        encoded = {
+            placed.plan.head: _encode_piece(placed, next(new), size, overlay, limits, progress)
+            for placed in timeline.placed
+            if placed.plan.head
+        }
+        commands += [made.command for made in encoded.values()]
+        fillings = _fillings(timeline, wanted, size, overlay, new, limits, commands) if timeline.has_black else []
+        sound = None
         if needs_encoding(timeline, target):
-            commands.append(encode_sound(timeline, heard, limits=limits))
-        frames = assemble(
-            timeline, encoded, part, black=black, sound=heard if heard.exists() else None, limits=limits, progress=None
-        )
+            sound = next(new)
+            commands.append(encode_sound(timeline, sound, limits=limits))
+        frames = assemble(timeline, encoded, part, fillings=fillings, sound=sound, limits=limits, progress=None)
         part.replace(target)
-    finally:
-        for file in [*files, dark, heard, part]:
-            file.unlink(missing_ok=True)
-        for found in plans:
-            found.source.close()
     return Cut(
         target, "h264", *size, frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps, timeline.overlaps,
         "encoded", why or _reason(height, overlay), tuple(commands),
     )  # fmt: skip
+
+
+def _names(target: Path, work: Path, stack: ExitStack) -> Iterator[Path]:
+    """Names for files on the way, which do not stay."""
+    for number in count():
+        name = work / f"{target.stem}-{number}.mp4"
+        stack.callback(name.unlink, missing_ok=True)
+        yield name
 
 
 def no_footage(wanted: TimeRange) -> NoFootage:
@@ -92,31 +107,62 @@ def _size(source: Source, height: int | None) -> tuple[int, int]:
 def _encode_piece(
     placed: Placed, file: Path, size: tuple[int, int], overlay: Overlay | None, limits: Limits,
     progress: Seconds | None,
-) -> tuple[Span, Encoded]:  # fmt: skip
+) -> Encoded:  # fmt: skip
     plan = placed.plan
     span = plan.head
     assert span is not None
     source = plan.source
-    sheet = Sheet(overlay.patches(*size) if overlay else [], plan.first_moment)
-    options = seek_options(span, back=0.0)
-    video = ffmpeg.input(file_url(source.piece.path), **options)[str(source.video_index)]
+    video = ffmpeg.input(file_url(source.piece.path), **seek_options(span, back=0.0))[str(source.video_index)]
     video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
     video = video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
-    layers = sheet.layers()
-    for patch, layer in zip(overlay.patches(*size) if overlay else [], layers, strict=True):
+
+    def tell(done: float) -> None:
+        if progress:
+            progress(min(float(placed.start) + done, float(placed.end)))
+
+    shown = TimeRange(plan.first_moment, plan.end_moment)
+    return Encoded(file, span.first, _film(video, file, size, overlay, shown, source, limits, tell))
+
+
+def _fillings(
+    timeline: Timeline, wanted: TimeRange, size: tuple[int, int], overlay: Overlay | None, new: Iterator[Path],
+    limits: Limits, commands: list[Command],
+) -> list[Filling]:  # fmt: skip
+    """Black, with what is burned in: time goes on where there is no footage."""
+    plain = make_black("h264", size, "yuv420p", next(new), profile="High", set_id=31, limits=limits)
+    commands.append(plain.command)
+    if not overlay:
+        return [plain] * len(timeline.black)
+    found: list[Filling] = []
+    source = timeline.placed[0].plan.source
+    for start, end in timeline.black:
+        if end == start:
+            found.append(plain)
+            continue
+        file = next(new)
+        begin = wanted.start + timedelta(seconds=float(start))
+        shown = TimeRange(begin, wanted.start + timedelta(seconds=float(end)))
+        graph = f"color=black:s={size[0]}x{size[1]}:r={_BLACK_RATE}:d={float(end - start):.6f}"
+        black = ffmpeg.input(graph, f="lavfi").filter("settb", f"{source.time_base}").filter("format", "yuv420p")
+        commands.append(_film(black, file, size, overlay, shown, source, limits, None))
+        found.append(Filmed(file))
+    return found
+
+
+def _film(
+    video: Any, file: Path, size: tuple[int, int], overlay: Overlay | None, shown: TimeRange, source: Source,
+    limits: Limits, progress: Seconds | None,
+) -> Command:  # fmt: skip
+    """Encode a stream that begins at its time 0, and is shown in a range of wall time."""
+    patches = overlay.patches(*size) if overlay else []
+    sheet = Sheet(patches, shown.start)
+    for patch, layer in zip(patches, sheet.layers(), strict=True):
         video = lay(video, layer, patch.places)
     output = ffmpeg.output(
         video, file_url(file), f="mp4", **{"c:v": "libx264"}, preset="veryfast", crf=_QUALITY, pix_fmt="yuv420p",
         g=ceil(Fraction(source.rate) * _KEY_FRAME_SECONDS), fps_mode="passthrough", enc_time_base=f"{source.time_base}",
         video_track_timescale=source.time_base.denominator, map_metadata=-1, fflags="+bitexact", flags="+bitexact",
     )  # fmt: skip
-
-    def tell(done: float) -> None:
-        if progress:
-            progress(min(float(placed.start) + done, float(placed.end)))
-
-    command = run(
-        output.global_args("-copyts", "-y"), limits=limits, progress=tell,
-        stdin=sheet.pictures(plan.end_moment - plan.first_moment),
-    )  # fmt: skip
-    return span, Encoded(file, span.first, command)
+    return run(
+        output.global_args("-copyts", "-y"), limits=limits, progress=progress, stdin=sheet.pictures(shown.duration)
+    )

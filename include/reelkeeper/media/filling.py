@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from reelkeeper.media.bitstream import described
+from reelkeeper.media.clock import Scale
 from reelkeeper.media.command import Command, Limits, run
 from reelkeeper.media.pictures import fit, replaced
 from reelkeeper.media.probe import open_footage
@@ -15,6 +17,39 @@ _PICTURES = 2
 """Two that follow each other must differ in a number (H.264 7.4.3, idr_pic_id), so that two are repeated in turn."""
 
 
+class Filling(Protocol):
+    """What is shown for a time without footage."""
+
+    @property
+    def path(self) -> Path:
+        """A file whose stream is written as its packets are."""
+        ...
+
+    def fill(self, writer: Writer, header: Header, start: Fraction, end: Fraction) -> None:
+        """Write it from `start` to `end`, in seconds of the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filmed:
+    """A file that was made for one such time, and lasts as long."""
+
+    path: Path
+
+    def fill(self, writer: Writer, header: Header, start: Fraction, end: Fraction) -> None:
+        """See `Filling`."""
+        writer.restart()
+        with open_footage(self.path) as container:
+            video = container.streams.video[0]
+            assert video.time_base is not None
+            own = described(video.codec_context.name, video.codec_context.extradata)
+            scale = Scale(video.time_base, writer.time_base, Fraction(0), start)
+            for packet in container.demux(video):
+                if packet.size and packet.pts is not None and scale(packet.pts) * writer.time_base < end:
+                    writer.video(fit(packet, own, header), scale(packet.pts), scale.span(packet.duration or 0))
+        writer.restart()
+
+
 @dataclass(frozen=True, slots=True)
 class Black:
     """A file of black pictures, each of which stands for itself."""
@@ -23,7 +58,7 @@ class Black:
     command: Command
 
     def fill(self, writer: Writer, header: Header, start: Fraction, end: Fraction) -> None:
-        """Write one a second, from `start` to `end` in seconds of the file."""
+        """See `Filling`: one picture a second."""
         with open_footage(self.path) as container:
             video = container.streams.video[0]
             own = described(video.codec_context.name, video.codec_context.extradata)

@@ -43,7 +43,7 @@ def edge_arguments(
 ) -> list[str]:
     """How ffmpeg encodes pictures that stand beside copied ones; with `intra` each stands for itself."""
     quality = ["-preset", "veryfast", "-crf", _EDGE_QUALITY[codec], "-pix_fmt", pixel_format]
-    order = f"bframes=0:keyint={1 if intra else 100_000}:min-keyint=1:scenecut=0:open-gop=0"
+    order = f"bframes=0:keyint={1 if intra else 250}:min-keyint=1:scenecut=0:open-gop=0"
     if codec == "hevc":
         return ["-c:v", "libx265", *quality, "-x265-params", f"{order}:log-level=none:info=0"]
     known = _PROFILES.get(profile or "")

@@ -10,7 +10,7 @@ from reelkeeper.media.planning import Plan
 from reelkeeper.media.source import Source, seconds
 from reelkeeper.model import TimeRange
 
-_OPEN_AT_ONCE = 16
+OPEN_AT_ONCE = 16
 """Files that stay open between two readings; an export of a day may have thousands."""
 
 
@@ -69,7 +69,7 @@ def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece
 def sources(parts: Sequence[tuple[Piece, TimeRange]]) -> Iterator[tuple[Source, TimeRange]]:
     """Each piece opened, with the part it is to give."""
     for piece, part in parts:
-        yield Source(piece, stays_open=len(parts) <= _OPEN_AT_ONCE), part
+        yield Source(piece, stays_open=len(parts) <= OPEN_AT_ONCE), part
 
 
 def lay_out(plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRange], gaps: Gaps) -> Timeline:
