@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError
-from reelkeeper_airflow.estate import open_store
+from reelkeeper_airflow.estate import open_catalogue, open_store
 from reelkeeper_airflow.operators.reconcile import (
     BringBackOrphansOperator,
     PlanRepairsOperator,
@@ -19,6 +19,7 @@ from reelkeeper_airflow.operators.reconcile import (
     SummariseReconciliationOperator,
     bring_back_of,
 )
+from tests.owning import owned
 
 
 def _context(*, dry_run: bool) -> Any:
@@ -30,8 +31,10 @@ def _context(*, dry_run: bool) -> Any:
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_a_run_over_one_store(estate: Path, dry_run: bool) -> None:
-    for name in ("local", "cloud"):
-        list(open_store(name).set_up())
+    with open_catalogue() as catalogue:
+        for name in ("local", "cloud"):
+            list(open_store(name).set_up())
+            owned(open_store(name), catalogue)
     name = "20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"
     stray = estate / "footage" / "media" / "default" / "gate" / "2026" / "03" / "01" / name
     stray.parent.mkdir(parents=True)
