@@ -12,7 +12,7 @@ from reelkeeper.errors import BucketOwnedByOther, CatalogueUnavailable, Permanen
 from reelkeeper.estate_setup import partitions_needed, setup_estate
 from reelkeeper.model import StoreKind, StoreName
 from reelkeeper.settings import Estate
-from reelkeeper.stores.protocols import Change, Check, SetsUp
+from reelkeeper.stores.protocols import Change, Check, Owner, SetsUp
 from reelkeeper.stores.registry import open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ class Sick:
         self.name = StoreName(name)
         self._error = error
 
-    def set_up(self) -> Iterable[Change]:
+    def set_up(self, owner: Owner | None = None, *, take_over: bool = False) -> Iterable[Change]:
         raise self._error
 
     def check(self) -> Iterable[Check]:

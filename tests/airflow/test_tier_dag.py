@@ -14,6 +14,7 @@ from reelkeeper.model import BatchId, Camera, Replica, Segment, StoreName, Tenan
 from reelkeeper.stores.body import Body
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_catalogue, open_store
+from tests.owning import owned
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,6 +50,7 @@ def segments(estate: Path, estate_file: Path, catalogue_dsn: str) -> list[Segmen
                              checksum=body.sha256))  # fmt: skip
         store.write(made[-1].replica.path, body)
     with Catalogue(lambda: psycopg2.connect(catalogue_dsn)) as catalogue:
+        owned(store, catalogue)
         catalogue.cameras.register([camera])
         catalogue.segments.record(BatchId(uuid4()), made)
     return [each.segment for each in made]

@@ -261,7 +261,7 @@ def test_a_healthy_estate_passes(
     assert "environment" in checks["connection minio_default"]["detail"]
     assert checks["connection reelkeeper_catalogue"]["detail"] == "from AIRFLOW_CONN_REELKEEPER_CATALOGUE"
     assert {"catalogue: clock", "catalogue: schema", "landing zone in: folder", "landing zone uploads: listing",
-            "ffmpeg: runs", "ffprobe: runs"} <= checks.keys()  # fmt: skip
+            "store lake: marker", "ffmpeg: runs", "ffprobe: runs"} <= checks.keys()  # fmt: skip
     assert not list(landing.iterdir())
     assert seaweedfs.secret_key not in said.all + before.all
 
