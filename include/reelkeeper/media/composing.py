@@ -29,6 +29,8 @@ _USUAL_RATES = (
 """Frames per second."""
 _FASTEST, _WITHOUT_FOOTAGE = Fraction(30), Fraction(5)
 _SAMPLE_RATE = 48000
+_INTERLEAVED = "1/1000000"
+"""The time base in which `ainterleave` gives times, whatever it says."""
 _PACKETS_LOOKED_AT = 250
 _GREY = (150, 150, 150, 255)
 
@@ -158,16 +160,25 @@ class Cell:
 
     def audio(self) -> Any:
         """As long as the frames, silent where there is none."""
+        seconds = float(_seconds(self._wanted.duration))
+        silence = ffmpeg.input(f"anullsrc=r={_SAMPLE_RATE}:cl=stereo:n=1024", f="lavfi")
         if self._source is None or self._seen is None or not self._seen.has_audio:
-            silence = ffmpeg.input(f"anullsrc=r={_SAMPLE_RATE}:cl=stereo", f="lavfi")
             return silence.filter("atrim", end=f"{float(self.frames / self._rate):.6f}")
         audio = (
             self._source["a:0"]
             .filter("asetpts", f"PTS+{self._offset() - self._seen.first_seconds:.6f}/TB")
-            .filter("aresample", _SAMPLE_RATE, **{"async": 1, "first_pts": 0})
-            .filter("aformat", channel_layouts="stereo")
+            .filter("aresample", _SAMPLE_RATE)
+            .filter("aformat", channel_layouts="stereo", sample_fmts="fltp")
+            .filter("asettb", _INTERLEAVED)
+        )
+        if self._dark:  # `aresample` alone would make a gap's silence in one piece, in memory
+            silent = silence.filter("atrim", end=f"{seconds:.6f}").filter("aformat", sample_fmts="fltp")
+            silent = silent.filter("aselect", self._between(self._dark)).filter("asettb", _INTERLEAVED)
+            audio = ffmpeg.filter([audio, silent], "ainterleave")
+        audio = (
+            audio.filter("aresample", **{"async": 1, "first_pts": 0, "min_hard_comp": 0.025})
             .filter("apad")
-            .filter("atrim", end=f"{float(_seconds(self._wanted.duration)):.6f}")
+            .filter("atrim", end=f"{seconds:.6f}")
         )
         if self._skipped:
             audio = (
