@@ -23,6 +23,7 @@ from demo.servers import postgres, seaweedfs
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.deleting import delete_condemned
+from reelkeeper.estate_setup import set_up_store
 from reelkeeper.model import Camera, Key, StoreKind, camera_id
 from reelkeeper.stores.body import Body
 
@@ -62,7 +63,9 @@ def main() -> int:
                     paths = [Key(path) for (path,) in cursor.fetchall()]
             stores = {name: open_bucket(StoreKind.MINIO, bucket, f"bench-{name}") for name in ("local", "cloud")}
             store, body = stores["local"], Body.of_bytes(b"x" * 4096)
-            list(store.set_up())
+            with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
+                for each in stores.values():
+                    set_up_store(each, catalogue)
             with ThreadPoolExecutor(16) as pool:
                 list(pool.map(lambda path: store.write(path, body), paths))
             began = time.perf_counter()
