@@ -22,6 +22,8 @@ from reelkeeper.media.signing import Signer
 from reelkeeper.media.verification import Verdict, verify
 
 DAG_ID = "generate_export"
+EXPORTS = 2
+"""How many the act makes."""
 _FRAME_RATE = 4  # of the camera whose frames carry a counter
 _CLIP = (timedelta(seconds=95.3), timedelta(seconds=145.1))
 """Since the start of the hour: over the end of a recording, and between two frames at both ends."""

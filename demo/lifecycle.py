@@ -14,6 +14,7 @@ from rich.console import Console
 from demo.airflow import Airflow
 from demo.audit import audit, keys_in, rows
 from demo.estate import Servers
+from demo.exports import EXPORTS
 from demo.footage import MadeFile
 from demo.job import Job
 from demo.planting import Planted, plant
@@ -28,6 +29,7 @@ SHORT_LIVED, LONG_LIVED, DAMAGED = "car-phone", "bike-lane", "loading-bay"
 _DELETED = "SELECT count(*) FROM reelkeeper.deletions WHERE reason = %s"
 _REPAIRED = "SELECT count(*) FROM reelkeeper.transfers WHERE job = 'repair' AND outcome = 'succeeded'"
 _RESTORED = "SELECT count(*) FROM reelkeeper.restores WHERE state = 'readable'"
+_EXPIRED = "SELECT count(*) FROM reelkeeper.exports WHERE status = 'EXPIRED'"
 _MOVED = "SELECT count(*) FROM reelkeeper.tier_moves WHERE state = 'done' AND store = %s"
 
 
@@ -135,6 +137,8 @@ class Lifecycle:
                     self._count(_DELETED, "retired")),
             Finding("copies deleted as their camera's time was over", 2 * len(gone) + len(early),
                     self._count(_DELETED, "expired")),
+            Finding("exports over after a week, with all their objects", EXPORTS, self._count(_EXPIRED) if not keys_in(
+                self._estate.seaweedfs, self._estate.cloud_bucket, "exports/") else 0),
             Finding("archived copies restored", len(archived), self._count(_RESTORED)),
             Finding("old places cleared of what moved or was set aside, but for what is held",
                     self._count(_MOVED, "cloud") - len(held) + len(strays) + planted.set_aside,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from demo.airflow import Airflow, Api, airflow
 from demo.estate import Servers, servers
+from demo.exports import Exports
 from demo.footage import MadeFile, make_awkward, make_hour
 from demo.job import Job
 from demo.lifecycle import Lifecycle
@@ -29,10 +30,13 @@ def run(folder: Path, console: Console) -> bool:
     """Start the estate, run all jobs, print what came of them, stop. Whether all footage that is owed was read back."""
     began = time.monotonic()
     with started(folder, console, scheduled=False) as (estate, flow, made), Api(flow) as api:
-        job = Job(api, console)
-        proved = MainJob(estate, job, console).run(made, _hour_of_footage()) and Lifecycle(
-            estate, flow, job, console
-        ).run(made)
+        job, hour = Job(api, console), _hour_of_footage()
+        acts = (
+            lambda: MainJob(estate, job, console).run(made, hour),
+            lambda: Exports(estate, flow.url, api, job, console).run(hour),
+            lambda: Lifecycle(estate, flow, job, console).run(made),
+        )
+        proved = all(act() for act in acts)
     console.print(f"all stopped, {time.monotonic() - began:.0f} s in all")
     return proved
 
