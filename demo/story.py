@@ -31,12 +31,11 @@ def run(folder: Path, console: Console) -> bool:
     began = time.monotonic()
     with started(folder, console, scheduled=False) as (estate, flow, made), Api(flow) as api:
         job, hour = Job(api, console), _hour_of_footage()
-        acts = (
-            lambda: MainJob(estate, job, console).run(made, hour),
-            lambda: Exports(estate, flow.url, api, job, console).run(hour),
-            lambda: Lifecycle(estate, flow, job, console).run(made),
+        proved = (
+            MainJob(estate, job, console).run(made, hour)
+            and Exports(estate, flow.url, api, job, console).run(hour)
+            and Lifecycle(estate, flow, job, console).run(made)
         )
-        proved = all(act() for act in acts)
     console.print(f"all stopped, {time.monotonic() - began:.0f} s in all")
     return proved
 
