@@ -510,8 +510,8 @@ def test_verify_one_segment_reads_every_copy(archive: "Archive", spoil) -> None:
     spoil(segment, b"".join(archive.stores["cloud"].read(archive.replicas(segment)["cloud"].path)))
     verify_segment(archive.estate, archive.catalogue, archive.open_store, segment.id)
     assert archive.replicas(segment)["disk"].state is ReplicaState.AVAILABLE
+    unknown = SegmentId(BatchId(replace(segment).camera_id))
     with pytest.raises(ObjectNotFound, match="is not in the catalogue"):
-        unknown = SegmentId(BatchId(replace(segment).camera_id))
         verify_segment(archive.estate, archive.catalogue, archive.open_store, unknown)
 
 
