@@ -14,6 +14,7 @@ QUICK = {
     "catalogue": "--segments 200000 --rounds 100",
     "dag": "--segments 100 --runs 1",
     "deletion": "--objects 500 --runs 1",
+    "export": "--segment-seconds 20 --clip-seconds 10 --runs 1",
     "retention": "--objects 1000",
     "planning": "--segments 100000",
 }
