@@ -23,7 +23,7 @@ from reelkeeper.errors import (
 )
 from reelkeeper.export_objects import OpenStore, digest_of, download
 from reelkeeper.media.pieces import Piece
-from reelkeeper.model import CameraId, Replica, Segment, TimeRange
+from reelkeeper.model import CameraId, Replica, ReplicaState, Segment, TimeRange
 from reelkeeper.reading import copies
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Links, Reads
@@ -78,10 +78,11 @@ def fetch(
     SourceCorrupted, ObjectNotFound when no copy of a segment is as recorded; a TransientError when none of them could
     be read now; WorkFolderFull.
     """
-    _expect_room(estate, open_store, planned)
+    choice = _Choice(open_store)
+    _expect_room(estate, choice, planned)
     pieces, sources, wrong = [], [], []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
-        fetched = pool.map(lambda one: _one(open_store, one, number, folder), planned)
+        fetched = pool.map(lambda one: _one(choice, one, number, folder), planned)
         for done, (piece, source, damaged) in enumerate(fetched, 1):
             pieces.append(piece)
             sources.append(source)
@@ -90,8 +91,31 @@ def fetch(
     return Fetched(tuple(pieces), tuple(sources), tuple(wrong))
 
 
-def _expect_room(estate: Estate, open_store: OpenStore, planned: Sequence[PlannedSource]) -> None:
-    fetched = [one.segment for one in planned if not isinstance(open_store(one.copies[0].store), Links)]
+class _Choice:
+    """In which order the copies of a segment are tried: verified ones first, of stores that answer, of disks that this
+    machine sees; else in the order that is given. Safe for threads."""
+
+    def __init__(self, open_store: OpenStore) -> None:
+        self.open_store = open_store
+        self._silent: set[str] = set()
+
+    def order(self, copies: Sequence[Replica]) -> list[Replica]:
+        return sorted(copies, key=self._rank)
+
+    def silent(self, store: str) -> None:
+        """A store did not answer: for the rest of the camera it is asked last."""
+        self._silent.add(store)
+
+    def is_on_disk(self, replica: Replica) -> bool:
+        return isinstance(self.open_store(replica.store), Links)
+
+    def _rank(self, replica: Replica) -> tuple[bool, bool, bool]:
+        is_doubted = replica.state is not ReplicaState.AVAILABLE
+        return is_doubted, replica.store in self._silent, not self.is_on_disk(replica)
+
+
+def _expect_room(estate: Estate, choice: _Choice, planned: Sequence[PlannedSource]) -> None:
+    fetched = [one.segment for one in planned if not choice.is_on_disk(choice.order(one.copies)[0])]
     size = sum(segment.size_bytes for segment in fetched)
     if size > estate.exports.work_bytes:
         raise BudgetExceeded(
@@ -101,21 +125,23 @@ def _expect_room(estate: Estate, open_store: OpenStore, planned: Sequence[Planne
 
 
 def _one(
-    open_store: OpenStore, planned: PlannedSource, number: int, folder: Path
+    choice: _Choice, planned: PlannedSource, number: int, folder: Path
 ) -> tuple[Piece, ExportSource, list[Replica]]:
     """From the first copy that is as recorded."""
     segment = planned.segment
     wrong: list[Replica] = []
     errors: list[tuple[Replica, ReelkeeperError]] = []
-    for replica in planned.copies:
+    for replica in choice.order(planned.copies):
         try:
-            path = retrying()(_proved, open_store(replica.store), replica, segment, folder)
+            path = retrying()(_proved, choice.open_store(replica.store), replica, segment, folder)
         except WorkFolderFull:
             raise
         except (SourceCorrupted, ObjectNotFound, TransientError) as exc:
             log.warning("segment %s is not read from store %r: %s", segment.id, replica.store, exc)
             errors.append((replica, exc))
-            if not isinstance(exc, TransientError):
+            if isinstance(exc, TransientError):
+                choice.silent(replica.store)
+            else:
                 wrong.append(replica)
         else:
             span = TimeRange(segment.start_time, segment.end_time)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from reelkeeper.errors import (
@@ -111,20 +112,26 @@ def test_a_wrong_copy_is_passed_over_and_told_of(rig: Rig) -> None:
     files = rig.fetched(export)
     assert counters(files["footage"]) == list(range(40))
     [footage] = manifest(rig, files["manifest"]).footage
-    assert [source.store for source in footage.sources] == [CLOUD, CLOUD]  # the cloud is read first
-    assert [source.note for source in footage.sources] == ["", ""]
+    assert [source.store for source in footage.sources] == [CLOUD, DISK]  # what a disk has is not fetched
+    assert footage.sources[0].note.startswith("in store 'disk': ")
+    assert footage.sources[1].note == ""
+    states = rig.sql("SELECT store, state FROM replicas WHERE segment_id = %s ORDER BY store", str(segments[0].id))
+    assert states == [("cloud", "available"), ("disk", "suspicious")]
 
-    rig.stores[CLOUD].delete([Key(rig.sql("SELECT path FROM replicas LIMIT 1")[0][0])])
     rig.stores[CLOUD].delete([stat.key for stat in rig.stores[CLOUD].list("media/")])
     with pytest.raises(ObjectNotFound, match=r"has no copy that can be read: in store 'cloud'.*in store 'disk'"):
         rig.made("gate", end_time="2026-03-01T10:00:02Z", run_id="second")
-    export = rig.made("gate", start_time="2026-03-01T10:00:02Z", end_time="2026-03-01T10:00:04Z", run_id="third")
-    [footage] = manifest(rig, rig.fetched(export)["manifest"]).footage
-    [source] = footage.sources
-    assert source.store == DISK
-    assert "in store 'cloud': " in source.note
-    assert ("cloud", "suspicious") in rig.sql("SELECT store, state FROM replicas WHERE segment_id = %s",
-                                              str(segments[1].id))  # fmt: skip
+
+
+def test_a_disk_that_is_not_there_costs_nothing_but_the_way_to_the_cloud(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reelkeeper.stores.retry.FIRST_WAIT_SECONDS", 0.01)
+    rig.record([0, 1], stores=(DISK, CLOUD))
+    (rig.root / "disk").rename(rig.root / "not mounted")
+    export = rig.made("gate", end_time="2026-03-01T10:00:04Z")
+    assert counters(rig.fetched(export)["footage"]) == list(range(40))
+    assert {state for (state,) in rig.sql("SELECT state FROM replicas")} == {"available"}  # unknown is not missing
 
 
 def spoil(rig: Rig, segment: Segment) -> None:
@@ -187,6 +194,16 @@ def test_a_hole_of_ten_minutes_is_listed_or_black(rig: Rig) -> None:
     [footage] = manifest(rig, joined["manifest"]).footage
     assert [gap.duration for gap in footage.gaps] == [timedelta(minutes=10)]
 
+    rig.record([303])  # four seconds in which nothing was recorded, but for two in the middle
+    black = rig.made("gate", gaps="black", start_time="2026-03-01T10:10:03Z", end_time="2026-03-01T10:10:08Z",
+                     run_id="black")  # fmt: skip
+    files = rig.fetched(black)
+    [footage] = manifest(rig, files["manifest"]).footage
+    assert len(counters(files["footage"])) == footage.picture.frames > 3 * RATE
+    with av.open(str(files["footage"])) as container:
+        assert container.duration == pytest.approx(5_000_000, abs=50_000)  # microseconds
+    assert [gap.duration for gap in footage.gaps] == [timedelta(seconds=2)]
+
 
 def test_the_night_on_which_the_clocks_go_back_has_every_frame_once(rig: Rig) -> None:
     """02:30 in Berlin, twice; the footage is in UTC."""
@@ -197,6 +214,15 @@ def test_the_night_on_which_the_clocks_go_back_has_every_frame_once(rig: Rig) ->
     [footage] = manifest(rig, rig.fetched(export)["manifest"]).footage
     assert footage.picture.frames == 3 * 2 * RATE
     assert [gap.duration for gap in footage.gaps] == [timedelta(hours=1, seconds=-6 + 2)]
+
+
+def test_a_smaller_picture_with_the_time_burned_in_has_the_same_frames(rig: Rig) -> None:
+    rig.record([0, 1])
+    export = rig.made("gate", quality="480p", burn_in_time=True, watermark=True, end_time="2026-03-01T10:00:03.200Z")
+    files = rig.fetched(export)
+    [footage] = manifest(rig, files["manifest"]).footage
+    assert (footage.picture.method, footage.picture.height, footage.picture.frames) == ("encoded", 120, 32)
+    assert len(counters(files["footage"])) == 32
 
 
 @pytest.mark.parametrize("layout", ["mosaic", "sequence"])
