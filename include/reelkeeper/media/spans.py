@@ -15,6 +15,8 @@ _PROFILES = {
     "Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main", "High": "high", "High 10": "high10",
     "High 4:2:2": "high422", "High 4:4:4 Predictive": "high444",
 }  # fmt: skip
+_NO_LOOKAHEAD = "rc-lookahead=0:sync-lookahead=0:threads=2"
+"""A few frames are not worth the memory that looking ahead takes."""
 _STEPS_BACK = (0.0, 3.0, 30.0)
 
 
@@ -45,10 +47,16 @@ def edge_arguments(
     quality = ["-preset", "veryfast", "-crf", _EDGE_QUALITY[codec], "-pix_fmt", pixel_format]
     order = f"bframes=0:keyint={1 if intra else 250}:min-keyint=1:scenecut=0:open-gop=0"
     if codec == "hevc":
-        return ["-c:v", "libx265", *quality, "-x265-params", f"{order}:log-level=none:info=0"]
+        return [
+            "-c:v",
+            "libx265",
+            *quality,
+            "-x265-params",
+            f"{order}:log-level=none:info=0:rc-lookahead=5:pools=2:frame-threads=1",
+        ]
     known = _PROFILES.get(profile or "")
     kept = ["-profile:v", known] if known else []
-    return ["-c:v", "libx264", *quality, *kept, "-x264-params", f"sps-id={set_id}:{order}"]
+    return ["-c:v", "libx264", *quality, *kept, "-x264-params", f"sps-id={set_id}:{order}:{_NO_LOOKAHEAD}"]
 
 
 def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> Encoded:
@@ -72,8 +80,9 @@ def _arguments(span: Span, target: Path, encoder: list[str], back: float) -> lis
         item for name, value in seek_options(span, back).items() for item in (f"-{name}", value) if item is not None
     ]
     return [
-        *options, "-noautorotate", "-i", file_url(source.piece.path), "-map", f"0:{source.video_index}",
-        "-map_metadata", "-1", "-vf", trim, "-fps_mode", "passthrough", "-copyts", "-enc_time_base", "demux", *encoder,
+        *options, "-threads", "2", "-noautorotate", "-i", file_url(source.piece.path),
+        "-map", f"0:{source.video_index}", "-map_metadata", "-1", "-vf", trim, "-fps_mode", "passthrough", "-copyts",
+        "-enc_time_base", "demux", *encoder,
         "-video_track_timescale", str(source.time_base.denominator), "-f", "mp4", "-y", file_url(target),
     ]  # fmt: skip
 
