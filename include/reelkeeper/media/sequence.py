@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from reelkeeper.media.command import Limits, Seconds
 from reelkeeper.media.composed_file import join, write
 from reelkeeper.media.composing import Cell, Composed, Tile, common_rate, look
-from reelkeeper.media.overlay import Overlay, Sheet, lay
+from reelkeeper.media.overlay import Overlay, Patch, Sheet, lay
 from reelkeeper.model import TimeRange
 
 _SECONDS_OF_A_GAP = 3
@@ -43,23 +44,27 @@ def sequence(
     commands, past = [], Fraction(0)
     with _parts(len(tiles), work) as parts:
         for cell, overlay, part in zip(cells, overlays, parts, strict=True):
-            marks = overlay.patches(width, height)
-            sheet = Sheet([*cell.patches, *marks], wanted.start)
-            layers = iter(sheet.layers())
-            picture = cell.video(layers)
-            for patch in marks:
-                picture = lay(picture, next(layers), patch.places)
+            picture, drawn = _picture(cell, overlay.patches(width, height), wanted)
             commands.append(
                 write(
                     picture.filter("setpts", f"N/({rate})/TB"), cell.audio() if is_heard else None, part, work=work,
-                    limits=limits, progress=_after(past, progress), frames=cell.frames, rate=rate,
-                    stdin=sheet.pictures(wanted.duration),
+                    limits=limits, progress=_after(past, progress), frames=cell.frames, rate=rate, stdin=drawn,
                 )
             )  # fmt: skip
             past += cell.frames / rate
         lengths = [cell.frames / rate for cell in cells]
         join(list(zip(parts, lengths, strict=True)), target, work=work)
     return Composed(target, width, height, rate, sum(cell.frames for cell in cells), is_heard, tuple(commands))
+
+
+def _picture(cell: Cell, marks: Sequence[Patch], wanted: TimeRange) -> tuple[Any, Iterator[bytes] | None]:
+    """What a camera saw, with what is laid over it; and what ffmpeg reads for that."""
+    sheet = Sheet([*cell.patches, *marks], wanted.start)
+    layers = iter(sheet.layers())
+    picture = cell.video(layers)
+    for patch in marks:
+        picture = lay(picture, next(layers), patch.places)
+    return picture, sheet.pictures(wanted.duration)
 
 
 @contextmanager
