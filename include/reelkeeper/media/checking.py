@@ -19,6 +19,8 @@ from reelkeeper.media.timeline import Placed, Timeline
 
 _AFTER = 3
 """Copied frames that are looked at on their side of a seam."""
+_FIRST, _LAST = 2, 6
+"""Encoded frames that are looked at."""
 _SAMPLED = 4
 """Every so many pixels are compared, in both directions."""
 _ALIKE = 8.0
@@ -42,6 +44,11 @@ class Seam:
     copied: int  # how many frames of the copy are compared
     frames: tuple[int, ...]  # encoded anew, in ticks of the source
     is_end: bool  # the copy comes first
+
+    @property
+    def compared(self) -> tuple[int, ...]:
+        """Those of the encoded frames that are looked at; that all are there was counted when they were encoded."""
+        return (*self.frames[:_FIRST], *self.frames[-_LAST:])
 
 
 def seams(timeline: Timeline) -> list[Seam]:
@@ -127,7 +134,8 @@ def _around(frames: Iterable[tuple[int, Any]], seam: Seam, to_source: Any) -> It
         if seam.frames and seam.frames[0] <= pts <= seam.frames[-1]:
             yield from before
             before = []
-            yield pts, _sample(frame)
+            if pts in seam.compared:
+                yield pts, _sample(frame)
         elif seam.is_end:
             if pts > seam.frames[-1]:
                 return

@@ -41,9 +41,11 @@ class Pictures:
 
     def take(self, packet: "Packet[Any]") -> None:
         pts = packet.pts
-        if pts is None or self.is_over:
+        if self.is_over:
             self.is_far_over = pts is not None and pts > self._far
             return
+        if pts is None:
+            raise CannotCopy("some of its packets do not say when they are shown")
         if not self._has_begun:
             if pts != self._copied.access or not packet.is_keyframe:
                 return

@@ -16,7 +16,7 @@ _QUALITY = 16
 
 def says_times(source: Source) -> bool:
     """Whether the packets' times can be believed. AVI has none: those that a demuxer makes up ignore reordering."""
-    return not (source.container == "avi" and source.reorders)
+    return source.says_all_times and not (source.container == "avi" and source.reorders)
 
 
 def timed(piece: Piece, target: Path, *, stays_open: bool, limits: Limits) -> tuple[Source, Command | None]:

@@ -45,7 +45,6 @@ class Look:
     height: int
     pixel_format: str
     pixel_shape: Fraction
-    rotation: str
 
     def __str__(self) -> str:
         return f"{self.codec} {self.width}x{self.height} {self.pixel_format}"
@@ -72,7 +71,7 @@ class Source:
         self.piece = piece
         self._stays_open = stays_open
         self._idle: list[InputContainer] = []
-        self._first_look_done = False
+        self.says_all_times = True  # as far as its packets were looked at
         with self.opened() as (container, video):
             context = video.codec_context
             self.container = container.format.name
@@ -82,24 +81,21 @@ class Source:
             self.bitstream: Bitstream | None = described(self.codec, context.extradata) if self.codec in _NALS else None
             self.look = Look(
                 self.codec, context.width, context.height, str(context.pix_fmt),
-                video.sample_aspect_ratio or Fraction(1), "",
+                video.sample_aspect_ratio or Fraction(1),
             )  # fmt: skip
             self.sound = _hearing(container)
             self.profile = context.profile
             self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
             self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
             self.rate = video.average_rate or video.guessed_rate or Fraction(25)
-            self.start_time = container.start_time or 0  # µs
-        self.first = self._first_shown()
-        self._first_look_done = True
+            self.first = _first_shown(container, video)
 
     @contextmanager
     def opened(self, at: int | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
         """The file and its stream of moving pictures, to be read from its beginning on, or from where what is shown at
         the tick `at` can be decoded (in a transport stream: about there)."""
         try:
-            can_rewind = self._first_look_done and self.container in REWIND
-            idle = self._idle.pop() if self._idle and (at is not None or can_rewind) else None
+            idle = self._idle.pop() if self._idle and (at is not None or self.container in REWIND) else None
             container = idle or open_footage(self.piece.path)
             try:
                 video = video_stream(container)
@@ -155,6 +151,9 @@ class Source:
         after = 0
         with self.opened(from_pts if from_pts is not None and from_pts > self.first else None) as (container, video):
             for packet in packets(container, video):
+                if packet.pts is None:
+                    self.says_all_times = False
+                    continue
                 shot = self._shot(packet)
                 if not shots and shot.access == "none" and from_pts is not None:
                     continue  # a seek may land between pictures where decoding starts
@@ -168,21 +167,7 @@ class Source:
         access: Access = "none"
         if packet.is_keyframe:
             access = self.bitstream.access(bytes(packet)) if self.bitstream else "closed"
-        if packet.pts is None:
-            raise InvalidFootage("its packets do not say when their pictures are shown", code="no_times")
         return Shot(packet.pts, packet.duration or 0, access, packet.is_discard)
-
-    def _first_shown(self) -> int:
-        shown: list[int] = []
-        with self.opened() as (container, video):
-            for packet in packets(container, video):
-                if packet.pts is not None and not packet.is_discard:
-                    shown.append(packet.pts)
-                if len(shown) > REORDERED:
-                    break
-        if not shown:
-            raise InvalidFootage("none of its packets says when it is shown", code="no_times")
-        return min(shown)
 
 
 def _hearing(container: InputContainer) -> Hearing | None:
@@ -190,6 +175,19 @@ def _hearing(container: InputContainer) -> Hearing | None:
         return None
     context = container.streams.audio[0].codec_context
     return Hearing(context.name, context.sample_rate, context.channels, context.extradata or b"")
+
+
+def _first_shown(container: InputContainer, video: VideoStream) -> int:
+    """When the first picture is shown, in ticks."""
+    shown: list[int] = []
+    for packet in packets(container, video):
+        if packet.pts is not None and not packet.is_discard:
+            shown.append(packet.pts)
+        if len(shown) > REORDERED:
+            break
+    if not shown:
+        raise InvalidFootage("none of its packets says when it is shown", code="no_times")
+    return min(shown)
 
 
 def packets(container: InputContainer, video: VideoStream) -> Iterator[Any]:

@@ -69,6 +69,7 @@ class Writer:
         self, target: Path, header: Header, audio: AudioStream | None, *, limits: Limits, progress: Seconds | None
     ) -> None:
         self.frames = 0
+        self._suffix = target.suffix
         self.bytes = 0
         self._limits, self._progress = limits, progress
         self._deadline = time.monotonic() + limits.seconds
@@ -148,7 +149,10 @@ class Writer:
 
     def _write(self, packet: "Packet[Any]") -> None:
         self.bytes += packet.size
-        self._container.mux_one(packet)
+        try:
+            self._container.mux_one(packet)
+        except av.FFmpegError as exc:
+            raise _refused(exc, self._suffix) from exc
         self._packets += 1
         if not self._packets % _CHECK_EVERY:
             if self.bytes > self._limits.bytes:
@@ -177,8 +181,12 @@ def writing(target: Path, *arguments: Any, **options: Any) -> Iterator[Writer]:
             writer.close()
     except BaseException as exc:
         target.unlink(missing_ok=True)
-        if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
-            raise WorkFolderFull(f"no space is left for {target.name!r}") from exc
         if isinstance(exc, av.FFmpegError):
-            raise CannotCopy(f"its packets cannot be written as {target.suffix[1:]} ({exc.strerror})") from exc
+            raise _refused(exc, target.suffix) from exc
         raise
+
+
+def _refused(exc: av.FFmpegError, suffix: str) -> Exception:
+    if exc.errno == errno.ENOSPC:
+        return WorkFolderFull("no space is left for the file that is being cut")
+    return CannotCopy(f"its packets cannot be written to a {suffix} file ({exc.strerror})")
