@@ -17,7 +17,7 @@ from demo.exports import fetch
 from demo.footage import make_hour
 from demo.main_job import STORES
 from reelkeeper.media.signing import Signer
-from tests.stack.rig import Stack, awaited, conf_of, kill_worker_of, killed
+from tests.stack.rig import Stack, awaited, conf_of, kill_worker_of, killed, standstill
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 
@@ -67,10 +67,10 @@ def test_a_worker_killed_in_the_middle_of_a_migration_loses_and_doubles_nothing(
 
 
 def test_a_backfill_migrates_each_interval_once(stack: Stack) -> None:
-    first, hours = datetime(2026, 1, 30, 23, tzinfo=UTC), 26  # on three days, over the end of a month
+    first, hours = datetime(2026, 1, 31, 20, tzinfo=UTC), 8  # over midnight and the end of a month
     moments = [first + timedelta(minutes=20 * index, seconds=7) for index in range(-6, 3 * hours + 6)]
     moments += [first, first + timedelta(hours=1) - timedelta(seconds=2), first + timedelta(hours=hours)]  # the edges
-    quiet = {first + timedelta(hours=5), first + timedelta(hours=6)}
+    quiet = {first + timedelta(hours=2), first + timedelta(hours=5)}
     moments = sorted(start for start in moments if start.replace(minute=0, second=0) not in quiet)
     made = stack.record("harbour", moments)
     wanted = {start for start in moments if first <= start < first + timedelta(hours=hours)}
@@ -139,6 +139,25 @@ def test_an_export_killed_in_the_middle_of_its_cuts_goes_on_and_is_proved(stack:
     assert not [command for command in commands() if "reelkeeper-export-" in command]
     address = f"{stack.airflow.url}/reelkeeper/exports/{export}/download"
     assert httpx.get(address, trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_an_export_that_somebody_stops_says_so_and_holds_nothing(stack: Stack) -> None:
+    start = datetime(2026, 2, 6, 6, tzinfo=UTC)
+    stack.record("roof", [start])
+    export = uuid4()
+    conf = {
+        "camera_ids": ["roof"], "start_time": start.isoformat(), "end_time": (start + timedelta(seconds=1)).isoformat(),
+        "reason": "incident 43", "export_id": str(export),
+    }  # fmt: skip
+    with standstill(stack, "export_cameras", "UPDATE", "NEW.state = 'cut'") as stands:
+        run_id = stack.job.start("generate_export", conf)
+        awaited("the middle of the cut", stands, 90)
+        stack.api.request("PATCH", f"/dags/generate_export/dagRuns/{run_id}", json={"state": "failed"})
+        query = "SELECT status, failure_code FROM reelkeeper.exports WHERE id = %s"
+        awaited("its end", lambda: stack.rows(query, str(export)) == [("FAILED", "stopped")], 90)
+    place = (stack.servers.seaweedfs, stack.servers.cloud_bucket, f"exports/{export}/")
+    awaited("that its objects are gone", lambda: not keys_in(*place), 30)
+    assert stack.rows("SELECT count(*) FROM reelkeeper.held_footage WHERE kind = 'export'") == [(0,)]
 
 
 def commands() -> list[str]:
