@@ -160,25 +160,6 @@ def test_an_export_that_somebody_stops_says_so_and_holds_nothing(stack: Stack) -
     assert stack.rows("SELECT count(*) FROM reelkeeper.held_footage WHERE kind = 'export'") == [(0,)]
 
 
-def test_an_export_that_somebody_stops_says_so_and_holds_nothing(stack: Stack) -> None:
-    start = datetime(2026, 2, 6, 6, tzinfo=UTC)
-    stack.record("roof", [start])
-    export = uuid4()
-    conf = {
-        "camera_ids": ["roof"], "start_time": start.isoformat(), "end_time": (start + timedelta(seconds=1)).isoformat(),
-        "reason": "incident 43", "export_id": str(export),
-    }  # fmt: skip
-    with standstill(stack, "export_cameras", "UPDATE", "NEW.state = 'cut'") as stands:
-        run_id = stack.job.start("generate_export", conf)
-        awaited("the middle of the cut", stands, 90)
-        stack.api.request("PATCH", f"/dags/generate_export/dagRuns/{run_id}", json={"state": "failed"})
-        query = "SELECT status, failure_code FROM reelkeeper.exports WHERE id = %s"
-        awaited("its end", lambda: stack.rows(query, str(export)) == [("FAILED", "stopped")], 90)
-    place = (stack.servers.seaweedfs, stack.servers.cloud_bucket, f"exports/{export}/")
-    awaited("that its objects are gone", lambda: not keys_in(*place), 30)
-    assert stack.rows("SELECT count(*) FROM reelkeeper.held_footage WHERE kind = 'export'") == [(0,)]
-
-
 def commands() -> list[str]:
     """The command lines of all processes."""
     return [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
