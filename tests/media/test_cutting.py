@@ -1,6 +1,8 @@
 """A clip holds the frames of its range and no other: a counter in each picture is read back, hidden ones too."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from demo.video import read_counter
 from demo.video import run as ffmpeg
-from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage
+from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage, WorkFolderFull
 from reelkeeper.media.command import Limits
 from reelkeeper.media.cutting import Cut, Piece, cut
 from reelkeeper.media.encoding import encode
@@ -427,3 +429,18 @@ def test_files_that_do_not_say_when_pictures_are_shown(camera: Any, make: Any, t
     made = make([Piece(made_of, span(0, 4))], 0.55, 3.25)
     assert shown(made.path).counters == expected(0.55, 3.25, of=range(40))
     assert (made.method, made.why) == ("encoded", "the file does not say when its pictures are shown")
+
+
+def test_a_disk_that_is_really_full(camera: Any, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        for how, suffix in ((cut, "mp4"), (encode, "mkv")):
+            with pytest.raises(WorkFolderFull, match="no space is left"):
+                how(three(camera), span(0.45, 6.55), disk / f"clip.{suffix}", work=tmp_path, limits=LIMITS)
+            assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
