@@ -38,14 +38,14 @@ from reelkeeper_airflow.operators.rollout import (
     SummariseRolloutOperator,
     TakeRolloutStepOperator,
 )
-from reelkeeper_airflow.params import CLOCK, DRY_RUN
+from reelkeeper_airflow.params import clock_param, dry_run_param
 
 PARAMS = {
     "set_percentage": Param(None, "The percentage from which the ramp goes on, instead of what was measured: 25 means "
                             "25 %. Empty: what was measured decides.", type=["null", "number"], minimum=0, maximum=100),
     "reason": Param("", "Why you set the percentage; needed with it, and kept in the history.", type="string"),
-    "dry_run": DRY_RUN,
-    "clock": CLOCK,
+    "dry_run": dry_run_param(),
+    "clock": clock_param(),
 }  # fmt: skip
 
 

@@ -50,15 +50,15 @@ from reelkeeper_airflow.operators.retention import (
     SweepStoreOperator,
 )
 from reelkeeper_airflow.operators.store import placed_at
-from reelkeeper_airflow.params import CLOCK, DRY_RUN
+from reelkeeper_airflow.params import clock_param, dry_run_param
 
 ESTATE = current_estate()
 PARAMS = {
     "bring_back": Param(None, "What to take back from condemnation, instead of everything else: 'segment:<id>', "
                         "'camera:<slug>' or 'run:<run id>'. Empty: nothing.", type=["null", "string"],
                         pattern="^(segment|camera|run):.+$"),
-    "dry_run": DRY_RUN,
-    "clock": CLOCK,
+    "dry_run": dry_run_param(),
+    "clock": clock_param(),
 }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from reelkeeper_airflow.operators.reconcile import (
     SummariseReconciliationOperator,
 )
 from reelkeeper_airflow.operators.store import backend_of, placed_at
-from reelkeeper_airflow.params import CLOCK, DRY_RUN
+from reelkeeper_airflow.params import clock_param, dry_run_param
 
 ESTATE = current_estate()
 LOCAL = ESTATE.store(ESTATE.placement.local_store)
@@ -56,8 +56,8 @@ PARAMS = {
                         "\"run_id\" to narrow it. Nothing is compared then. Empty: nothing.", type=["null", "object"]),
     "accept_loss": Param(False, "Your word that the stores are well and have lost what they lack, even when that is so "
                          "much that they would be taken for sick or not mounted.", type="boolean"),
-    "dry_run": DRY_RUN,
-    "clock": CLOCK,
+    "dry_run": dry_run_param(),
+    "clock": clock_param(),
 }  # fmt: skip
 
 

@@ -32,15 +32,15 @@ from airflow.sdk import Param, chain, dag
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.restore import SummariseRestoreOperator
-from reelkeeper_airflow.params import DRY_RUN, END_TIME, START_TIME, store_param
+from reelkeeper_airflow.params import dry_run_param, end_time_param, start_time_param, store_param
 from reelkeeper_airflow.restore_group import restore_group
 
 ESTATE = current_estate()
 PARAMS = {
     "cameras": Param([], "Cameras, by slug or id, one a line. Empty: every camera.", type=["null", "array"],
                      items={"type": "string"}),
-    "start_time": START_TIME,
-    "end_time": END_TIME,
+    "start_time": start_time_param(),
+    "end_time": end_time_param(),
     "segment_ids": Param([], "Ids of segments, one a line: only these. Empty: all that the fields above describe; one "
                          "of them must say something.", type=["null", "array"],
                          items={"type": "string", "pattern": "^[0-9a-fA-F-]{36}$"}),
@@ -52,7 +52,7 @@ PARAMS = {
                   type=["null", "integer"], minimum=1, maximum=365),
     "budget_usd": Param(None, "Most that this run may cost, in US dollars, by the estimate; above it the run fails and "
                         "asks for nothing. Empty: as in estate.toml.", type=["null", "number"], minimum=0),
-    "dry_run": DRY_RUN,
+    "dry_run": dry_run_param(),
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ from reelkeeper_airflow.operators.tier import (
     TierBatchesOperator,
     TierGateOperator,
 )
-from reelkeeper_airflow.params import CLOCK, DRY_RUN
+from reelkeeper_airflow.params import clock_param, dry_run_param
 
 ESTATE = current_estate()
 
@@ -49,7 +49,7 @@ ESTATE = current_estate()
     start_date=datetime(2000, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=4,  # one may wait for an answer while the next day's goes on
-    params={"dry_run": DRY_RUN, "clock": CLOCK},
+    params={"dry_run": dry_run_param(), "clock": clock_param()},
     render_template_as_native_obj=True,
     default_args=TASK_DEFAULTS,
     doc_md=__doc__,

@@ -35,7 +35,7 @@ from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
 from reelkeeper_airflow.operators.store import placed_at
 from reelkeeper_airflow.operators.verify import SummariseVerificationOperator, VerifyStoreOperator
-from reelkeeper_airflow.params import CLOCK, END_TIME, START_TIME, store_param
+from reelkeeper_airflow.params import clock_param, end_time_param, start_time_param, store_param
 
 ESTATE = current_estate()
 METHODS: dict[str, Any] = {"type": ["null", "string"], "enum": [None, "presence", "size", "hash"]}
@@ -48,9 +48,9 @@ PARAMS = {
                     type=["null", "number"], minimum=0, maximum=100),
     "all": Param(False, "Look at all replicas, due or not, without a budget.", type="boolean"),
     "camera": Param(None, "Only footage of the camera with this slug. Empty: of all.", type=["null", "string"]),
-    "start_time": START_TIME,
-    "end_time": END_TIME,
-    "clock": CLOCK,
+    "start_time": start_time_param(),
+    "end_time": end_time_param(),
+    "clock": clock_param(),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper_airflow.clock import clock_offset, run_clock
-from reelkeeper_airflow.params import DRY_RUN, is_dry_run
+from reelkeeper_airflow.params import dry_run_param, is_dry_run
 
 MONTH = timedelta(days=31)
 
@@ -70,7 +70,7 @@ def test_an_estate_that_is_not_for_rehearsals_has_no_other_clock(estate_file: Pa
 
 
 def test_by_hand_it_is_a_dry_run_unless_somebody_says_no() -> None:
-    default = {"dry_run": DRY_RUN.resolve()}
+    default = {"dry_run": dry_run_param().resolve()}
     assert is_dry_run(context(default))
     assert not is_dry_run(context({"dry_run": False}, conf={"dry_run": False}))
     assert is_dry_run(context(default, run_type="operator_triggered"))
@@ -78,7 +78,7 @@ def test_by_hand_it_is_a_dry_run_unless_somebody_says_no() -> None:
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill", "asset_triggered"])
 def test_a_run_that_nobody_triggered_acts_unless_its_conf_says_no(run_type: str) -> None:
-    default = {"dry_run": DRY_RUN.resolve()}
+    default = {"dry_run": dry_run_param().resolve()}
     assert not is_dry_run(context(default, run_type=run_type))
     assert not is_dry_run(context(default, run_type=run_type, conf={}))
     assert is_dry_run(context(default, run_type=run_type, conf={"dry_run": True}))

@@ -9,7 +9,7 @@ from airflow.sdk import TriggerRule
 
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.operators.approval import ApproveOperator
-from reelkeeper_airflow.params import CLOCK, DRY_RUN
+from reelkeeper_airflow.params import clock_param, dry_run_param
 
 ROOT = Path(__file__).parents[2]
 HARMLESS = {"generate_export", "ingest_recordings", "migrate_recordings", "setup_estate", "verify_replicas"}
@@ -25,9 +25,9 @@ def acting(estate_file: Path) -> list[Any]:
 
 def test_all_share_the_same_dry_run_and_clock(acting: list[Any]) -> None:
     for dag in acting:
-        assert dag.params.get_param("dry_run").serialize() == DRY_RUN.serialize(), dag.dag_id
+        assert dag.params.get_param("dry_run").serialize() == dry_run_param().serialize(), dag.dag_id
         if dag.dag_id not in WITHOUT_CLOCK:
-            assert dag.params.get_param("clock").serialize() == CLOCK.serialize(), dag.dag_id
+            assert dag.params.get_param("clock").serialize() == clock_param().serialize(), dag.dag_id
 
 
 def test_no_scheduled_one_takes_the_default_of_the_form_for_an_answer(acting: list[Any]) -> None:
