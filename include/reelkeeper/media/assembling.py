@@ -21,7 +21,7 @@ from reelkeeper.media.probe import open_footage
 from reelkeeper.media.sound import SoundTrack
 from reelkeeper.media.spans import Encoded
 from reelkeeper.media.timeline import Placed, Timeline
-from reelkeeper.media.writing import CannotCopy, Header, Writer, writing
+from reelkeeper.media.writing import CannotCopy, Header, Writer, Written, writing
 
 _LEAD_SECONDS = Fraction(3, 2)
 """Sound may lie in a file before the picture it belongs to; reading starts that much earlier."""
@@ -31,8 +31,8 @@ _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 def assemble(
     timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, fillings: Sequence[Filling],
     sound: Path | None, limits: Limits, progress: Seconds | None,
-) -> int:  # fmt: skip
-    """Write the file; the number of its frames. `fillings`: for the time before each piece and after the last, or
+) -> Written:  # fmt: skip
+    """Write the file. `fillings`: for the time before each piece and after the last, or
     none at all. `sound`: a file on the same clock; None: that of the pieces is copied.
 
     CannotCopy when packets do not fit together.
@@ -58,7 +58,7 @@ def assemble(
             _Piece(placed, encoded, writer, header, track).write()
         if fillings:
             fillings[-1].fill(writer, header, *timeline.black[-1])
-        return writer.frames
+        return Written(writer.frames, writer.copied)
 
 
 def _header(timeline: Timeline, encoded: list[Path], target: Path, stack: ExitStack) -> Header:

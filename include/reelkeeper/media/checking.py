@@ -161,10 +161,13 @@ def _frames(container: InputContainer, video: VideoStream) -> Iterator[tuple[int
 
 
 def _sample(frame: Any) -> Sample:
+    """Some of its brightness, of 255."""
     plane = frame.planes[0]
-    width = plane.line_size
-    rows: Sample = np.frombuffer(plane, np.uint8)[: width * frame.height].reshape(frame.height, width)
-    return rows[::_SAMPLED, : frame.width : _SAMPLED].copy()
+    bits = frame.format.components[0].bits
+    kind = np.uint16 if bits > 8 else np.uint8
+    rows = np.frombuffer(plane, kind)[: plane.line_size // kind().itemsize * frame.height].reshape(frame.height, -1)
+    sample: Sample = (rows[::_SAMPLED, : frame.width : _SAMPLED] >> max(bits - 8, 0)).astype(np.uint8)
+    return sample
 
 
 def _first_time(container: InputContainer, video: VideoStream) -> Fraction:

@@ -12,12 +12,12 @@ from reelkeeper.media.command import Command, Limits, Seconds
 from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.filling import Black, make_black
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
-from reelkeeper.media.planning import Plan, Span, plan
+from reelkeeper.media.planning import Plan, plan
 from reelkeeper.media.retiming import NO_TIMES, says_times
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
-from reelkeeper.media.spans import Encoded, encode_edge
+from reelkeeper.media.spans import encode_edge
 from reelkeeper.media.timeline import Timeline, lay_out, shares, sources
-from reelkeeper.media.writing import CannotCopy, holds, part_of
+from reelkeeper.media.writing import CannotCopy, Written, holds, part_of
 from reelkeeper.model import TimeRange
 
 __all__ = ["Cut", "Gaps", "Method", "Piece", "cut"]
@@ -90,7 +90,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
         encoded = {span: job.result() for span, job in zip(spans, jobs, strict=True)}
         looks = [(seam, pool.submit(expected, seam)) for seam in seams(timeline)]
         sound = encode_sound(timeline, heard, limits=limits) if needs_encoding(timeline, target) else None
-        frames = assemble(
+        written = assemble(
             timeline,
             encoded,
             part,
@@ -99,7 +99,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
             limits=limits,
             progress=progress,
         )
-        check(part, timeline, frames, [(seam, look.result()) for seam, look in looks])
+        check(part, timeline, written.frames, [(seam, look.result()) for seam, look in looks])
         part.replace(target)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -107,7 +107,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
             name.unlink(missing_ok=True)
         for placed in timeline.placed:
             placed.plan.source.close()
-    return _told(timeline, target, frames, encoded, [black.command if black else None, sound])
+    return _told(timeline, target, written, [part.command for part in encoded.values()], black, sound)
 
 
 def _black(timeline: Timeline, target: Path, set_id: int, limits: Limits) -> Black | None:
@@ -133,21 +133,19 @@ def _free_id(timeline: Timeline) -> int:
 
 
 def _told(
-    timeline: Timeline, target: Path, frames: int, encoded: dict[Span, Encoded], others: Sequence[Command | None]
-) -> Cut:
+    timeline: Timeline, target: Path, written: Written, commands: list[Command], black: Black | None,
+    sound: Command | None,
+) -> Cut:  # fmt: skip
     plans = [placed.plan for placed in timeline.placed]
-    anew = sum(len(span.frames) for span in encoded)
-    copied = any(plan.copied for plan in plans)
-    method: Method = "copied" if not anew and not timeline.has_black else "smart" if copied else "encoded"
-    why = {
-        "copied": "every wanted frame could be copied as it was recorded",
-        "smart": f"{frames - anew} of {frames} frames are copied as they were recorded; {anew} lean on frames outside "
-        "the range and were encoded anew",
-        "encoded": "the range holds no frame that does not lean on one outside it",
-    }[method]
+    anew = sum(len(span.frames) for plan in plans for span in (plan.head, plan.tail) if span)
+    method: Method = "copied" if written.copied == written.frames else "smart" if written.copied else "encoded"
+    said = [f"{written.copied} frames are copied as they were recorded"] if written.copied else []
+    said += [f"encoded anew, since they lean on frames outside the range: {anew}"] if anew else []
+    said += ["time without footage is black"] if black else []
+    said += ["the sound was encoded anew as a whole"] if sound else []
     look = plans[0].source.look
     return Cut(
-        target, look.codec, look.width, look.height, frames, plans[0].first_moment, plans[-1].last_moment,
-        timeline.gaps, timeline.overlaps, method, why,
-        (*(part.command for part in encoded.values()), *(command for command in others if command)),
+        target, look.codec, look.width, look.height, written.frames, plans[0].first_moment, plans[-1].last_moment,
+        timeline.gaps, timeline.overlaps, method, "; ".join(said),
+        (*commands, *([black.command] if black else []), *([sound] if sound else [])),
     )  # fmt: skip

@@ -70,11 +70,11 @@ def encode(
         if needs_encoding(timeline, target):
             sound = next(new)
             commands.append(encode_sound(timeline, sound, limits=limits))
-        frames = assemble(timeline, encoded, part, fillings=fillings, sound=sound, limits=limits, progress=None)
+        written = assemble(timeline, encoded, part, fillings=fillings, sound=sound, limits=limits, progress=None)
         part.replace(target)
     return Cut(
-        target, "h264", *size, frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps, timeline.overlaps,
-        "encoded", why or _reason(height, overlay), tuple(commands),
+        target, "h264", *size, written.frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps,
+        timeline.overlaps, "encoded", why or _reason(height, overlay), tuple(commands),
     )  # fmt: skip
 
 

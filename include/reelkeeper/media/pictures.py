@@ -63,6 +63,7 @@ class Pictures:
         if self._must_fit and self._own is not None:
             packet = fit(packet, self._own, self._header)
         self._writer.video(packet, self._scale(pts), self._scale.span(shown_for))
+        self._writer.copied += 1
 
 
 def fit(packet: "Packet[Any]", own: Bitstream, header: Header) -> "Packet[Any]":

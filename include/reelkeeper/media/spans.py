@@ -97,10 +97,12 @@ def seek_options(span: Span, back: float) -> dict[str, str | None]:
 
 
 def _times(path: Path, source: Source) -> list[int]:
-    """When the frames of a file are shown, in ticks of the source."""
+    """When the frames of a file are shown, in ticks of the source. CannotCopy when they are not like the source's."""
     with open_footage(path) as container:
         video = container.streams.video[0]
         assert video.time_base is not None
+        if str(video.codec_context.pix_fmt) != source.look.pixel_format:  # ffmpeg takes what its encoder can do
+            raise CannotCopy(f"edges cannot be encoded as {source.look}")
         ratio = video.time_base / source.time_base
         return sorted(
             round(packet.pts * ratio) for packet in container.demux(video) if packet.size and packet.pts is not None

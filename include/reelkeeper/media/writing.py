@@ -47,6 +47,14 @@ def part_of(target: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """How many pictures a file has, and how many of them were copied."""
+
+    frames: int
+    copied: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the video stream of the file says of itself."""
 
@@ -68,7 +76,7 @@ class Writer:
     def __init__(
         self, target: Path, header: Header, audio: AudioStream | None, *, limits: Limits, progress: Seconds | None
     ) -> None:
-        self.frames = 0
+        self.frames = self.copied = 0
         self._suffix = target.suffix
         self.bytes = 0
         self._limits, self._progress = limits, progress
