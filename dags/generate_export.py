@@ -29,7 +29,7 @@ of a segment is as recorded; `verify_replicas` and `reconcile_stores` say more. 
 
 from datetime import UTC, datetime
 
-from airflow.sdk import Param, chain, dag
+from airflow.sdk import Param, XComArg, chain, dag
 
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
@@ -101,9 +101,9 @@ def generate_export() -> None:
     accept = AcceptExportOperator(task_id="accept", fields=list(REQUEST))
     restored = restore_group(
         ESTATE,
-        cameras=accept.output["camera_ids"],
-        start_time=accept.output["start_time"],
-        end_time=accept.output["end_time"],
+        cameras=XComArg(accept, key="camera_ids"),
+        start_time=XComArg(accept, key="start_time"),
+        end_time=XComArg(accept, key="end_time"),
         speed="{{ params.restore_speed }}",
         budget_usd="{{ params.restore_budget_usd }}",
     )
