@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -446,3 +447,33 @@ def test_a_disk_that_is_really_full(camera: Any, tmp_path: Path) -> None:
             assert not list(disk.iterdir())
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_cut_that_was_killed_is_made_again(camera: Any, make: Any, tmp_path: Path) -> None:
+    """What kill -9 leaves is in the way of nothing, and is not taken for a clip."""
+    pieces = three(camera)
+    script = (
+        "import os, sys\n"
+        "from datetime import datetime\n"
+        "from pathlib import Path\n"
+        "from reelkeeper.media import cutting\n"
+        "from reelkeeper.media.command import Limits\n"
+        "from reelkeeper.model import TimeRange\n"
+        "def die(*_): os.kill(os.getpid(), 9)\n"
+        "cutting.check = die\n"
+        "moment = datetime.fromisoformat\n"
+        "three = zip(*[iter(sys.argv[5:])] * 3)\n"
+        "pieces = [cutting.Piece(Path(path), TimeRange(moment(a), moment(b))) for path, a, b in three]\n"
+        "wanted = TimeRange(moment(sys.argv[3]), moment(sys.argv[4]))\n"
+        "cutting.cut(pieces, wanted, Path(sys.argv[1]), work=Path(sys.argv[2]), limits=Limits())\n"
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    named = [str(part) for piece in pieces for part in (piece.path, piece.range.start, piece.range.end)]
+    arguments = [str(tmp_path / "clip.mp4"), str(work), str(after(0.45)), str(after(6.55)), *named]
+    killed = subprocess.run([sys.executable, "-c", script, *arguments], check=False)
+    assert killed.returncode == -9
+    assert not (tmp_path / "clip.mp4").exists()
+    assert list(work.iterdir())
+    made = make(pieces, 0.45, 6.55)
+    assert shown(made.path).counters == expected(0.45, 6.55, of=THREE)
