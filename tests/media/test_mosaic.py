@@ -19,6 +19,7 @@ from reelkeeper.errors import MediaError
 from reelkeeper.media.command import Limits
 from reelkeeper.media.composing import Composed, Tile, dark
 from reelkeeper.media.cutting import cut
+from reelkeeper.media.encoding import encode
 from reelkeeper.media.mosaic import grid, mosaic
 from reelkeeper.media.overlay import Overlay
 from reelkeeper.media.pieces import Cut, Piece
@@ -115,6 +116,24 @@ def test_the_file_tells_nothing_but_the_picture(camera: Any, tmp_path: Path) -> 
     assert (made.width, made.height) == (320, 90)
     assert str(tmp_path) not in made.path.read_bytes().decode("latin-1")
     assert {path.name for path in tmp_path.iterdir()} == {"mosaic.mp4"}
+
+
+@pytest.mark.parametrize("codec", ["pcm_mulaw", "pcm_alaw", "pcm_s16le"])
+def test_cameras_whose_sound_is_a_telephone_s(footage: Any, tmp_path: Path, codec: str) -> None:
+    """Their cuts are Matroska files, which hold few of such codecs."""
+    sound = ("-c:a", codec, "-ar", "8000", "-ac", "1")
+    path = footage.make(f"{codec}.mkv", seconds=2.0, height=90, audio=True, options=sound)
+    wanted = TimeRange(after(0.6), after(1.6))
+    for how in (cut, encode):
+        part = how(
+            [Piece(path, TimeRange(START, after(2)))], wanted, tmp_path / f"{how.__name__}.mkv", work=tmp_path,
+            limits=LIMITS, gaps="keep",
+        )  # fmt: skip
+        assert part.frames == 10
+    tiles = [Tile("a", part), Tile("b", part)]
+    made = mosaic(tiles, wanted, tmp_path / "m.mp4", work=tmp_path, limits=LIMITS, size=(320, 180), audio=0)
+    assert [read_counter(tile_of(picture, 1, 2)) for picture in luma(made.path)] == list(range(6, 16))
+    assert np.abs(heard_in(made.path)).max() > 0.01
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -26,9 +26,15 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".ts": "mpegts"}
 _CODECS = {
     "mp4": {"h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"},
     "mpegts": {"h264", "hevc", "mpeg2video", "aac", "mp2", "mp3", "ac3", "eac3"},
-}
+    "matroska": {
+        "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9", "av1", "libdav1d", "aac", "mp3",
+        "mp3float", "mp2", "mp2float", "ac3", "eac3", "opus", "libopus", "vorbis", "flac", "alac", "pcm_s16le",
+        "pcm_s16be", "pcm_s24le", "pcm_u8",
+    },
+}  # fmt: skip
 _TAGS = {("h264", True): "avc3", ("h264", False): "avc1", ("hevc", True): "hev1", ("hevc", False): "hvc1"}
 _CHECK_EVERY = 256  # packets
+Kind = TypeVar("Kind", VideoStream, AudioStream)
 
 
 class CannotCopy(Exception):
@@ -37,8 +43,7 @@ class CannotCopy(Exception):
 
 def holds(suffix: str, codec: str) -> bool:
     """Whether files of that suffix can hold a codec in a way that players know."""
-    known = _CODECS.get(FORMATS[suffix])
-    return known is None or codec in known
+    return codec in _CODECS[FORMATS[suffix]]
 
 
 def part_of(target: Path) -> Path:
@@ -91,16 +96,23 @@ class Writer:
         self._container = av.open(
             f"file:{target}", "w", format=FORMATS[target.suffix.lower()], options={"fflags": "+bitexact"}
         )
-        self._video = self._container.add_stream_from_template(header.template)
+        self._video = self._like(header.template)
         self._video.time_base = header.time_base
         if header.bitstream is not None:
             self._video.codec_context.extradata = header.bitstream.extradata
             if target.suffix.lower() == ".mp4":
                 self._video.codec_context.codec_tag = _TAGS[header.bitstream.codec, header.in_band]
-        self._audio = self._container.add_stream_from_template(audio) if audio else None
+        self._audio = self._like(audio) if audio else None
         self.audio_base = Fraction(1, audio.codec_context.sample_rate) if audio else Fraction(1)
         if self._audio:
             self._audio.time_base = self.audio_base
+
+    def _like(self, template: Kind) -> Kind:
+        """A stream of the file's own; CannotCopy when files of its kind cannot hold the codec."""
+        try:
+            return self._container.add_stream_from_template(template)
+        except ValueError as exc:
+            raise CannotCopy(f"a {self._suffix} file cannot hold {template.codec_context.name}") from exc
 
     def feed(self, container: InputContainer) -> None:
         """Take the sound of a file on the same clock, as the pictures go on."""
