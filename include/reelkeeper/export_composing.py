@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import Export, ExportCamera, ExportFile, FileKind, MadeFacts
+from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile, FileKind, MadeFacts
 from reelkeeper.errors import GateFailed, InvalidFootage, NoFootage
 from reelkeeper.export_cutting import file_span, known_folders, under_way, watermark_of
 from reelkeeper.export_manifest import member_name

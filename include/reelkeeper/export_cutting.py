@@ -4,7 +4,7 @@ A camera that was cut is not cut again, whoever asks. What was read and found to
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import CutFacts, Export, ExportCamera
+from reelkeeper.catalogue.export_records import CutFacts, Export, ExportCamera, ExportFile
 from reelkeeper.errors import NoFootage, PermanentError
 from reelkeeper.export_objects import OpenStore, work_folder, write_export_file
 from reelkeeper.export_pieces import Fetched, fetch, plan_sources
@@ -22,9 +22,10 @@ from reelkeeper.media.cutting import Cut, Gaps, cut
 from reelkeeper.media.encoding import encode
 from reelkeeper.media.overlay import Overlay
 from reelkeeper.media.provenance import portable_commands
-from reelkeeper.model import TimeRange
+from reelkeeper.model import Replica, TimeRange
 from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.settings import Estate
+from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -85,26 +86,31 @@ def cut_camera(
         return _empty(catalogue, export, camera, now=now)
     with work_folder(estate) as folder:
         fetched = fetch(
-            estate, open_store, planned, number, folder,
+            estate, open_store, planned, number, folder, tell_wrong=lambda wrong: _suspect(catalogue, wrong),
             progress=lambda done: progress(_FETCH_SHARE * done / len(planned)),
         )  # fmt: skip
-        _tell_wrong(catalogue, fetched)
         try:
             made = _cut(estate, request, export, camera, fetched, folder, progress)
         except NoFootage:  # its segments share an instant with the range, and no frame
             return _empty(catalogue, export, camera, now=now)
-        store = open_store(estate.placement.exports_in)
-        name = f"{'cuts/' if request.is_composed else ''}{_name(camera, request.time_range)}{made.path.suffix}"
-        file = write_export_file(
-            store, estate.store(store.name), identity, made.path, name=name,
-            kind="part" if request.is_composed else "footage", number=number,
-        )  # fmt: skip
+        file = _write(estate, open_store(estate.placement.exports_in), request, export, camera, made)
         facts = _facts(estate, made, folder)
         is_first = retrying()(catalogue.exports.record_cut, identity, number, facts, fetched.sources, file, now=now())
     progress(1.0)
     if not is_first:
         return _found(catalogue, export, _camera(catalogue, identity, number))
     return CutResult("cut", False, made.frames, file.size_bytes, made.method, made.why)
+
+
+def _write(
+    estate: Estate, store: Store, request: ExportRequest, export: Export, camera: ExportCamera, made: Cut
+) -> ExportFile:
+    """A part where something is composed of it, else what people get."""
+    name = f"{camera.camera.slug}_{file_span(request.time_range)}{made.path.suffix}"
+    return write_export_file(
+        store, estate.store(store.name), export.id, made.path, number=camera.number,
+        name=f"cuts/{name}" if request.is_composed else name, kind="part" if request.is_composed else "footage",
+    )  # fmt: skip
 
 
 def _cut(
@@ -155,10 +161,6 @@ def file_span(time_range: TimeRange) -> str:
     return f"{time_range.start:{_STAMP}}-{time_range.end:{_STAMP}}"
 
 
-def _name(camera: ExportCamera, time_range: TimeRange) -> str:
-    return f"{camera.camera.slug}_{file_span(time_range)}"
-
-
 def _facts(estate: Estate, made: Cut, folder: Path) -> CutFacts:
     commands = portable_commands([command.arguments for command in made.commands], known_folders(estate, folder))
     return CutFacts(
@@ -191,7 +193,6 @@ def _camera(catalogue: Catalogue, identity: UUID, number: int) -> ExportCamera:
     return retrying()(catalogue.exports.cameras, identity)[number]
 
 
-def _tell_wrong(catalogue: Catalogue, fetched: Fetched) -> None:
+def _suspect(catalogue: Catalogue, wrong: Sequence[Replica]) -> None:
     """A copy that is not as recorded becomes suspicious: `reconcile_stores` looks into it."""
-    if fetched.wrong:
-        retrying()(catalogue.replicas.suspect, fetched.wrong)
+    retrying()(catalogue.replicas.suspect, wrong)

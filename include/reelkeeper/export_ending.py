@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import Completion, Export, ExportCamera, ExportFile
+from reelkeeper.catalogue.export_records import Completion, Export, ExportCamera, ExportFile
 from reelkeeper.errors import GateFailed, NoFootage
 from reelkeeper.export_cutting import under_way
 from reelkeeper.export_manifest import describe

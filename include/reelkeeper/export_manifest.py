@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from reelkeeper.catalogue.exports import Export, ExportCamera, ExportFile, ExportSource, FileKind
+from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile, ExportSource, FileKind
 from reelkeeper.media.manifest import (
     Kind,
     Manifest,

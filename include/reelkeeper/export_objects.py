@@ -15,7 +15,7 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.deletions import Gone
-from reelkeeper.catalogue.exports import ExportFile, FileKind
+from reelkeeper.catalogue.export_records import ExportFile, FileKind
 from reelkeeper.errors import (
     ConfigurationError,
     DeletionForbidden,

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import ExportSource
+from reelkeeper.catalogue.export_records import ExportSource
 from reelkeeper.errors import (
     BudgetExceeded,
     ObjectNotFound,
@@ -44,11 +44,10 @@ class PlannedSource:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A camera's footage on this machine. `wrong`: copies that are not as recorded."""
+    """A camera's footage on this machine, and where it comes from."""
 
     pieces: tuple[Piece, ...]
     sources: tuple[ExportSource, ...]
-    wrong: tuple[Replica, ...]
 
 
 def plan_sources(
@@ -71,24 +70,28 @@ def fetch(
     folder: Path,
     *,
     progress: Callable[[int], None] = lambda done: None,
+    tell_wrong: Callable[[Sequence[Replica]], None] = lambda replicas: None,
 ) -> Fetched:
     """Bring a camera's footage to this machine; `number` is the camera's, `folder` holds what is fetched.
 
-    `progress` hears how many segments are there. BudgetExceeded when that would take more than `exports.work_bytes`;
-    SourceCorrupted, ObjectNotFound when no copy of a segment is as recorded; a TransientError when none of them could
-    be read now; WorkFolderFull.
+    `progress` hears how many segments are there, `tell_wrong` of copies that are not as recorded. BudgetExceeded when
+    that would take more than `exports.work_bytes`; SourceCorrupted, ObjectNotFound when no copy of a segment is as
+    recorded; a TransientError when none of them could be read now; WorkFolderFull.
     """
     choice = _Choice(open_store)
     _expect_room(estate, choice, planned)
-    pieces, sources, wrong = [], [], []
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
-        fetched = pool.map(lambda one: _one(choice, one, number, folder), planned)
-        for done, (piece, source, damaged) in enumerate(fetched, 1):
-            pieces.append(piece)
-            sources.append(source)
-            wrong += damaged
-            progress(done)
-    return Fetched(tuple(pieces), tuple(sources), tuple(wrong))
+    pieces, sources = [], []
+    try:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
+            fetched = pool.map(lambda one: _one(choice, one, number, folder), planned)
+            for done, (piece, source) in enumerate(fetched, 1):
+                pieces.append(piece)
+                sources.append(source)
+                progress(done)
+    finally:
+        if choice.wrong:
+            tell_wrong(choice.wrong)
+    return Fetched(tuple(pieces), tuple(sources))
 
 
 class _Choice:
@@ -97,6 +100,8 @@ class _Choice:
 
     def __init__(self, open_store: OpenStore) -> None:
         self.open_store = open_store
+        self.wrong: list[Replica] = []
+        """Copies that are not as recorded."""
         self._silent: set[str] = set()
 
     def order(self, copies: Sequence[Replica]) -> list[Replica]:
@@ -124,12 +129,9 @@ def _expect_room(estate: Estate, choice: _Choice, planned: Sequence[PlannedSourc
         )
 
 
-def _one(
-    choice: _Choice, planned: PlannedSource, number: int, folder: Path
-) -> tuple[Piece, ExportSource, list[Replica]]:
+def _one(choice: _Choice, planned: PlannedSource, number: int, folder: Path) -> tuple[Piece, ExportSource]:
     """From the first copy that is as recorded."""
     segment = planned.segment
-    wrong: list[Replica] = []
     errors: list[tuple[Replica, ReelkeeperError]] = []
     for replica in choice.order(planned.copies):
         try:
@@ -142,14 +144,14 @@ def _one(
             if isinstance(exc, TransientError):
                 choice.silent(replica.store)
             else:
-                wrong.append(replica)
+                choice.wrong.append(replica)
         else:
             span = TimeRange(segment.start_time, segment.end_time)
             source = ExportSource(
                 number, segment.id, span, segment.size_bytes, segment.checksum, replica.store, replica.path,
                 _told(errors) or None,
             )  # fmt: skip
-            return Piece(path, span), source, wrong
+            return Piece(path, span), source
     # A store that did not answer may do so when the task is tried again; what is wrong stays so.
     _, worst = next((each for each in errors if isinstance(each[1], TransientError)), errors[0])
     raise type(worst)(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import Asked, Export
+from reelkeeper.catalogue.export_records import Asked, Export
 from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
 from reelkeeper.export_ending import fail_export
 from reelkeeper.export_objects import OpenStore

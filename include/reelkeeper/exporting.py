@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.exports import Asked, Export, ExportFile
+from reelkeeper.catalogue.export_records import Asked, Export, ExportFile
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.export_composing import ComposeResult, compose_export
 from reelkeeper.export_cutting import CutResult, cut_camera

@@ -16,7 +16,7 @@ import pytest
 from fastapi import HTTPException
 
 from demo.servers import S3Server
-from reelkeeper.catalogue.exports import Export
+from reelkeeper.catalogue.export_records import Export
 from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.estate_setup import set_up_store
 from reelkeeper.media.signing import Signer

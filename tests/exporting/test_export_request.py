@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from reelkeeper.catalogue.exports import Export
+from reelkeeper.catalogue.export_records import Export
 from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
 from reelkeeper.exporting import Asked, accept_export, export_id
 from tests.exporting.conftest import NOW, START, Rig

@@ -152,6 +152,7 @@ def test_a_source_that_is_wrong_everywhere_fails_clearly_and_leaves_nothing(rig:
     ):
         rig.cut(export, 0)
     assert rig.held() != []
+    assert rig.sql("SELECT state FROM replicas WHERE segment_id = %s", str(segments[1].id)) == [("suspicious",)]
     assert rig.fail(export, "a worker was killed")
     assert not rig.fail(export)  # again
     found = rig.catalogue.exports.get(export.id)

@@ -17,7 +17,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from reelkeeper.catalogue.exports import Export, ExportFile
+from reelkeeper.catalogue.export_records import Export, ExportFile
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper_airflow.estate import open_catalogue, open_store
 from reelkeeper_airflow.urls import estate_urls
