@@ -162,7 +162,12 @@ class _Piece:
             own = described(video.codec_context.name, video.codec_context.extradata)
             start = self._placed.start + (part.first - self._plan.first) * self._source.time_base
             scale = Scale(video.time_base, self._writer.time_base, Fraction(0), start)
+            own_scale = Scale(
+                self._source.time_base, self._writer.time_base, Fraction(self._plan.first), self._placed.start
+            )
+            last, end = own_scale(self._plan.last), own_scale(self._plan.end)
             for packet in container.demux(video):
                 if packet.size and packet.pts is not None:
-                    fitted = fit(packet, own, self._header)
-                    self._writer.video(fitted, scale(packet.pts), scale.span(packet.duration or 0))
+                    pts = scale(packet.pts)
+                    duration = end - last if pts == last else scale.span(packet.duration or 0)
+                    self._writer.video(fit(packet, own, self._header), pts, duration)
