@@ -104,6 +104,24 @@ def test_single_files_and_several_exports(run: Run, tmp_path: Path, signer: Sign
     assert run("verify-export", moved.name, "--public-key", "key.pem").exit_code == 0
 
 
+def test_a_folder_holds_nothing_that_the_manifest_does_not_name(run: Run, tmp_path: Path, signer: Signer) -> None:
+    """The verdict on a folder would seem to hold for a foreign clip in it, too."""
+    folder = write(tmp_path / "export", signer)
+    (tmp_path / "key.pem").rename(folder / "key.pem")  # as somebody may have put it
+    (folder / ".DS_Store").write_bytes(b"of a file manager")
+    arguments = ("--public-key", "export/key.pem")
+    assert run("verify-export", "export", *arguments).exit_code == 0
+    (folder / "all/gate_extra.mp4").write_bytes(b"foreign")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    said = run("verify-export", "export", *arguments)
+    assert said.exit_code == 1
+    assert "FAIL  all/gate_extra.mp4: not of this export: the manifest does not name it" in said.output.splitlines()
+    assert "FAIL  elsewhere: not of this export: the manifest does not name it" in said.output.splitlines()
+    assert said.output.splitlines()[-1] == "NOT GENUINE: nothing above is proved"
+    # Who asks of the manifest asks of what it names, which may lie among other downloads.
+    assert run("verify-export", "export/manifest.json", *arguments).exit_code == 0
+
+
 def test_a_manifest_cannot_write_to_the_terminal(run: Run, tmp_path: Path, signer: Signer) -> None:
     forged = replace(MANIFEST, request=replace(MANIFEST.request, reason="\x1b[2J\nGENUINE: yes\r\u202e"))
     write(tmp_path / "export", Signer.create(), forged)

@@ -213,6 +213,20 @@ def test_a_manifest_that_cannot_be_right_is_not_made() -> None:
 # --- proving ----------------------------------------------------------------------------------------------------------
 
 
+def test_frames_outside_the_wanted_range_are_not_claimed() -> None:
+    footage = MANIFEST.footage[0]
+    assert footage.picture is not None
+    second = timedelta(seconds=1)
+    for outside in (
+        {"first_frame": footage.wanted.start - second},
+        {"last_frame": footage.wanted.end + second},
+        {"first_frame": footage.picture.last_frame + second},
+    ):
+        shown = replace(footage, picture=replace(footage.picture, **outside))
+        with pytest.raises(ValueError, match=r"camera 'gate' shows .*: expected frames from 2026-11-21T08:00:00"):
+            replace(MANIFEST, footage=(shown,))
+
+
 def test_an_export_as_it_was_made(export: Path) -> None:
     verdict = look(export)
     assert verdict.is_genuine

@@ -185,6 +185,18 @@ class Manifest:
             raise ValueError(f"expected files of different names, and none called {MANIFEST_NAME!r}; got {names}")
         return self
 
+    @validator(mode="after")
+    def _shows_what_was_wanted(self) -> "Manifest":
+        """The last frame may be told at the end itself: it is before it by less than the microsecond that is told."""
+        for part in self.footage:
+            picture, wanted = part.picture, part.wanted
+            if picture and not wanted.start <= picture.first_frame <= picture.last_frame <= wanted.end:
+                raise ValueError(
+                    f"camera {part.camera!r} shows {_stamp(picture.first_frame)} to {_stamp(picture.last_frame)}: "
+                    f"expected frames from {_stamp(wanted.start)} on and before {_stamp(wanted.end)}"
+                )
+        return self
+
     @property
     def everything(self) -> Iterator[ManifestMember]:
         """Every file, and what is in archives."""

@@ -1,6 +1,7 @@
 """Whether an export is what its manifest says, by the manifest, the files and the public key alone."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from itertools import islice
@@ -9,6 +10,9 @@ from pathlib import Path
 from reelkeeper.errors import InvalidManifest
 from reelkeeper.media.manifest import ManifestMember, SignedManifest, read_manifest
 from reelkeeper.media.signing import PublicKey
+
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What file managers leave in a folder that somebody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,20 @@ class Verdict:
         return self.found is not None and all(finding.ok for finding in self.findings)
 
 
-def verify(manifest_file: Path, keys: Sequence[PublicKey], files: Sequence[Path] | None = None) -> Verdict:
+def verify(
+    manifest_file: Path,
+    keys: Sequence[PublicKey],
+    files: Sequence[Path] | None = None,
+    *,
+    is_whole_folder: bool = False,
+    besides: Collection[Path] = (),
+) -> Verdict:
     """Hold files against a manifest, and the manifest against the public keys (the current one and older ones).
 
     `files`: those to look at, whatever they are called by now: what tells them is their bytes. None: every file that
-    the manifest names, in the manifest's folder; one that is not there is a finding that is not right. OSError when the
-    manifest cannot be read.
+    the manifest names, in the manifest's folder; one that is not there is a finding that is not right. With
+    `is_whole_folder` so is one that is there and that the manifest does not name, but for those in `besides`: else the
+    verdict on the others would seem to hold for it, too. OSError when the manifest cannot be read.
     """
     try:
         found = read_manifest(manifest_file.read_bytes())
@@ -51,6 +63,8 @@ def verify(manifest_file: Path, keys: Sequence[PublicKey], files: Sequence[Path]
         looked_at = [_named(file, member) for file, member in zip(files, found.manifest.files, strict=True)]
         if not files:
             looked_at = [Finding("files", False, "the manifest names none: expected at least one")]
+        if is_whole_folder:
+            looked_at += _strangers(manifest_file.parent, {manifest_file, *files, *besides})
         return Verdict(found, (signature, *looked_at), ())
     findings, seen = [], set()
     for file in files:
@@ -85,6 +99,28 @@ def _named(file: Path, member: ManifestMember) -> Finding:
     if (size_bytes, sha256) != (member.size_bytes, member.sha256):
         return Finding(member.name, False, _differs(size_bytes, sha256, member))
     return Finding(member.name, True, f"SHA-256 {sha256}")
+
+
+def _strangers(folder: Path, known: Collection[Path]) -> list[Finding]:
+    """What is in the folder, however deep, and is not known."""
+    stood_for = {path.resolve() for path in known}
+    findings: list[Finding] = []
+
+    def refused(error: OSError) -> None:
+        findings.append(Finding(str(error.filename), False, f"cannot be looked into: {error.strerror}"))
+
+    for found in sorted(_below(folder, refused)):
+        if found.name not in _LITTER and found.resolve() not in stood_for:
+            name = found.relative_to(folder).as_posix()
+            findings.append(Finding(name, False, "not of this export: the manifest does not name it"))
+    return findings
+
+
+def _below(folder: Path, refused: Callable[[OSError], None]) -> Iterator[Path]:
+    """All that is no folder itself; a link is not followed."""
+    for place, folders, names in os.walk(folder, onerror=refused):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in [*names, *links])
 
 
 def _recognised(file: Path, found: SignedManifest) -> tuple[Finding, set[str]]:

@@ -35,17 +35,20 @@ if TYPE_CHECKING:
 def verify_export(files: tuple[Path, ...], manifest_file: Path | None, key_files: tuple[Path, ...]) -> None:
     """Tell what exported FILEs are, and whether they are as they were when they were signed.
 
-    FILE is a file of an export, whatever it is called by now; or a manifest, or the folder of one, for all files of the
-    export. Exit code 0: everything that was looked at is genuine. 1: something is not.
+    FILE is a file of an export, whatever it is called by now; or a manifest, for all files that it names; or the folder
+    of one, which then must hold nothing else (but the public key). Exit code 0: everything that was looked at is
+    genuine. 1: something is not.
     """
+    from reelkeeper.media.manifest import MANIFEST_NAME
     from reelkeeper.media.signing import PublicKey
     from reelkeeper.media.verification import verify
 
     keys = [PublicKey.from_pem(_text(file), name=f"file {str(file)!r}") for file in key_files]
+    folders = {file / MANIFEST_NAME for file in files if file.is_dir()}
     all_genuine = True
     for manifest, given in _by_manifest(files, manifest_file).items():
         try:
-            verdict = verify(manifest, keys, given)
+            verdict = verify(manifest, keys, given, is_whole_folder=manifest in folders, besides=key_files)
         except OSError as exc:
             raise click.ClickException(f"manifest {str(manifest)!r} cannot be read: {exc.strerror}") from exc
         all_genuine = all_genuine and verdict.is_genuine
