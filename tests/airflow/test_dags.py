@@ -80,6 +80,7 @@ def test_tasks_that_move_bytes_have_their_stores_pool_and_queue(dags: list[Any])
     assert placed["migrate_recordings.to_cloud.verify"] == ("store_cloud", "default")
     assert placed["migrate_recordings.to_local.transfer"] == ("store_local", "nvr-1")
     assert placed["migrate_recordings.verify_segment"][1] == "nvr-1"
+    assert placed["generate_export.cut"] == ("store_cloud", "nvr-1")  # it reads the local disk in place
     assert placed["setup_estate.store_local.set_up"] == ("store_local", "nvr-1")
     assert placed["setup_estate.store_cloud.check"] == ("store_cloud", "default")
     assert placed["ingest_recordings.recorders.ingest"] == ("store_local", "nvr-1")

@@ -181,10 +181,13 @@ def test_no_frame_in_the_range(rig: Rig) -> None:
         rig.compose(export)
 
 
-def test_one_frame(rig: Rig) -> None:
+def test_one_frame_in_each_format(rig: Rig) -> None:
     rig.record([0])
-    export = rig.made("gate", start_time="2026-03-01T10:00:00.450Z", end_time="2026-03-01T10:00:00.550Z")
-    assert counters(rig.fetched(export)["footage"]) == [5]
+    for form in ("mp4", "mkv", "ts"):
+        export = rig.made("gate", start_time="2026-03-01T10:00:00.450Z", end_time="2026-03-01T10:00:00.550Z",
+                          format=form, run_id=form)  # fmt: skip
+        path = rig.fetched(export)["footage"]
+        assert (path.suffix, counters(path)) == (f".{form}", [5])
 
 
 def test_a_hole_of_ten_minutes_is_listed_or_black(rig: Rig) -> None:
