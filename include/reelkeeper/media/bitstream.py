@@ -70,11 +70,6 @@ class Bitstream:
             ]
         return self.packed(units)
 
-    def with_sets(self, data: bytes, sets: Iterable[bytes]) -> bytes:
-        """The packet with these parameter sets in front of its own."""
-        units = self.units(data)
-        return self.packed([*(unit for unit in sets if unit not in units), *units])
-
     def between_start_codes(self) -> "Bitstream":
         """The same stream, written with start codes."""
         return Bitstream(self.codec, b"".join(_START_CODE + unit for unit in self.sets), 0, self.sets)

@@ -30,7 +30,8 @@ class Cut:
 
     A frame belongs to the range when start ≤ its wall time < end; its wall time is its segment's start plus its own
     time since the segment's first frame. `frames` counts them, frames of black filling included. Gaps are those of the
-    wanted range; overlaps are what a later segment repeated of an earlier one, and was left out.
+    wanted range; overlaps are what two segments
+    had of the same time, of which one is left out.
     """
 
     path: Path

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelkeeper.errors import MediaError
 from reelkeeper.media.command import Command, Limits, file_url, run
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
@@ -62,7 +63,10 @@ def edge_arguments(
 def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> Encoded:
     found: list[int] = []
     for back in _STEPS_BACK:  # a seek in a transport stream may end too late
-        command = run(_arguments(span, target, encoder, back), limits=limits)
+        try:
+            command = run(_arguments(span, target, encoder, back), limits=limits)
+        except MediaError as exc:  # an ffmpeg without that encoder, perhaps
+            raise CannotCopy(f"edges could not be encoded as {span.source.look}: {exc}") from exc
         found = _times(target, span.source)
         if found == [pts - span.first for pts in span.frames]:
             return Encoded(target, span.first, command)
