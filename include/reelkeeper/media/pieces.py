@@ -29,9 +29,8 @@ class Cut:
     """What a camera saw in a range, as one file that holds nothing else.
 
     A frame belongs to the range when start ≤ its wall time < end; its wall time is its segment's start plus its own
-    time since the segment's first frame. `frames` counts them, frames of black filling included. Gaps are those of the
-    wanted range; overlaps are what two segments
-    had of the same time, of which one is left out.
+    time since the segment's first frame. `frames` counts them, those of black filling included. Gaps are those of the
+    wanted range; overlaps are times of which two segments have frames: those of one are left out.
     """
 
     path: Path
