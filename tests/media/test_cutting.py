@@ -140,6 +140,24 @@ def test_the_frames_of_the_range_and_no_other(camera: Any, make: Any, kind: str,
     assert (made.gaps, made.overlaps) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("mpeg2video", ("-g", "12", "-bf", "2")),
+        ("libx264", ("-x264-params", "open-gop=1:scenecut=0:bframes=3:b-adapt=0:keyint=20")),
+        ("libx265", ("-x265-params", "log-level=none:open-gop=1:scenecut=0:bframes=4:b-adapt=0:keyint=20")),
+    ],
+)
+def test_a_transport_stream_is_read_from_early_enough(footage: Any, make: Any, codec: str, options: Any) -> None:
+    """A seek in one may end behind the frames that are wanted: they are neither lost nor claimed."""
+    path = footage.make(f"early-{codec}.ts", seconds=6.0, codec=codec, options=options)
+    for how, start, end in ((cut, 1.9, 4.4), (encode, 1.25, 3.25), (encode, 3.5, 4.5)):
+        made = make([Piece(path, span(0, 6))], start, end, how=how)
+        wanted = expected(start, end, of=range(60))
+        assert shown(made.path).counters == wanted
+        assert (made.first_frame, made.last_frame) == (after(wanted[0] / RATE), after(wanted[-1] / RATE))
+
+
 def test_one_frame_is_a_clip(camera: Any, make: Any) -> None:
     one = make([camera()], 1.7, 1.71)
     assert shown(one.path).counters == [17]

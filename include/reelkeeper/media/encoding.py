@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from itertools import count
@@ -11,17 +12,17 @@ from typing import Any
 
 import ffmpeg
 
-from reelkeeper.errors import NoFootage
+from reelkeeper.errors import MediaError, NoFootage
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
 from reelkeeper.media.filling import Filling, Filmed, make_black
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
-from reelkeeper.media.planning import encoded_only
+from reelkeeper.media.planning import Plan, Span, encoded_only
 from reelkeeper.media.retiming import timed
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.source import Source, shown_size
-from reelkeeper.media.spans import Encoded, seek_options
+from reelkeeper.media.spans import Encoded, frame_times, seek_options, steps_back
 from reelkeeper.media.timeline import OPEN_AT_ONCE, Placed, Timeline, lay_out, shares
 from reelkeeper.media.writing import part_of
 from reelkeeper.model import TimeRange
@@ -59,12 +60,13 @@ def encode(
             raise no_footage(wanted)
         size = _size(plans[0].source, height)
         timeline = lay_out(plans, wanted, overlaps, gaps)
-        encoded = {
-            placed.plan.head: _encode_piece(placed, next(new), size, overlay, limits, progress)
-            for placed in timeline.placed
-            if placed.plan.head
-        }
+        filmed = [_encode_piece(placed, next(new), size, overlay, limits, progress) for placed in timeline.placed]
+        encoded = {made.plan.head: made.encoded for made in filmed if made and made.plan.head}
+        if not encoded:
+            raise MediaError(f"none of the frames from {plans[0].first_moment.isoformat()} on can be decoded")
         commands += [made.command for made in encoded.values()]
+        plans = [made.plan for made in filmed if made]
+        timeline = lay_out(plans, wanted, overlaps, gaps)
         fillings = _fillings(timeline, wanted, size, overlay, new, limits, commands) if timeline.has_black else []
         sound = None
         if needs_encoding(timeline, target):
@@ -104,24 +106,63 @@ def _size(source: Source, height: int | None) -> tuple[int, int]:
     return max(round(width * shown / own / 2) * 2, 2), max(round(shown / 2) * 2, 2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A piece encoded anew, and its plan: with the first and the last frame that could be decoded."""
+
+    plan: Plan
+    encoded: Encoded
+
+
 def _encode_piece(
     placed: Placed, file: Path, size: tuple[int, int], overlay: Overlay | None, limits: Limits,
     progress: Seconds | None,
-) -> Encoded:  # fmt: skip
+) -> _Made | None:  # fmt: skip
+    """None when none of its frames can be decoded."""
     plan = placed.plan
     span = plan.head
     assert span is not None
-    source = plan.source
-    video = ffmpeg.input(file_url(source.piece.path), **seek_options(span, back=0.0))[str(source.video_index)]
-    video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
-    video = video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
 
     def tell(done: float) -> None:
         if progress:
             progress(min(float(placed.start) + done, float(placed.end)))
 
-    shown = TimeRange(plan.first_moment, plan.end_moment)
-    return Encoded(file, span.first, _film(video, file, size, overlay, shown, source, limits, tell))
+    seen: tuple[int, int] | None = None
+    for back in steps_back(span):
+        before = seen
+        shown = TimeRange(plan.first_moment, plan.end_moment)
+        command = _film(_wanted(span, size, back), file, size, overlay, shown, span.source, limits, tell)
+        seen = _first_and_last(file, span.source)
+        if seen and (seen[0] == 0 or seen == before):  # what is not there after another step never is
+            break
+    return _Made(_as_seen(plan, *seen), Encoded(file, span.first, command)) if seen else None
+
+
+def _wanted(span: Span, size: tuple[int, int], back: float) -> Any:
+    """The span's frames, in `size`, from time 0 on."""
+    source = span.source
+    video = ffmpeg.input(file_url(source.piece.path), **seek_options(span, back))[str(source.video_index)]
+    video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
+    return video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
+
+
+def _first_and_last(file: Path, source: Source) -> tuple[int, int] | None:
+    """When the first and the last frame of an encoded piece are shown, in ticks of its source; None: it has none."""
+    first: int | None = None
+    last = 0
+    for pts in frame_times(file, source.time_base):
+        first = pts if first is None else min(first, pts)
+        last = max(last, pts)
+    return None if first is None else (first, last)
+
+
+def _as_seen(plan: Plan, first: int, last: int) -> Plan:
+    """The plan for the frames that are there; ticks since its own first one."""
+    assert plan.head is not None
+    begin, stop = plan.head.first + first, plan.head.first + last
+    shown_for = max(round(plan.interval / plan.source.time_base), 1)
+    end = plan.end if stop == plan.last else min(stop + shown_for, plan.end)
+    return replace(plan, first=begin, last=stop, end=end)
 
 
 def _fillings(

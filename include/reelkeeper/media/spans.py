@@ -1,13 +1,16 @@
 """Encoding frames of one source anew, by ffmpeg, into a file of its own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from math import inf
 from pathlib import Path
 
 from reelkeeper.errors import MediaError
 from reelkeeper.media.command import Command, Limits, file_url, run
 from reelkeeper.media.planning import Span
-from reelkeeper.media.probe import open_footage
-from reelkeeper.media.source import Source
+from reelkeeper.media.probe import open_footage, video_stream
+from reelkeeper.media.source import REWIND
 from reelkeeper.media.writing import CannotCopy
 
 _EDGE_QUALITY = {"h264": "15", "hevc": "17"}
@@ -18,7 +21,7 @@ _PROFILES = {
 }  # fmt: skip
 _NO_LOOKAHEAD = "rc-lookahead=0:sync-lookahead=0:threads=2"
 """A few frames are not worth the memory that looking ahead takes."""
-_STEPS_BACK = (0.0, 3.0, 30.0)
+_STEPS_BACK = (0.0, 3.0, 30.0, inf)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,14 @@ def edge_arguments(
 
 def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> Encoded:
     found: list[int] = []
-    for back in _STEPS_BACK:  # a seek in a transport stream may end too late
+    for back in steps_back(span):
         try:
             command = run(_arguments(span, target, encoder, back), limits=limits)
         except MediaError as exc:  # an ffmpeg without that encoder, perhaps
             raise CannotCopy(f"edges could not be encoded as {span.source.look}: {exc}") from exc
-        found = _times(target, span.source)
+        found = sorted(frame_times(target, span.source.time_base, pixel_format=span.source.look.pixel_format))
         if found == [pts - span.first for pts in span.frames]:
             return Encoded(target, span.first, command)
-        if (span.decode_from - span.source.first) * span.source.time_base <= back:
-            break
     raise CannotCopy(
         f"encoding edges anew gave {len(found)} frames: expected {len(span.frames)}, from tick {span.first} on"
     )
@@ -91,23 +92,37 @@ def _arguments(span: Span, target: Path, encoder: list[str], back: float) -> lis
     ]  # fmt: skip
 
 
+def steps_back(span: Span) -> Iterator[float]:
+    """How many seconds before the span reading is to begin, one try after another. A seek in a transport stream may end
+    behind what it was to find, so that there even the first try begins earlier."""
+    since_first = float((span.decode_from - span.source.first) * span.source.time_base)
+    for back in _STEPS_BACK if span.source.container in REWIND else _STEPS_BACK[1:]:
+        yield back
+        if since_first <= back:
+            return
+
+
 def seek_options(span: Span, back: float) -> dict[str, str | None]:
     """How ffmpeg is told to begin where the span can be decoded from, or `back` seconds earlier."""
     source = span.source
-    if span.decode_from <= source.first:
+    at = float(span.decode_from * source.time_base) - back
+    if at <= source.first * source.time_base:
         return {}
-    at = max(float(span.decode_from * source.time_base) - back, float(source.first * source.time_base))
     return {"seek_timestamp": "1", "ss": f"{at:.6f}", "noaccurate_seek": None}
 
 
-def _times(path: Path, source: Source) -> list[int]:
-    """When the frames of a file are shown, in ticks of the source. CannotCopy when they are not like the source's."""
+def frame_times(path: Path, base: Fraction, *, pixel_format: str | None = None) -> Iterator[int]:
+    """When the frames of a file are shown, in ticks of `base`, in the stream's order; none where ffmpeg wrote none.
+
+    CannotCopy when they are not in `pixel_format`: ffmpeg takes what its encoder can do."""
     with open_footage(path) as container:
-        video = container.streams.video[0]
-        assert video.time_base is not None
-        if str(video.codec_context.pix_fmt) != source.look.pixel_format:  # ffmpeg takes what its encoder can do
-            raise CannotCopy(f"edges cannot be encoded as {source.look}")
-        ratio = video.time_base / source.time_base
-        return sorted(
-            round(packet.pts * ratio) for packet in container.demux(video) if packet.size and packet.pts is not None
-        )
+        video = video_stream(container)
+        if video is None or video.time_base is None:
+            return
+        made = str(video.codec_context.pix_fmt)
+        if pixel_format and made != pixel_format:
+            raise CannotCopy(f"frames were encoded as {made}: expected {pixel_format}")
+        ratio = video.time_base / base
+        for packet in container.demux(video):
+            if packet.size and packet.pts is not None:
+                yield round(packet.pts * ratio)
