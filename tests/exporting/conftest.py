@@ -186,7 +186,7 @@ class Rig:
 
     def fetched(self, export: Export) -> dict[str, Path]:
         """The export's files as somebody downloads them, by kind; of several of a kind the first."""
-        folder = self.root / "downloaded"
+        folder = self.root / "downloaded" / str(export.id)
         found: dict[str, Path] = {}
         for file in self.catalogue.exports.files(export.id):
             path = folder / file.name
