@@ -196,17 +196,22 @@ def test_an_archived_segment_is_restored_first(
     url = api.download_export(export.id).headers["location"]  # a link of our own
     answer = asyncio.run(served(url))
     assert (answer.status_code, len(answer.content)) == (200, export.file_size)
-    monkeypatch.setattr("reelkeeper_airflow.api.exports.datetime", Late)
-    with pytest.raises(HTTPException, match="expired at"):
-        api.download_export(export.id)
+    for before_the_end in (timedelta(seconds=0.9), timedelta(0), timedelta(days=-1)):
+        monkeypatch.setattr("reelkeeper_airflow.api.exports.datetime", clock_at(export.expires_at - before_the_end))
+        with pytest.raises(HTTPException, match="expired at") as gone:
+            api.download_export(export.id)
+        assert gone.value.status_code == 404
 
 
-class Late(datetime):
-    """A clock a week later."""
+def clock_at(moment: datetime) -> type[datetime]:
+    """A clock that stands."""
 
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-        return datetime.now(tz) + timedelta(days=8)
+    class Standing(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return moment.astimezone(tz)
+
+    return Standing
 
 
 async def served(url: str) -> httpx.Response:

@@ -26,6 +26,8 @@ DAG_ID = "generate_export"
 router = APIRouter(prefix="/exports", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
 
 _PLAYLISTS = (".m3u8", ".mpd")
+_SHORTEST = timedelta(seconds=1)
+"""Of a URL: what has less than that before it is as good as expired."""
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -66,7 +68,7 @@ def read_export_file(export_id: UUID, name: str) -> Response:
 def _leading_to(export: Export, file: ExportFile) -> RedirectResponse:
     """To a URL that no cache keeps, and that does not outlive the export."""
     left = export.expires_at - datetime.now(UTC)
-    if left <= timedelta(0):
+    if left < _SHORTEST:
         raise HTTPException(404, f"export {str(export.id)!r} expired at {export.expires_at.isoformat()}")
     saved_as = None if file.kind == "package" else file.name.rpartition("/")[2]
     with _refusals(export.id):
