@@ -1,7 +1,7 @@
 """Footage for people: an exact clip and a mosaic of two cameras, fetched as anybody would and held against a proof."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -68,14 +68,18 @@ class Exports:
     def __init__(self, servers: Servers, url: str, api: Api, job: Job, console: Console) -> None:
         self._servers, self._url, self._api, self._job, self._console = servers, url, api, job, console
 
-    def run(self, start: datetime) -> bool:
-        """Export footage of the hour that begins at `start`. Whether both exports are what they should be."""
+    def run(self, start: datetime, beside: Callable[[], None]) -> bool:
+        """Export footage of the hour that begins at `start`, and do what else there is to do, `beside`, meanwhile.
+
+        Whether both exports are what they should be.
+        """
         with timed(self._console, "generate_export: an exact clip, and a mosaic of two cameras, at the same time"):
             clip, clip_run = self._begin(["front-door"], start, _CLIP, reason="someone at the door")
             mosaic, mosaic_run = self._begin(
                 ["front-door", "bike-lane"], start, _MOSAIC, reason="a bicycle", layout="mosaic", burn_in_time=True,
                 burn_in_camera=True, watermark=True,
             )  # fmt: skip
+            beside()
             for run_id in (clip_run, mosaic_run):
                 self._job.finish(DAG_ID, run_id)
         first, last = (ceil(moment.total_seconds() * _FRAME_RATE) for moment in _CLIP)

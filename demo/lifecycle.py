@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ HELD = timedelta(minutes=5)
 SHORT_LIVED, LONG_LIVED, DAMAGED = "car-phone", "bike-lane", "loading-bay"
 _DELETED = "SELECT count(*) FROM reelkeeper.deletions WHERE reason = %s"
 _REPAIRED = "SELECT count(*) FROM reelkeeper.transfers WHERE job = 'repair' AND outcome = 'succeeded'"
-_RESTORED = "SELECT count(*) FROM reelkeeper.restores WHERE state = 'readable'"
+_RESTORED = "SELECT count(*) FROM reelkeeper.restores WHERE readable_at IS NOT NULL"
 _EXPIRED = "SELECT count(*) FROM reelkeeper.exports WHERE status = 'EXPIRED'"
 _MOVED = "SELECT count(*) FROM reelkeeper.tier_moves WHERE state = 'done' AND store = %s"
 
@@ -40,13 +39,16 @@ class Lifecycle:
         self._estate, self._flow, self._job, self._console = estate, flow, job, console
         self._today = datetime.now(UTC)
 
-    def run(self, made: Sequence[MadeFile]) -> bool:
-        """Keep what was made for months. Whether all that is owed in the end was read back, with nothing beside."""
-        start = min(file.start_time for file in made)
+    def prepare(self, start: datetime) -> None:
+        """What months of keeping need: a third copy of some of the hour that begins at `start`, and terms."""
         with ThreadPoolExecutor(1) as beside:
             telling = beside.submit(self._tell_terms, start)
             self._copy_to_aws(start)
             telling.result()
+
+    def run(self, made: Sequence[MadeFile]) -> bool:
+        """Keep what was made for months. Whether all that is owed in the end was read back, with nothing beside."""
+        start = min(file.start_time for file in made)
         with timed(self._console, "behind the catalogue's back: strays added, copies removed, cut short and changed"):
             planted = plant(self._estate, DAMAGED)
         self._on_day(2, "reconcile_stores", "strays seen once; what is lost is copied anew")
@@ -57,8 +59,8 @@ class Lifecycle:
         self._on_day(32, "enforce_retention", "local copies retire, and what is too old goes: condemned")
         self._on_day(34, "enforce_retention", "its grace is over: deleted")
         self._tier(95, "what is three months old becomes COLD, or goes to the archive")
-        with self._restoring():  # an archive takes its time: the days go on
-            self._on_day(97, "enforce_retention", "what moved leaves its old place")
+        self._restore()
+        self._on_day(97, "enforce_retention", "what moved leaves its old place")
         return self._proved(made, start, planted)
 
     def _copy_to_aws(self, start: datetime) -> None:
@@ -103,13 +105,11 @@ class Lifecycle:
             )
         return run_id
 
-    @contextmanager
-    def _restoring(self) -> Iterator[None]:
+    def _restore(self) -> None:
+        """Before the next day: by its clock, the time of what was restored is over."""
         conf = {"store": "aws", "cameras": [LONG_LIVED], "dry_run": False}
-        with timed(self._console, f"restore_recordings beside it: what AWS has archived of {LONG_LIVED!r}"):
-            run_id = self._job.start("restore_recordings", conf)
-            yield
-            self._job.finish("restore_recordings", run_id)
+        with timed(self._console, f"restore_recordings: what AWS has archived of {LONG_LIVED!r}"):
+            self._job.finish("restore_recordings", self._job.start("restore_recordings", conf))
 
     def _proved(self, made: Sequence[MadeFile], start: datetime, planted: Planted) -> bool:
         with timed(self._console, "every copy read back, without the project's code"):

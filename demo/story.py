@@ -31,10 +31,11 @@ def run(folder: Path, console: Console) -> bool:
     began = time.monotonic()
     with started(folder, console, scheduled=False) as (estate, flow, made), Api(flow) as api:
         job, hour = Job(api, console), _hour_of_footage()
+        keeping = Lifecycle(estate, flow, job, console)
         proved = (
             MainJob(estate, job, console).run(made, hour)
-            and Exports(estate, flow.url, api, job, console).run(hour)
-            and Lifecycle(estate, flow, job, console).run(made)
+            and Exports(estate, flow.url, api, job, console).run(hour, beside=lambda: keeping.prepare(hour))
+            and keeping.run(made)
         )
     console.print(f"all stopped, {time.monotonic() - began:.0f} s in all")
     return proved
