@@ -21,9 +21,13 @@ from demo.video import read_counter
 from demo.video import run as ffmpeg
 from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage, WorkFolderFull
 from reelkeeper.media.command import Limits
+from reelkeeper.media.counting import NotRight, count
 from reelkeeper.media.cutting import Cut, Piece, cut
 from reelkeeper.media.encoding import encode
 from reelkeeper.media.overlay import Overlay
+from reelkeeper.media.planning import encoded_only
+from reelkeeper.media.source import Source
+from reelkeeper.media.timeline import lay_out
 from reelkeeper.model import TimeRange
 
 MANY = int(os.environ.get("REELKEEPER_TEST_CUTS", "0"))
@@ -158,10 +162,51 @@ def test_a_transport_stream_is_read_from_early_enough(footage: Any, make: Any, c
         assert (made.first_frame, made.last_frame) == (after(wanted[0] / RATE), after(wanted[-1] / RATE))
 
 
-def test_one_frame_is_a_clip(camera: Any, make: Any) -> None:
-    one = make([camera()], 1.7, 1.71)
-    assert shown(one.path).counters == [17]
-    assert (one.method, one.first_frame, one.last_frame) == ("encoded", after(1.7), after(1.7))
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_one_frame_is_a_clip(camera: Any, make: Any, suffix: str) -> None:
+    """Which players know as what it is, too, however short it is."""
+    for how in (cut, encode):
+        one = make([camera(width=64, height=48)], 1.7, 1.71, f"clip.{suffix}", how=how)
+        assert shown(one.path).counters == [17]
+        assert (one.method, one.first_frame, one.last_frame) == ("encoded", after(1.7), after(1.7))
+        one.path.unlink()
+
+
+def test_nothing_is_claimed_that_is_not_in_the_file(camera: Any, make: Any) -> None:
+    source = Source(camera())
+    plan = encoded_only(source, span(0.55, 3.25))
+    source.close()
+    assert plan
+    timeline = lay_out([plan], span(0.55, 3.25), (), "join")
+    for start, end, frames in ((0.55, 3.25, 27), (0.65, 3.25, 26), (0.55, 3.15, 26)):
+        made = make([camera()], start, end, "part.ts").path
+        if (start, end) == (0.55, 3.25):
+            assert count(made, timeline, frames).width == 160
+            continue
+        with pytest.raises(NotRight, match="it has 26 frames: expected 27"):
+            count(made, timeline, 27)
+        with pytest.raises(NotRight, match="its last frame is not at"):
+            count(made, timeline, frames)
+    made.write_bytes(b"")
+    with pytest.raises(NotRight, match="it cannot be read"):
+        count(made, timeline, 27)
+    made.unlink()
+
+
+def test_a_picture_that_changes_its_size_within_a_segment(footage: Any, make: Any, tmp_path: Path) -> None:
+    """What is told is the size of what is in the file, not of what the segment began with."""
+    parts = [
+        footage.make("size-1.ts", seconds=3.0),
+        footage.make(
+            "size-2.ts", seconds=3.0, width=320, height=240, first_frame=30, options=("-output_ts_offset", "3")
+        ),
+    ]
+    (tmp_path / "in").mkdir()
+    both = tmp_path / "in" / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    made = make([Piece(both, span(0, 6))], 3.25, 5.5)
+    assert shown(made.path).counters == expected(3.25, 5.5, of=range(60))
+    assert (made.method, made.width, made.height) == ("smart", 320, 240), made.why
 
 
 def test_all_of_it_is_copied_as_it_is(camera: Any, make: Any) -> None:
@@ -222,6 +267,7 @@ def test_gaps_filled_with_black(camera: Any, make: Any, kind: str) -> None:
     seen = shown(made.path)
     at = dict(zip((round(time - 1.5, 2) for time in seen.times), seen.counters, strict=True))
     assert [number for number in seen.counters if number] == expected(0.1, 8.0, of=THREE)
+    assert made.method == "smart", made.why
     assert all(at[number / RATE] == number for number in THREE)
     black = [time for time in at if time < 0 or 4 <= time < 5 or time >= 7]
     assert black == pytest.approx([-1.5, -0.5, 4.0, 7.0], abs=0.01)

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reelkeeper.errors import MediaError
 
-_FLAGS = frozenset({"y", "an", "vn", "sn", "dn", "shortest", "copyts", "noautorotate", "noaccurate_seek", "bitexact"})
+_FLAGS = frozenset({
+    "y", "an", "vn", "sn", "dn", "shortest", "copyts", "noautorotate", "noautoscale",
+    "noaccurate_seek", "bitexact",
+})  # fmt: skip
 """Options without a value."""
 _OPTIONS = frozenset({
     "ss", "seek_timestamp", "t", "to", "itsoffset", "r", "s", "pix_fmt", "pixel_format", "video_size", "framerate",

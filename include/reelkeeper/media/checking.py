@@ -13,7 +13,8 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from reelkeeper.media.probe import open_footage, video_stream
+from reelkeeper.media.counting import Counted, NotRight, count
+from reelkeeper.media.probe import open_footage
 from reelkeeper.media.source import REWIND
 from reelkeeper.media.timeline import Placed, Timeline
 
@@ -29,10 +30,6 @@ _MAX_JOINTS = 50
 _SEEK_SECONDS = 1
 """How much before a picture reading starts: in a transport stream a seek may end behind it."""
 Sample = NDArray[np.uint8]
-
-
-class NotRight(Exception):
-    """The file does not show what it should; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +69,23 @@ def expected(seam: Seam) -> dict[int, Sample]:
         return dict(_around(_frames(container, video), seam, lambda pts: pts))
 
 
-def check(target: Path, timeline: Timeline, frames: int, pictures: Sequence[tuple[Seam, dict[int, Sample]]]) -> None:
-    """NotRight when the file lacks packets, or shows something else than expected at a seam."""
+def check(
+    target: Path, timeline: Timeline, frames: int, pictures: Sequence[tuple[Seam, dict[int, Sample]]]
+) -> Counted:  # fmt: skip
+    """NotRight when the file lacks frames, or shows something else than expected at a seam."""
+    counted = count(target, timeline, frames)
     try:
         with open_footage(target) as container:
-            video = video_stream(container)
-            if video is None or (video.frames and video.frames != frames):
-                raise NotRight(f"{video.frames if video else 0} frames were found: expected {frames}")
-            shift = _first_time(container, video) - timeline.placed[0].start
             if container.format.name in REWIND:
                 for seam, samples in pictures:
-                    _check_seam(container, video, seam, samples, shift)
-                return
+                    _check_seam(container, container.streams.video[0], seam, samples, counted.shift)
+                return counted
         for seam, samples in pictures:
             with open_footage(target) as container:
-                _check_seam(container, container.streams.video[0], seam, samples, shift)
+                _check_seam(container, container.streams.video[0], seam, samples, counted.shift)
     except av.FFmpegError as exc:
         raise NotRight(f"it could not be decoded ({exc.strerror})") from exc
+    return counted
 
 
 def _check_seam(
@@ -112,6 +109,8 @@ def _check_seam(
         where = f"at {plan.source.moment(pts).isoformat()}"
         if pts not in shown:
             raise NotRight(f"a frame is missing {where}")
+        if shown[pts].shape != sample.shape:
+            raise NotRight(f"the picture is of another size than the source's {where}")
         is_encoded = bool(seam.frames) and seam.frames[0] <= pts <= seam.frames[-1]
         difference = float(np.abs(sample.astype(np.int16) - shown[pts]).mean())
         if difference > (_ALIKE if is_encoded else 0.0):
@@ -168,14 +167,3 @@ def _sample(frame: Any) -> Sample:
     rows = np.frombuffer(plane, kind)[: plane.line_size // kind().itemsize * frame.height].reshape(frame.height, -1)
     sample: Sample = (rows[::_SAMPLED, : frame.width : _SAMPLED] >> max(bits - 8, 0)).astype(np.uint8)
     return sample
-
-
-def _first_time(container: InputContainer, video: VideoStream) -> Fraction:
-    times = []
-    assert video.time_base is not None
-    for packet in container.demux(video):
-        if packet.pts is not None:
-            times.append(packet.pts)
-        if len(times) > 16:
-            break
-    return min(times) * video.time_base

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from reelkeeper.errors import InvalidFootage
 from reelkeeper.media.assembling import assemble
-from reelkeeper.media.checking import NotRight, check, expected, seams
+from reelkeeper.media.checking import check, expected, seams
 from reelkeeper.media.command import Command, Limits, Seconds
+from reelkeeper.media.counting import Counted, NotRight
 from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.filling import Black, make_black
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
@@ -99,7 +100,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
             limits=limits,
             progress=progress,
         )
-        check(part, timeline, written.frames, [(seam, look.result()) for seam, look in looks])
+        counted = check(part, timeline, written.frames, [(seam, look.result()) for seam, look in looks])
         part.replace(target)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -107,7 +108,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
             name.unlink(missing_ok=True)
         for placed in timeline.placed:
             placed.plan.source.close()
-    return _told(timeline, target, written, [part.command for part in encoded.values()], black, sound)
+    return _told(timeline, target, written, counted, [part.command for part in encoded.values()], black, sound)
 
 
 def _black(timeline: Timeline, target: Path, set_id: int, limits: Limits) -> Black | None:
@@ -133,8 +134,8 @@ def _free_id(timeline: Timeline) -> int:
 
 
 def _told(
-    timeline: Timeline, target: Path, written: Written, commands: list[Command], black: Black | None,
-    sound: Command | None,
+    timeline: Timeline, target: Path, written: Written, counted: Counted, commands: list[Command],
+    black: Black | None, sound: Command | None,
 ) -> Cut:  # fmt: skip
     plans = [placed.plan for placed in timeline.placed]
     anew = sum(len(span.frames) for plan in plans for span in (plan.head, plan.tail) if span)
@@ -143,9 +144,8 @@ def _told(
     said += [f"encoded anew, since they lean on frames outside the range: {anew}"] if anew else []
     said += ["time without footage is black"] if black else []
     said += ["the sound was encoded anew as a whole"] if sound else []
-    look = plans[0].source.look
     return Cut(
-        target, look.codec, look.width, look.height, written.frames, plans[0].first_moment, plans[-1].last_moment,
-        timeline.gaps, timeline.overlaps, method, "; ".join(said),
+        target, plans[0].source.codec, counted.width, counted.height, written.frames, plans[0].first_moment,
+        plans[-1].last_moment, timeline.gaps, timeline.overlaps, method, "; ".join(said),
         (*commands, *([black.command] if black else []), *([sound] if sound else [])),
     )  # fmt: skip

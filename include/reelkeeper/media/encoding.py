@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
-from itertools import count
+from itertools import count as numbers
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import ffmpeg
 from reelkeeper.errors import MediaError, NoFootage
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
+from reelkeeper.media.counting import NotRight, count
 from reelkeeper.media.filling import Filling, Filmed, make_black
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
@@ -73,16 +74,22 @@ def encode(
             sound = next(new)
             commands.append(encode_sound(timeline, sound, limits=limits))
         written = assemble(timeline, encoded, part, fillings=fillings, sound=sound, limits=limits, progress=None)
+        try:
+            counted = count(part, timeline, written.frames)
+        except NotRight as reason:
+            raise MediaError(
+                f"the cut cannot be made: what was encoded is not what was asked for ({reason})"
+            ) from reason
         part.replace(target)
     return Cut(
-        target, "h264", *size, written.frames, plans[0].first_moment, plans[-1].last_moment, timeline.gaps,
-        timeline.overlaps, "encoded", why or _reason(height, overlay), tuple(commands),
+        target, "h264", counted.width, counted.height, written.frames, plans[0].first_moment, plans[-1].last_moment,
+        timeline.gaps, timeline.overlaps, "encoded", why or _reason(height, overlay), tuple(commands),
     )  # fmt: skip
 
 
 def _names(target: Path, work: Path, stack: ExitStack) -> Iterator[Path]:
     """Names for files on the way, which do not stay."""
-    for number in count():
+    for number in numbers():
         name = work / f"{target.stem}-{number}.mp4"
         stack.callback(name.unlink, missing_ok=True)
         yield name

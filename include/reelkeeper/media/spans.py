@@ -86,8 +86,8 @@ def _arguments(span: Span, target: Path, encoder: list[str], back: float) -> lis
     ]
     return [
         *options, "-threads", "2", "-noautorotate", "-i", file_url(source.piece.path),
-        "-map", f"0:{source.video_index}", "-map_metadata", "-1", "-vf", trim, "-fps_mode", "passthrough", "-copyts",
-        "-enc_time_base", "demux", *encoder,
+        "-map", f"0:{source.video_index}", "-map_metadata", "-1", "-vf", trim, "-noautoscale", "-fps_mode",
+        "passthrough", "-copyts", "-enc_time_base", "demux", *encoder,
         "-video_track_timescale", str(source.time_base.denominator), "-f", "mp4", "-y", file_url(target),
     ]  # fmt: skip
 

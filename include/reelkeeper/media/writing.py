@@ -34,6 +34,10 @@ _CODECS = {
 }  # fmt: skip
 _TAGS = {("h264", True): "avc3", ("h264", False): "avc1", ("hevc", True): "hev1", ("hevc", False): "hvc1"}
 _CHECK_EVERY = 256  # packets
+_NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184
+"""Of a transport stream (ISO 13818-1, 2.4.3.3): there to be passed over."""
+_KNOWN_FROM = 32
+"""So many packets are enough for a transport stream to be known as one."""
 Kind = TypeVar("Kind", VideoStream, AudioStream)
 
 
@@ -199,14 +203,23 @@ def writing(target: Path, *arguments: Any, **options: Any) -> Iterator[Writer]:
             writer.finish()
         finally:
             writer.close()
+        if target.suffix.lower() == ".ts":
+            _fill_up(target)
     except BaseException as exc:
         target.unlink(missing_ok=True)
-        if isinstance(exc, av.FFmpegError):
+        if isinstance(exc, av.FFmpegError) or (isinstance(exc, OSError) and exc.errno == errno.ENOSPC):
             raise _refused(exc, target.suffix) from exc
         raise
 
 
-def _refused(exc: av.FFmpegError, suffix: str) -> Exception:
+def _fill_up(target: Path) -> None:
+    """Players take a transport stream of a few packets for something else: null packets follow, which mean nothing."""
+    with target.open("ab") as file:
+        missing = _KNOWN_FROM - file.tell() // len(_NULL_PACKET)
+        file.write(_NULL_PACKET * max(missing, 0))
+
+
+def _refused(exc: av.FFmpegError | OSError, suffix: str) -> Exception:
     if exc.errno == errno.ENOSPC:
         return WorkFolderFull("no space is left for the file that is being cut")
     return CannotCopy(f"its packets cannot be written to a {suffix} file ({exc.strerror})")
