@@ -193,6 +193,12 @@ class RequestRefused(PermanentError, ValueError):
         return "; ".join(self.problems)
 
 
+class ExportEnded(PermanentError):
+    """A worker's attempt at an export is over: the export has ended, or another run has begun it anew."""
+
+    code = "export_ended"
+
+
 class NoFootage(PermanentError, LookupError):
     """None of the cameras that were asked for has footage in the range."""
 

@@ -16,7 +16,7 @@ from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile
 from reelkeeper.errors import GateFailed, InvalidFootage, NoFootage
 from reelkeeper.export_cutting import file_span, known_folders, under_way, watermark_of
 from reelkeeper.export_manifest import member_name
-from reelkeeper.export_objects import OpenStore, read_export_file, work_folder, write_export_file
+from reelkeeper.export_objects import OpenStore, mark_of, read_export_file, withdraws, work_folder, write_export_file
 from reelkeeper.export_progress import COMPOSE, ExportProgress, Told
 from reelkeeper.media.command import Command, Limits
 from reelkeeper.media.composing import Composed, Tile
@@ -37,7 +37,6 @@ _SIZES = {"original": (1920, 1080), "1080p": (1920, 1080), "720p": (1280, 720), 
 """Pixels of a composed picture."""
 _COMPOSE_SHARE, _PICTURES_SHARE = 0.6, 0.7
 """How far the task is when each part of it is done."""
-_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,17 @@ def compose_export(
     open_store: OpenStore,
     identity: UUID,
     *,
+    run_id: str,
     now: Callable[[], datetime],
     told: Told | None = None,
 ) -> ComposeResult:
     """Make all that an export consists of but its manifest. `told` hears how much of it is done, from 0 to 1.
 
     NoFootage when no camera has any; GateFailed when a camera is not cut yet; SourceCorrupted when a cut is not as it
-    was recorded; MediaError; what `command.run` raises; PermanentError when the export has ended; errors of the store.
+    was recorded; MediaError; what `command.run` raises; ExportEnded when the export has ended, or is not this run's:
+    then what this worker wrote is removed; errors of the store.
     """
-    export, request = under_way(catalogue, identity)
+    export, request = under_way(catalogue, identity, run_id)
     cameras = retrying()(catalogue.exports.cameras, identity)
     if waiting := [camera.camera.slug for camera in cameras if camera.state == "pending"]:
         raise GateFailed(f"cameras {waiting} are not cut: expected all {len(cameras)}")
@@ -74,10 +75,10 @@ def compose_export(
             f"none of the cameras {[camera.camera.slug for camera in cameras]} has a frame from "
             f"{span.start.isoformat()} to {span.end.isoformat()}: expected some of at least one"
         )
-    progress = ExportProgress(catalogue, identity, COMPOSE, now=now, told=told)
+    progress = ExportProgress(catalogue, export, COMPOSE, now=now, told=told)
     with work_folder(estate) as folder:
         composer = _Composer(estate, catalogue, open_store(estate.placement.exports_in), export, request, cameras,
-                             folder, now, progress)  # fmt: skip
+                             folder, run_id, now, progress)  # fmt: skip
         composer.compose()
         trouble = composer.picture()
         composer.package()
@@ -96,6 +97,7 @@ class _Composer:
     request: ExportRequest
     cameras: Sequence[ExportCamera]
     folder: Path
+    run_id: str
     now: Callable[[], datetime]
     progress: ExportProgress
     _here: dict[str, Path] = field(default_factory=dict)  # by name: files on this machine
@@ -142,7 +144,7 @@ class _Composer:
         digest = new_sha256()
         for path in packed.files:
             digest.update(path.read_bytes() if path.suffix in (".m3u8", ".mpd") else str(path.stat().st_size).encode())
-        place = f"playback/{digest.hexdigest()[:_DIGITS]}"
+        place = f"playback/{mark_of(self.export, digest.hexdigest())}"
         written = [self._write(path, f"{place}/{path.name}", "package", is_named=True) for path in packed.files]
         why = f" ({packed.why})" if packed.why else ""
         made = MadeFacts(f"HLS and DASH over one set of CMAF segments{why}", commands=self._portable(packed.commands))
@@ -233,17 +235,20 @@ class _Composer:
 
     def _write(self, path: Path, name: str, kind: FileKind, *, is_named: bool = False) -> ExportFile:
         settings = self.estate.store(self.store.name)
-        return write_export_file(self.store, settings, self.export.id, path, name=name, kind=kind, is_named=is_named)
+        return write_export_file(self.store, settings, self.export, path, name=name, kind=kind, is_named=is_named)
 
     def _record(self, files: Sequence[ExportFile], facts: MadeFacts | None) -> None:
         """All of one kind at once; what another worker has recorded of the kind counts instead."""
         if facts:  # the commands that made all of them are told once
             rest = replace(facts, commands=())
             files = [replace(file, facts=rest if number else facts) for number, file in enumerate(files)]
-        with self.catalogue.transaction():
-            self.catalogue.exports.hold(self.export.id)
+        with (
+            withdraws(self.catalogue, self.store, self.export, files, run_id=self.run_id, now=self.now),
+            self.catalogue.transaction(),
+        ):
+            self.catalogue.exports.hold_under_way(self.export)
             if not self._of(files[0].kind):
-                self.catalogue.exports.record_files(self.export.id, files, now=self.now())
+                self.catalogue.exports.record_files(self.export, files, now=self.now())
 
     def _limits(self) -> Limits:
         return Limits(seconds=self.estate.exports.task_hours * 3600, bytes=self.estate.exports.work_bytes)

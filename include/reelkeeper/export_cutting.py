@@ -13,8 +13,8 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import CutFacts, Export, ExportCamera, ExportFile
-from reelkeeper.errors import NoFootage, PermanentError
-from reelkeeper.export_objects import OpenStore, work_folder, write_export_file
+from reelkeeper.errors import ExportEnded, NoFootage
+from reelkeeper.export_objects import OpenStore, withdraws, work_folder, write_export_file
 from reelkeeper.export_pieces import Fetched, fetch, plan_sources
 from reelkeeper.export_progress import CUT, ExportProgress, Told
 from reelkeeper.media.command import Limits
@@ -48,14 +48,16 @@ class CutResult:
     why: str  # the method
 
 
-def under_way(catalogue: Catalogue, identity: UUID) -> tuple[Export, ExportRequest]:
-    """The export, which may be worked on. PermanentError when it has ended by now, however it did."""
+def under_way(catalogue: Catalogue, identity: UUID, run_id: str) -> tuple[Export, ExportRequest]:
+    """The export, which this run may work on. ExportEnded when it has ended by now, however it did, or is another
+    run's."""
     found = retrying()(catalogue.exports.get, identity)
-    if found is None or found.request is None or found.status not in ("PENDING", "PROCESSING"):
+    if found is None or found.request is None or not found.is_under_way or found.run_id != run_id:
         how = f"is {found.status}{f' ({found.failure})' if found.failure else ''}" if found else "is not there"
-        raise PermanentError(
-            f"export {str(identity)!r} {how}: expected one under way; to make it anew clear the task that accepts it, "
-            "with all that comes after"
+        whose = f", of run {found.run_id!r}" if found and found.run_id != run_id else ""
+        raise ExportEnded(
+            f"export {str(identity)!r} {how}{whose}: expected one under way, of run {run_id!r}; to make it anew clear "
+            "the task that accepts it, with all that comes after"
         )
     return found, found.request
 
@@ -67,20 +69,22 @@ def cut_camera(
     identity: UUID,
     number: int,
     *,
+    run_id: str,
     now: Callable[[], datetime],
     told: Told | None = None,
 ) -> CutResult:
     """Cut one camera of an export, by its number. `told` hears how much of it is done, from 0 to 1.
 
     ObjectArchived, ObjectNotFound, SourceCorrupted when some of its footage cannot be read; MediaError; what
-    `command.run` raises; PermanentError when the export has ended; errors of the stores.
+    `command.run` raises; ExportEnded when the export has ended, or is not this run's: then what this worker wrote is
+    removed; errors of the stores.
     """
-    export, request = under_way(catalogue, identity)
-    retrying()(catalogue.exports.begin, identity, now=now())
+    export, request = under_way(catalogue, identity, run_id)
+    retrying()(catalogue.exports.begin, export, now=now())
     camera = _camera(catalogue, identity, number)
     if camera.state != "pending":
         return _found(catalogue, export, camera)
-    progress = ExportProgress(catalogue, identity, CUT, number=number, now=now, told=told)
+    progress = ExportProgress(catalogue, export, CUT, number=number, now=now, told=told)
     planned = plan_sources(estate, catalogue, camera.camera.id, request.time_range, now=now())
     if not planned:
         return _empty(catalogue, export, camera, now=now)
@@ -93,9 +97,10 @@ def cut_camera(
             made = _cut(estate, request, export, camera, fetched, folder, progress)
         except NoFootage:  # its segments share an instant with the range, and no frame
             return _empty(catalogue, export, camera, now=now)
-        file = _write(estate, open_store(estate.placement.exports_in), request, export, camera, made)
-        facts = _facts(estate, made, folder)
-        is_first = retrying()(catalogue.exports.record_cut, identity, number, facts, fetched.sources, file, now=now())
+        store, facts = open_store(estate.placement.exports_in), _facts(estate, made, folder)
+        file = _write(estate, store, request, export, camera, made)
+        with withdraws(catalogue, store, export, [file], run_id=run_id, now=now):
+            is_first = retrying()(catalogue.exports.record_cut, export, number, facts, fetched.sources, file, now=now())
     progress(1.0)
     if not is_first:
         return _found(catalogue, export, _camera(catalogue, identity, number))
@@ -108,7 +113,7 @@ def _write(
     """A part where something is composed of it, else what people get."""
     name = f"{camera.camera.slug}_{file_span(request.time_range)}{made.path.suffix}"
     return write_export_file(
-        store, estate.store(store.name), export.id, made.path, number=camera.number,
+        store, estate.store(store.name), export, made.path, number=camera.number,
         name=f"cuts/{name}" if request.is_composed else name, kind="part" if request.is_composed else "footage",
     )  # fmt: skip
 
@@ -175,7 +180,7 @@ def known_folders(estate: Estate, work: Path) -> dict[Path, str]:
 
 
 def _empty(catalogue: Catalogue, export: Export, camera: ExportCamera, *, now: Callable[[], datetime]) -> CutResult:
-    retrying()(catalogue.exports.record_cut, export.id, camera.number, None, (), None, now=now())
+    retrying()(catalogue.exports.record_cut, export, camera.number, None, (), None, now=now())
     return _found(catalogue, export, replace(camera, state="empty"))
 
 

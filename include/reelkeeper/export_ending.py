@@ -2,7 +2,8 @@
 the footage that it held.
 
 Order: write → verify → record → remove what was only needed on the way. Whoever is killed in between leaves an export
-that is still under way, or one that is COMPLETED with parts that the next try removes.
+that is still under way, or one that is COMPLETED with parts that the next try removes. What a manifest tells is read
+while the export's row is held: it is of one attempt.
 """
 
 import logging
@@ -48,12 +49,14 @@ def deliver_export(
     """Sign the manifest of an export whose files are all there, complete it, and remove its parts.
 
     `link` gives the address where people get it, which must not be a secret. Doing it again changes nothing. NoFootage
-    when no camera had any; GateFailed when something is not made yet; errors of the store.
+    when no camera had any; GateFailed when something is not made yet, or a cut shows what was not asked for;
+    ExportEnded when it failed, or is not this run's; errors of the store.
     """
     found = retrying()(catalogue.exports.get, identity)
     store = open_store(estate.placement.exports_in)
-    if found is None or found.status != "COMPLETED":
-        _complete(estate, catalogue, store, identity, signer, link, now)
+    if found is None or (found.status, found.run_id) != ("COMPLETED", run_id):
+        begun, _ = under_way(catalogue, identity, run_id)
+        _complete(estate, catalogue, store, begun, signer, link, now)
     _tidy(catalogue, store, identity, run_id=run_id, now=now)
     done = retrying()(catalogue.exports.get, identity)
     assert done is not None  # a row never goes
@@ -61,32 +64,34 @@ def deliver_export(
 
 
 def _complete(
-    estate: Estate, catalogue: Catalogue, store: Store, identity: UUID, signer: Signer, link: Callable[[UUID], str],
+    estate: Estate, catalogue: Catalogue, store: Store, begun: Export, signer: Signer, link: Callable[[UUID], str],
     now: datetime,
 ) -> None:  # fmt: skip
-    export, request = under_way(catalogue, identity)
-    cameras = retrying()(catalogue.exports.cameras, identity)
-    files = retrying()(catalogue.exports.files, identity)
-    main = _expect_whole(request, cameras, files)
-    expires_at = now + request.expires_in
-    sources = retrying()(catalogue.exports.sources, identity)
-    manifest = describe(estate, export, request, cameras, sources, files, expires_at=expires_at, now=now)
+    identity = begun.id
     with catalogue.transaction():
         held = catalogue.exports.hold(identity)
-        if held is None or held.status != "PROCESSING":  # another worker was first: what it did counts
-            return
-        written = _write_manifest(estate, store, identity, signed(manifest, signer))
-        catalogue.exports.record_files(identity, [written], now=now)
+        if held and (held.status, held.attempt) == ("COMPLETED", begun.attempt):
+            return  # another worker was first: what it did counts
+        export = catalogue.exports.hold_under_way(begun)
+        request = export.request
+        assert request is not None  # only one that failed may lack it
+        cameras, files = catalogue.exports.cameras(identity), catalogue.exports.files(identity)
+        main = _expect_whole(request, cameras, files)
+        expires_at = now + request.expires_in
+        sources = catalogue.exports.sources(identity)
+        manifest = describe(estate, export, request, cameras, sources, files, expires_at=expires_at, now=now)
+        written = _write_manifest(estate, store, export, signed(manifest, signer))
+        catalogue.exports.record_files(export, [written], now=now)
         pictures = _of_kind(files, "thumbnail"), _of_kind(files, "contact_sheet")
         done = Completion(main, written, *pictures, link(identity), expires_at)
-        catalogue.exports.complete(identity, done, now=now)
+        catalogue.exports.complete(export, done, now=now)
 
 
 def fail_export(
     estate: Estate,
     catalogue: Catalogue,
     open_store: OpenStore,
-    identity: UUID,
+    export: Export,
     code: str,
     why: str,
     *,
@@ -95,20 +100,19 @@ def fail_export(
 ) -> bool:
     """Say that an export failed, and why; its footage is held no longer, and its objects are removed.
 
-    False when it had ended before. What an earlier try could not remove is removed in any case. Errors of the store:
-    then it is FAILED all the same, and asking again removes the rest.
+    False when this attempt had ended before; one that was begun since is left alone. What an earlier try could not
+    remove is removed in any case. Errors of the store: then it is FAILED all the same, and asking again removes the
+    rest.
     """
-    failed = retrying()(catalogue.exports.fail, identity, code, why, now=now)
-    found = retrying()(catalogue.exports.get, identity)
-    if found is not None and found.store is not None and found.status == "FAILED":
-        with catalogue.transaction():
-            held = catalogue.exports.hold(identity)  # nobody begins it anew meanwhile
-            if held is not None and held.status == "FAILED":
-                files = catalogue.exports.files(identity)
-                store = open_store(found.store)
-                removed = remove_objects(catalogue, store, identity, keep=(), run_id=run_id, now=now)
-                catalogue.exports.forget_files(identity, [file.name for file in files])
-                log.info("export %s: %d partial objects were removed", identity, removed)
+    failed = retrying()(catalogue.exports.fail, export, code, why, now=now)
+    with catalogue.transaction():
+        held = catalogue.exports.hold(export.id)  # nobody begins it anew meanwhile
+        is_ours = held is not None and (held.status, held.attempt) == ("FAILED", export.attempt)
+        if held is not None and held.store is not None and is_ours:
+            files = catalogue.exports.files(export.id)
+            removed = remove_objects(catalogue, open_store(held.store), export.id, keep=(), run_id=run_id, now=now)
+            catalogue.exports.forget_files(export.id, [file.name for file in files])
+            log.info("export %s: %d partial objects were removed", export.id, removed)
     return bool(failed)
 
 
@@ -132,14 +136,14 @@ def _of_kind(files: Sequence[ExportFile], kind: str) -> ExportFile | None:
     return next((file for file in files if file.kind == kind), None)
 
 
-def _write_manifest(estate: Estate, store: Store, identity: UUID, manifest: bytes) -> ExportFile:
+def _write_manifest(estate: Estate, store: Store, export: Export, manifest: bytes) -> ExportFile:
     """One that lies there is not recorded: a try that was killed left it, and nobody was given it."""
-    retrying()(store.delete, [Key(f"{export_folder(identity)}{MANIFEST_NAME}")])
+    retrying()(store.delete, [Key(f"{export_folder(export.id)}{MANIFEST_NAME}")])
     with work_folder(estate) as folder:
         path = Path(folder, MANIFEST_NAME)
         path.write_bytes(manifest)
         settings = estate.store(store.name)
-        return write_export_file(store, settings, identity, path, name=MANIFEST_NAME, kind="manifest", is_named=True)
+        return write_export_file(store, settings, export, path, name=MANIFEST_NAME, kind="manifest", is_named=True)
 
 
 def _tidy(catalogue: Catalogue, store: Store, identity: UUID, *, run_id: str, now: datetime) -> None:

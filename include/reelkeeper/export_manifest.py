@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile, ExportSource, FileKind
+from reelkeeper.errors import GateFailed
 from reelkeeper.media.manifest import (
     Kind,
     Manifest,
@@ -36,26 +39,33 @@ def describe(
     expires_at: datetime,
     now: datetime,
 ) -> Manifest:
-    """Everything that proves the export. `files`: all that were recorded; parts are told of, and not named as files."""
+    """Everything that proves the export. `files`: all that were recorded; parts are told of, and not named as files.
+
+    GateFailed when that cannot be: a cut shows what was not asked for.
+    """
     parts = {file.name: file for file in files if file.kind in ("part", "footage")}
     slugs = {camera.number: camera.camera.slug for camera in cameras}
     shown = tuple(camera.camera.slug for camera in cameras if camera.cut)
     commands = [command for camera in cameras if camera.cut for command in camera.cut.commands]
     commands += [command for file in files if file.facts for command in file.facts.commands]
-    return Manifest(
-        export_id=export.id,
-        estate=estate.name,
-        tenant=export.tenant,
-        created_at=now,
-        request=_request(export, request, cameras, expires_at),
-        files=tuple(_file(file, parts, slugs, shown, cameras) for file in files if file.kind in _KINDS),
-        footage=tuple(_footage(camera, request, sources) for camera in cameras),
-        watermark=ManifestWatermark(id=export.watermark_id, text=request.watermark)
-        if export.watermark_id and request.watermark
-        else None,
-        tools=tool_versions(),
-        commands=tuple(commands),
-    )
+    try:
+        return Manifest(
+            export_id=export.id,
+            estate=estate.name,
+            tenant=export.tenant,
+            created_at=now,
+            request=_request(export, request, cameras, expires_at),
+            files=tuple(_file(file, parts, slugs, shown, cameras) for file in files if file.kind in _KINDS),
+            footage=tuple(_footage(camera, request, sources) for camera in cameras),
+            watermark=ManifestWatermark(id=export.watermark_id, text=request.watermark)
+            if export.watermark_id and request.watermark
+            else None,
+            tools=tool_versions(),
+            commands=tuple(commands),
+        )
+    except ValidationError as exc:
+        found = "; ".join(details["msg"] for details in exc.errors(include_url=False, include_input=False))
+        raise GateFailed(f"what was recorded cannot be: {found}") from exc
 
 
 def _request(

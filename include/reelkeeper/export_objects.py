@@ -1,12 +1,14 @@
 """The objects of an export: how they are written, read again by a later step, and removed.
 
-All lie below `exports/{id}/` in the store that keeps exports. A name ends in the first digits of its SHA-256: a step
-that was killed between write and record leaves an object that is in nobody's way, and that is removed at the end.
+All lie below `exports/{id}/` in the store that keeps exports. A name ends in the first digits of its SHA-256, from
+the second attempt on followed by the attempt's number: a step that was killed between write and record leaves an object
+that is in nobody's way, and that is removed at the end; a step of an attempt that is over removes its own, and no
+other's.
 """
 
 import errno
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256 as new_sha256
@@ -15,10 +17,11 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.deletions import Gone
-from reelkeeper.catalogue.export_records import ExportFile, FileKind
+from reelkeeper.catalogue.export_records import Export, ExportFile, FileKind
 from reelkeeper.errors import (
     ConfigurationError,
     DeletionForbidden,
+    ExportEnded,
     ObjectExists,
     ReelkeeperError,
     SourceCorrupted,
@@ -31,7 +34,7 @@ from reelkeeper.ownership import require_ours
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.body import Body, read_file
 from reelkeeper.stores.proof import accept_existing, verify_object, verify_written
-from reelkeeper.stores.protocols import Links, Reads, Store
+from reelkeeper.stores.protocols import Links, ObjectStat, Reads, Store
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -88,19 +91,24 @@ def digest_of(path: Path) -> tuple[int, Sha256]:
     return size, Sha256(digest.hexdigest())
 
 
+def mark_of(export: Export, digest: str) -> str:
+    """What tells an object from others: no two attempts have one in common."""
+    return f"{digest[:_DIGITS]}{f'-{export.attempt}' if export.attempt > 1 else ''}"
+
+
 def write_export_file(
-    store: Store, settings: StoreSettings, export: UUID, path: Path, *, name: str, kind: FileKind,
+    store: Store, settings: StoreSettings, export: Export, path: Path, *, name: str, kind: FileKind,
     number: int | None = None, is_named: bool = False,
 ) -> ExportFile:  # fmt: skip
     """Write a file as an object of an export, verified. Errors of the store.
 
-    With `is_named` the name stays as it is (another file refers to it); else the digits are put before its suffix.
+    With `is_named` the name stays as it is (another file refers to it); else its mark is put before its suffix.
     """
     size, digest = digest_of(path)
     if not is_named:
         stem, dot, suffix = name.rpartition(".")
-        name = f"{stem}_{digest[:_DIGITS]}{dot}{suffix}"
-    key = canonical_key(f"{export_folder(export)}{name}")
+        name = f"{stem}_{mark_of(export, digest)}{dot}{suffix}"
+    key = canonical_key(f"{export_folder(export.id)}{name}")
     options = media_options(settings, name.rpartition(".")[2])
     body = Body.of_file(path, size_bytes=size, sha256=digest)
     retrying()(_write, store, key, body, settings)
@@ -157,6 +165,30 @@ def download(store: Reads, key: Key, path: Path) -> Sha256:
     return Sha256(digest.hexdigest())
 
 
+@contextmanager
+def withdraws(
+    catalogue: Catalogue, store: Store, export: Export, files: Sequence[ExportFile], *, run_id: str,
+    now: Callable[[], datetime],
+) -> Iterator[None]:  # fmt: skip
+    """Inside, what was written is recorded. Where that is refused, since the attempt is over, it is removed again; what
+    cannot be removed now goes with the rest of the export.
+    """
+    try:
+        yield
+    except ExportEnded:
+        try:
+            # An attempt that is over records nothing more: what it has not recorded by now is nobody's.
+            recorded = {file.path for file in retrying()(catalogue.exports.files, export.id)}
+            own = {file.path for file in files} - recorded
+            found = [stat for stat in _listed(store, export.id) if stat.key in own]
+            removed = _remove(catalogue, store, export.id, found, run_id=run_id, now=now())
+            log.info("export %s: its attempt %d is over: %d objects of it were removed",
+                     export.id, export.attempt, removed)  # fmt: skip
+        except ReelkeeperError as error:
+            log.warning("export %s: what was made for its attempt %d stays: %s", export.id, export.attempt, error)
+        raise
+
+
 def remove_objects(
     catalogue: Catalogue, store: Store, export: UUID, *, keep: Collection[str], run_id: str, now: datetime
 ) -> int:
@@ -165,7 +197,17 @@ def remove_objects(
 
     Where the store's settings forbid deletion they stay, until the export expires at the earliest.
     """
-    found = [stat for stat in retrying()(lambda: list(store.list(export_folder(export)))) if stat.key not in keep]
+    found = [stat for stat in _listed(store, export) if stat.key not in keep]
+    return _remove(catalogue, store, export, found, run_id=run_id, now=now)
+
+
+def _listed(store: Store, export: UUID) -> list[ObjectStat]:
+    return retrying()(lambda: list(store.list(export_folder(export))))
+
+
+def _remove(
+    catalogue: Catalogue, store: Store, export: UUID, found: Sequence[ObjectStat], *, run_id: str, now: datetime
+) -> int:
     if found:
         require_ours(catalogue, store)
     removed = 0

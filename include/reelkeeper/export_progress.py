@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.export_records import Export
 from reelkeeper.errors import CatalogueUnavailable
 
 Told = Callable[[float], None]
@@ -28,10 +28,13 @@ DELIVER = Phase(95, 99)
 
 
 class ExportProgress:
-    """Writes progress into the row, now and then. A number says of which camera."""
+    """Writes progress into the row, now and then. A number says of which camera.
+
+    A worker whose attempt is over hears so by ExportEnded, and need not go on.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, export: UUID, phase: Phase, *, now: Callable[[], datetime],
+        self, catalogue: Catalogue, export: Export, phase: Phase, *, now: Callable[[], datetime],
         number: int | None = None, told: Told | None = None, clock: Callable[[], float] = monotonic,
     ) -> None:  # fmt: skip
         self._catalogue, self._export, self._phase, self._number = catalogue, export, phase, number

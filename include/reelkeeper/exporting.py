@@ -14,9 +14,10 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Asked, Export, ExportFile
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.export_composing import ComposeResult, compose_export
-from reelkeeper.export_cutting import CutResult, cut_camera
+from reelkeeper.export_cutting import CutResult, cut_camera, under_way
 from reelkeeper.export_ending import deliver_export, fail_export
 from reelkeeper.export_request import accept_export
+from reelkeeper.stores.retry import retrying
 
 __all__ = [
     "Asked",
@@ -31,6 +32,7 @@ __all__ = [
     "export_id",
     "fail_export",
     "step",
+    "under_way",
 ]
 
 _NAMESPACE = UUID("2f1c8c0e-9b0f-5d0a-8f53-6578706f7274")
@@ -48,14 +50,20 @@ def export_id(run_id: str) -> UUID:
 
 
 @contextmanager
-def step(catalogue: Catalogue, export: UUID, what: str, *, now: datetime) -> Iterator[None]:
-    """Remembers what goes wrong inside, in words for people: should no try help, it is why the export failed."""
+def step(catalogue: Catalogue, export: UUID, what: str, *, run_id: str, now: datetime) -> Iterator[None]:
+    """Remembers what goes wrong inside, in words for people: should no try help, it is why the export failed. Of what
+    is not this run's nothing is remembered.
+    """
+    begun = retrying()(catalogue.exports.get, export)
+    if begun is None or begun.run_id != run_id:
+        yield
+        return
     try:
         yield
     except Exception as error:
         unexpected = f"{type(error).__name__}: {error}; the task's log has all of it"
         told = error if isinstance(error, ReelkeeperError) else UnexpectedError(unexpected)
         with suppress(CatalogueUnavailable):  # what went wrong first counts
-            catalogue.exports.note_trouble(export, what, told, now=now)
+            catalogue.exports.note_trouble(begun, what, told, now=now)
         raise
-    catalogue.exports.forget_trouble(export, what)
+    catalogue.exports.forget_trouble(begun, what)

@@ -39,7 +39,7 @@ ON CONFLICT (id) DO UPDATE SET
     ip_address = excluded.ip_address, user_agent = excluded.user_agent, run_id = excluded.run_id,
     store = excluded.store, expires_at = excluded.expires_at, created_by = excluded.created_by,
     updated_at = excluded.updated_at, status = 'PENDING', progress = 0, started_at = NULL, failure = NULL,
-    failure_code = NULL
+    failure_code = NULL, attempt = exports.attempt + 1
 WHERE exports.status = 'FAILED';
 
 -- name: refuse_export!
@@ -73,7 +73,7 @@ ORDER BY e.number;
 -- name: begin_export!
 -- Work on an export begins.
 UPDATE exports SET status = 'PROCESSING', started_at = coalesce(started_at, :now), updated_at = :now
-WHERE id = :id AND status IN ('PENDING', 'PROCESSING');
+WHERE id = :id AND attempt = :attempt AND status IN ('PENDING', 'PROCESSING');
 
 -- name: note_camera_progress!
 -- How far the cutting of a camera is.
@@ -86,7 +86,7 @@ UPDATE exports
 SET progress = greatest(progress, floor(:low + (:high - :low) * coalesce(
         :done_ratio, (SELECT avg(done_ratio) FROM export_cameras WHERE export_id = :id), 0))),
     updated_at = :now
-WHERE id = :id AND status = 'PROCESSING';
+WHERE id = :id AND attempt = :attempt AND status = 'PROCESSING';
 
 -- name: record_export_camera!
 -- What became of a camera, unless another worker was first.
@@ -126,21 +126,21 @@ SET status = 'COMPLETED', progress = 100, file_path = :file_path, file_size = :f
     download_url = :download_url, manifest_path = :manifest_path, thumbnail_path = :thumbnail_path,
     contact_sheet_path = :contact_sheet_path, completed_at = :now, updated_at = :now, expires_at = :expires_at,
     failure_code = NULL, failure = NULL
-WHERE id = :id AND status = 'PROCESSING';
+WHERE id = :id AND attempt = :attempt AND status = 'PROCESSING';
 
 -- name: note_export_trouble!
 -- What went wrong while an export is under way: the reason, should nothing help.
 UPDATE exports SET failure_code = :failure_code, failure = :failure, updated_at = :now
-WHERE id = :id AND status IN ('PENDING', 'PROCESSING');
+WHERE id = :id AND attempt = :attempt AND status IN ('PENDING', 'PROCESSING');
 
 -- name: forget_export_trouble!
 -- A step that had gone wrong is done after all.
 UPDATE exports SET failure_code = NULL, failure = NULL
-WHERE id = :id AND status IN ('PENDING', 'PROCESSING') AND starts_with(failure, :step);
+WHERE id = :id AND attempt = :attempt AND status IN ('PENDING', 'PROCESSING') AND starts_with(failure, :step);
 
 -- name: fail_export!
 -- An export failed, for the last thing that went wrong, or as is given; its footage is held no longer.
 UPDATE exports
 SET status = 'FAILED', failure_code = coalesce(failure_code, :failure_code), failure = coalesce(failure, :failure),
     updated_at = :now
-WHERE id = :id AND status IN ('PENDING', 'PROCESSING');
+WHERE id = :id AND attempt = :attempt AND status IN ('PENDING', 'PROCESSING');

@@ -16,7 +16,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 UUID = "00000000-0000-0000-0000-000000000000"
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 VALUES = {
-    "again": False, "attempts_below": 3, "attempts_from": 0,
+    "again": False, "attempt": 1, "attempts_below": 3, "attempts_from": 0,
     "batch_bytes": 1, "batch_files": 1, "batch_id": UUID,
     "batch_ids": [UUID], "batch_size": 1, "bucket_below": 1, "camera_id": UUID, "catch_up_priority": 20,
     "catch_up_start": LATER, "destination_store": "cloud", "dry_run": False, "ended_before": LATER,

@@ -149,22 +149,23 @@ class Rig:
 
     def cut(self, export: Export, number: int = 0) -> Any:
         return cut_camera(
-            self.estate, self.catalogue, self.open_store, export.id, number, now=lambda: NOW + timedelta(minutes=1)
-        )
+            self.estate, self.catalogue, self.open_store, export.id, number, run_id=str(export.run_id),
+            now=lambda: NOW + timedelta(minutes=1),
+        )  # fmt: skip
 
     def compose(self, export: Export) -> Any:
-        return compose_export(self.estate, self.catalogue, self.open_store, export.id, now=lambda: NOW)
+        return compose_export(
+            self.estate, self.catalogue, self.open_store, export.id, run_id=str(export.run_id), now=lambda: NOW
+        )
 
     def deliver(self, export: Export) -> Export:
         return deliver_export(
             self.estate, self.catalogue, self.open_store, export.id, signer=self.signer,
-            link=lambda identity: f"https://airflow/exports/{identity}", run_id="run", now=NOW,
+            link=lambda identity: f"https://airflow/exports/{identity}", run_id=str(export.run_id), now=NOW,
         )  # fmt: skip
 
     def fail(self, export: Export, why: str = "no reason") -> bool:
-        return fail_export(
-            self.estate, self.catalogue, self.open_store, export.id, "stopped", why, run_id="run", now=NOW
-        )
+        return fail_export(self.estate, self.catalogue, self.open_store, export, "stopped", why, run_id="run", now=NOW)
 
     def made(self, *cameras: str, **fields: Any) -> Export:
         """An export from its request to its delivery."""

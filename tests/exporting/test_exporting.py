@@ -148,7 +148,7 @@ def test_a_source_that_is_wrong_everywhere_fails_clearly_and_leaves_nothing(rig:
     assert len(rig.objects()) == 1
     with (
         pytest.raises(SourceCorrupted, match=r"from 2026-03-01T10:00:02.*expected \d+ bytes with [0-9a-f]{64}"),
-        step(rig.catalogue, export.id, "camera 'gate' could not be cut", now=NOW),
+        step(rig.catalogue, export.id, "camera 'gate' could not be cut", run_id="run", now=NOW),
     ):
         rig.cut(export, 0)
     assert rig.held() != []
@@ -272,7 +272,7 @@ def test_a_full_disk_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
         export = rig.accept("gate")
         with (
             pytest.raises(WorkFolderFull),
-            step(rig.catalogue, export.id, "camera 'gate' could not be cut", now=NOW),
+            step(rig.catalogue, export.id, "camera 'gate' could not be cut", run_id="run", now=NOW),
         ):
             rig.cut(export)
         assert [path.name for path in small.iterdir()] == ["ballast"]  # nothing is left on this machine

@@ -45,6 +45,7 @@ class Export:
     watermark_id: str | None
     store: StoreName | None
     run_id: str | None
+    attempt: int  # how often it began: what an earlier attempt's workers make is not of this one
     progress: int  # percent
     triggered_by: str | None
     created_at: datetime
@@ -61,6 +62,11 @@ class Export:
     manifest_path: Key | None
     thumbnail_path: Key | None
     contact_sheet_path: Key | None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is being made, and holds its footage."""
+        return self.status in ("PENDING", "PROCESSING")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Exports in the catalogue: what was asked for, how far it is, what it is made of, and when it ends.
 
 An export that is PENDING or PROCESSING holds its footage. What a step has made is recorded once: of several workers
-that did the same, the first counts, and the others are told so.
+that did the same, the first counts, and the others are told so. A step says of which attempt it is, by the export as it
+read it when it began: nothing is recorded of one that is over.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from reelkeeper.catalogue.export_records import (
 )
 from reelkeeper.catalogue.mapping import camera_of
 from reelkeeper.catalogue.session import Rows, Session
-from reelkeeper.errors import ReelkeeperError
+from reelkeeper.errors import ExportEnded, ReelkeeperError
 from reelkeeper.model import CameraId, Sha256, StoreName, TimeRange
 from reelkeeper.policy.exports import ExportRequest, watermark_id
 
@@ -51,6 +52,18 @@ class Exports:
     def hold(self, identity: UUID) -> Export | None:
         """As `get`; until the transaction ends nobody else changes it."""
         return next((_export(row) for row in self._session.rows("hold_export", id=identity)), None)
+
+    def hold_under_way(self, begun: Export) -> Export:
+        """As `hold`, for a worker that began when the export was like `begun`. ExportEnded when that attempt is over:
+        the export has ended, or another run has begun it anew.
+        """
+        found = self.hold(begun.id)
+        if found is not None and found.attempt == begun.attempt and found.is_under_way:
+            return found
+        how = f"is {found.status}, attempt {found.attempt} by run {found.run_id!r}" if found else "is not there"
+        raise ExportEnded(
+            f"export {str(begun.id)!r} {how}: expected attempt {begun.attempt} by run {begun.run_id!r}, under way"
+        )
 
     def accept(
         self, asked: Asked, request: ExportRequest, camera_ids: Sequence[CameraId], store: StoreName, *, now: datetime
@@ -88,34 +101,41 @@ class Exports:
         }  # fmt: skip
         return bool(self._session.execute("refuse_export", rows=Rows([row]), now=now))
 
-    def begin(self, identity: UUID, *, now: datetime) -> bool:
-        """Say that work on it is under way. False when it has ended by now."""
-        return bool(self._session.execute("begin_export", id=identity, now=now))
+    def begin(self, begun: Export, *, now: datetime) -> None:
+        """Say that work on it is under way. ExportEnded."""
+        with self._session.transaction():
+            self.hold_under_way(begun)
+            self._session.execute("begin_export", id=begun.id, attempt=begun.attempt, now=now)
 
-    def complete(self, identity: UUID, done: Completion, *, now: datetime) -> bool:
-        """Say that it is done. False when it was not under way."""
+    def complete(self, begun: Export, done: Completion, *, now: datetime) -> bool:
+        """Say that it is done. False when this attempt was not under way."""
         changed = self._session.execute(
-            "complete_export", id=identity, file_path=done.main.path, file_size=done.main.size_bytes,
-            file_hash=done.main.checksum, download_url=done.download_url, manifest_path=done.manifest.path,
-            thumbnail_path=done.thumbnail and done.thumbnail.path, expires_at=done.expires_at,
-            contact_sheet_path=done.contact_sheet and done.contact_sheet.path, now=now,
+            "complete_export", id=begun.id, attempt=begun.attempt, file_path=done.main.path,
+            file_size=done.main.size_bytes, file_hash=done.main.checksum, download_url=done.download_url,
+            manifest_path=done.manifest.path, thumbnail_path=done.thumbnail and done.thumbnail.path,
+            contact_sheet_path=done.contact_sheet and done.contact_sheet.path, expires_at=done.expires_at, now=now,
         )  # fmt: skip
         return bool(changed)
 
-    def note_trouble(self, identity: UUID, step: str, error: ReelkeeperError, *, now: datetime) -> None:
+    def note_trouble(self, begun: Export, step: str, error: ReelkeeperError, *, now: datetime) -> None:
         """Remember what went wrong in a step: should no try help, it is why the export failed."""
-        why = f"{step}: {error}"
-        self._session.execute("note_export_trouble", id=identity, failure_code=error.code, failure=why, now=now)
+        self._session.execute(
+            "note_export_trouble", id=begun.id, attempt=begun.attempt, failure_code=error.code,
+            failure=f"{step}: {error}", now=now,
+        )  # fmt: skip
 
-    def forget_trouble(self, identity: UUID, step: str) -> None:
+    def forget_trouble(self, begun: Export, step: str) -> None:
         """The step is done after all."""
-        self._session.execute("forget_export_trouble", id=identity, step=f"{step}: ")
+        self._session.execute("forget_export_trouble", id=begun.id, attempt=begun.attempt, step=f"{step}: ")
 
-    def fail(self, identity: UUID, code: str, why: str, *, now: datetime) -> bool:
+    def fail(self, begun: Export, code: str, why: str, *, now: datetime) -> bool:
         """Say that it failed: for the trouble that was noted last, or as is given. Its footage is held no longer.
-        False when it was not under way.
+        False when this attempt was not under way.
         """
-        return bool(self._session.execute("fail_export", id=identity, failure_code=code, failure=why, now=now))
+        changed = self._session.execute(
+            "fail_export", id=begun.id, attempt=begun.attempt, failure_code=code, failure=why, now=now
+        )
+        return bool(changed)
 
     # --- what it is made of -------------------------------------------------------------------------------------------
 
@@ -128,30 +148,41 @@ class Exports:
         ]  # fmt: skip
 
     def note_progress(
-        self, identity: UUID, low: int, high: int, *, now: datetime, number: int | None = None, done_ratio: float
+        self, begun: Export, low: int, high: int, *, now: datetime, number: int | None = None, done_ratio: float
     ) -> None:
-        """How far it is, of the percents from `low` to `high`: all of it, or the camera of that number. Only rises."""
+        """How far it is, of the percents from `low` to `high`: all of it, or the camera of that number. Only rises.
+
+        ExportEnded: there is no need to go on.
+        """
         with self._session.transaction():
+            self.hold_under_way(begun)
             if number is not None:
-                self._session.execute("note_camera_progress", id=identity, number=number, done_ratio=done_ratio)
+                self._session.execute("note_camera_progress", id=begun.id, number=number, done_ratio=done_ratio)
             shared = None if number is not None else done_ratio
-            self._session.execute("note_export_progress", id=identity, low=low, high=high, done_ratio=shared, now=now)
+            self._session.execute(
+                "note_export_progress", id=begun.id, attempt=begun.attempt, low=low, high=high, done_ratio=shared,
+                now=now,
+            )  # fmt: skip
 
     def record_cut(
-        self, identity: UUID, number: int, cut: CutFacts | None, sources: Sequence[ExportSource],
+        self, begun: Export, number: int, cut: CutFacts | None, sources: Sequence[ExportSource],
         file: ExportFile | None, *, now: datetime,
     ) -> bool:  # fmt: skip
-        """What became of a camera, all or nothing; None, None: it is empty. False when another worker was first."""
+        """What became of a camera, all or nothing; None, None: it is empty. False when another worker was first.
+
+        ExportEnded: nothing was recorded.
+        """
         with self._session.transaction():
+            self.hold_under_way(begun)
             told = _CUTS.dump_json(cut).decode() if cut else None
             state = "cut" if cut else "empty"
-            if not self._session.execute("record_export_camera", id=identity, number=number, state=state, cut=told):
+            if not self._session.execute("record_export_camera", id=begun.id, number=number, state=state, cut=told):
                 return False
             self._session.execute(
-                "insert_export_sources", id=identity, number=number, rows=Rows([_source_row(one) for one in sources])
+                "insert_export_sources", id=begun.id, number=number, rows=Rows([_source_row(one) for one in sources])
             )
             if file:
-                self.record_files(identity, [file], now=now)
+                self.record_files(begun, [file], now=now)
         return True
 
     def sources(self, identity: UUID) -> list[ExportSource]:
@@ -170,10 +201,15 @@ class Exports:
             for row in self._session.rows("export_files", id=identity)
         ]  # fmt: skip
 
-    def record_files(self, identity: UUID, files: Sequence[ExportFile], *, now: datetime) -> int:
-        """Add objects; how many were new. One of a name that is there was recorded by another worker, which counts."""
+    def record_files(self, begun: Export, files: Sequence[ExportFile], *, now: datetime) -> int:
+        """Add objects; how many were new. One of a name that is there was recorded by another worker, which counts.
+
+        ExportEnded: nothing was recorded.
+        """
         rows = [_file_row(file) for file in files]
-        return self._session.execute("insert_export_files", id=identity, rows=Rows(rows), now=now)
+        with self._session.transaction():
+            self.hold_under_way(begun)
+            return self._session.execute("insert_export_files", id=begun.id, rows=Rows(rows), now=now)
 
     def forget_files(self, identity: UUID, names: Sequence[str]) -> None:
         """Forget objects that are about to go."""
@@ -197,9 +233,9 @@ class Exports:
 def _export(row: Any) -> Export:
     return Export(
         row.id, row.tenant, row.status, tuple(map(CameraId, row.camera_ids or ())), _request(row), row.watermark_id,
-        row.store, row.run_id, row.progress, row.triggered_by, row.created_at, row.started_at, row.updated_at,
-        row.completed_at, row.expires_at, row.failure_code, row.failure, row.file_path, row.file_size, row.file_hash,
-        row.download_url, row.manifest_path, row.thumbnail_path, row.contact_sheet_path,
+        row.store, row.run_id, row.attempt, row.progress, row.triggered_by, row.created_at, row.started_at,
+        row.updated_at, row.completed_at, row.expires_at, row.failure_code, row.failure, row.file_path, row.file_size,
+        row.file_hash, row.download_url, row.manifest_path, row.thumbnail_path, row.contact_sheet_path,
     )  # fmt: skip
 
 

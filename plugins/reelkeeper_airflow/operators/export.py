@@ -78,16 +78,18 @@ class CutCameraOperator(BaseOperator):
         self.number = number
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.exporting import cut_camera, step
+        from reelkeeper.exporting import cut_camera, step, under_way
 
-        identity, number = export_of(context), int(self.number)
+        identity, number, run_id = export_of(context), int(self.number), context["dag_run"].run_id
         with open_catalogue() as catalogue:
+            under_way(catalogue, identity, run_id)  # another run's export may have fewer cameras
             camera = catalogue.exports.cameras(identity)[number].camera
             self.log.info("export %s: cutting camera %s", identity, camera.slug)
-            with step(catalogue, identity, f"camera {camera.slug!r} could not be cut", now=datetime.now(UTC)):
+            what = f"camera {camera.slug!r} could not be cut"
+            with step(catalogue, identity, what, run_id=run_id, now=datetime.now(UTC)):
                 done = cut_camera(
-                    current_estate(), catalogue, open_store, identity, number, now=lambda: datetime.now(UTC),
-                    told=ShareLog(self.log, f"camera {camera.slug}"),
+                    current_estate(), catalogue, open_store, identity, number, run_id=run_id,
+                    now=lambda: datetime.now(UTC), told=ShareLog(self.log, f"camera {camera.slug}"),
                 )  # fmt: skip
         if done.state == "empty":
             self.log.warning("camera %s has no footage in the range: the export goes on with the others", camera.slug)
@@ -109,13 +111,13 @@ class ComposeExportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.exporting import compose_export, step
 
-        identity = export_of(context)
+        identity, run_id = export_of(context), context["dag_run"].run_id
         with (
             open_catalogue() as catalogue,
-            step(catalogue, identity, "it could not be composed", now=datetime.now(UTC)),
+            step(catalogue, identity, "it could not be composed", run_id=run_id, now=datetime.now(UTC)),
         ):
             done = compose_export(
-                current_estate(), catalogue, open_store, identity, now=lambda: datetime.now(UTC),
+                current_estate(), catalogue, open_store, identity, run_id=run_id, now=lambda: datetime.now(UTC),
                 told=ShareLog(self.log, "composing"),
             )  # fmt: skip
         if done.empty:
@@ -139,16 +141,15 @@ class DeliverExportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from reelkeeper.exporting import deliver_export, step
 
-        identity = export_of(context)
+        identity, run_id = export_of(context), context["dag_run"].run_id
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
         with (
             open_catalogue() as catalogue,
-            step(catalogue, identity, "it could not be delivered", now=datetime.now(UTC)),
+            step(catalogue, identity, "it could not be delivered", run_id=run_id, now=datetime.now(UTC)),
         ):
             done = deliver_export(
                 current_estate(), catalogue, open_store, identity, signer=load_signer(),
-                link=lambda export: f"{export_address(export)}/download",
-                run_id=context["dag_run"].run_id, now=datetime.now(UTC),
+                link=lambda export: f"{export_address(export)}/download", run_id=run_id, now=datetime.now(UTC),
             )  # fmt: skip
             files = catalogue.exports.files(identity)
         for file in files:
@@ -180,7 +181,7 @@ class ConcludeExportOperator(BaseOperator):
             export = catalogue.exports.get(identity)
             if export is not None and export.status != "COMPLETED" and export.run_id == run_id:
                 why = f"the run was stopped, or a worker was killed: {_ended_at(context)}"
-                fail_export(estate, catalogue, open_store, identity, "stopped", why, run_id=run_id, now=now)
+                fail_export(estate, catalogue, open_store, export, "stopped", why, run_id=run_id, now=now)
                 export = catalogue.exports.get(identity)
         if export is None:
             self.log.warning("export %s: nothing of it was kept: see the log of the first task", identity)
