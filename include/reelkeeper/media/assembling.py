@@ -15,6 +15,7 @@ from reelkeeper.media.bitstream import Bitstream, described
 from reelkeeper.media.clock import Scale
 from reelkeeper.media.command import Limits, Seconds
 from reelkeeper.media.filling import Filling
+from reelkeeper.media.holes import HasHoles, holes
 from reelkeeper.media.pictures import Pictures, fit
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
@@ -35,7 +36,7 @@ def assemble(
     """Write the file. `fillings`: for the time before each piece and after the last, or
     none at all. `sound`: a file on the same clock; None: that of the pieces is copied.
 
-    CannotCopy when packets do not fit together.
+    CannotCopy when packets do not fit together; HasHoles when a piece has one that nobody looked for.
     """
     with ExitStack() as stack:
         header = _header(
@@ -55,7 +56,10 @@ def assemble(
                 fillings[index].fill(writer, header, *timeline.black[index])
             elif index and not timeline.placed[index - 1].joins_next:
                 writer.restart()
-            _Piece(placed, encoded, writer, header, track).write()
+            piece = _Piece(placed, encoded, writer, header, track)
+            piece.write()
+            if not timeline.looked_inside and piece.has_holes():
+                raise HasHoles
         if fillings:
             fillings[-1].fill(writer, header, *timeline.black[-1])
         return Written(writer.frames, writer.copied)
@@ -122,6 +126,7 @@ class _Piece:
     ) -> None:
         self._placed, self._plan, self._source = placed, placed.plan, placed.plan.source
         self._encoded, self._writer, self._header, self._track = encoded, writer, header, track
+        self._times = [pts for span in (self._plan.head, self._plan.tail) if span for pts in span.frames]
 
     def write(self) -> None:
         if self._plan.head:
@@ -132,6 +137,10 @@ class _Piece:
             self._read(container, video, audio)
         if self._plan.tail:
             self._write_encoded(self._encoded[self._plan.tail])
+
+    def has_holes(self) -> bool:
+        """Whether some time within it has no picture, as far as it was written."""
+        return bool(holes(sorted(self._times), self._source.time_base, self._source.interval))
 
     def _read(self, container: InputContainer, video: VideoStream, audio: AudioStream | None) -> None:
         """Copy pictures and sound in the order in which they lie in the file."""
@@ -152,6 +161,7 @@ class _Piece:
                 sound is None or sound.is_over or (pictures is not None and pictures.is_far_over)
             ):
                 break
+        self._times += pictures.times if pictures else []
         if pictures is not None and not pictures.is_complete:
             raise CannotCopy("its packets did not come in the order in which they came before")
 

@@ -6,18 +6,21 @@ from datetime import timedelta
 from pathlib import Path
 
 from reelkeeper.errors import InvalidFootage
+from reelkeeper.media.arranging import arrange
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.checking import check, expected, seams
 from reelkeeper.media.command import Command, Limits, Seconds
 from reelkeeper.media.counting import Counted, NotRight
 from reelkeeper.media.encoding import encode, no_footage
 from reelkeeper.media.filling import Black, make_black
+from reelkeeper.media.holes import HasHoles
 from reelkeeper.media.pieces import Cut, Gaps, Method, Piece
 from reelkeeper.media.planning import Plan, plan
 from reelkeeper.media.retiming import NO_TIMES, says_times
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
+from reelkeeper.media.source import Source
 from reelkeeper.media.spans import encode_edge
-from reelkeeper.media.timeline import Timeline, lay_out, shares, sources
+from reelkeeper.media.timeline import OPEN_AT_ONCE, Timeline
 from reelkeeper.media.writing import CannotCopy, Written, holds, part_of
 from reelkeeper.model import TimeRange
 
@@ -42,13 +45,22 @@ def cut(
     NoFootage when the range has none; InvalidFootage when a piece is none; MediaError, MediaTimeout and
     WorkFolderFull as in `run`.
     """
-    parts, overlaps = shares(pieces, wanted)
-    try:
-        plans = [found for source, part in sources(parts) if (found := plan(source, part))]
-        if not plans:
+
+    def copied(*, looks_inside: bool) -> Cut:
+        timeline = arrange(pieces, wanted, gaps, opened=opened, planner=plan, looks_inside=looks_inside)
+        if timeline is None:
             raise no_footage(wanted)
-        _check_alike(plans, target)
-        return _smart(lay_out(plans, wanted, overlaps, gaps), target, work, limits, progress)
+        _check_alike([placed.plan for placed in timeline.placed], target)
+        return _smart(timeline, target, work, limits, progress)
+
+    def opened(piece: Piece) -> Source:
+        return Source(piece, stays_open=len(pieces) <= OPEN_AT_ONCE)
+
+    try:
+        try:
+            return copied(looks_inside=False)
+        except HasHoles:  # most footage has none, and looking for them takes reading all of it
+            return copied(looks_inside=True)
     except (CannotCopy, NotRight) as reason:
         why = str(reason)
     except InvalidFootage as exc:

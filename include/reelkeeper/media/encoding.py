@@ -13,6 +13,7 @@ from typing import Any
 import ffmpeg
 
 from reelkeeper.errors import MediaError, NoFootage
+from reelkeeper.media.arranging import arrange
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
 from reelkeeper.media.counting import NotRight, count
@@ -24,7 +25,7 @@ from reelkeeper.media.retiming import timed
 from reelkeeper.media.sound_anew import encode_sound, needs_encoding
 from reelkeeper.media.source import Source, shown_size
 from reelkeeper.media.spans import Encoded, frame_times, seek_options, steps_back
-from reelkeeper.media.timeline import OPEN_AT_ONCE, Placed, Timeline, lay_out, shares
+from reelkeeper.media.timeline import OPEN_AT_ONCE, Placed, Timeline, lay_out
 from reelkeeper.media.writing import part_of
 from reelkeeper.model import TimeRange
 
@@ -44,30 +45,30 @@ def encode(
     `height`, in pixels, never enlarges. Where the picture changes its size from one segment to another, all are shown
     in the size of the first. `why` is told in the result. Errors as in `cutting.cut`.
     """
-    parts, overlaps = shares(pieces, wanted)
     part = part_of(target)
     with ExitStack() as stack:
         new = _names(target, work, stack)
         stack.callback(part.unlink, missing_ok=True)
         commands: list[Command] = []
-        plans = []
-        for piece, share in parts:
-            source, retimed = timed(piece, next(new), stays_open=len(parts) <= OPEN_AT_ONCE, limits=limits)
+
+        def opened(piece: Piece) -> Source:
+            source, retimed = timed(piece, next(new), stays_open=len(pieces) <= OPEN_AT_ONCE, limits=limits)
             stack.callback(source.close)
-            commands += [retimed] if retimed else []
-            if found := encoded_only(source, share):
-                plans.append(found)
-        if not plans:
+            commands.extend([retimed] if retimed else [])
+            return source
+
+        timeline = arrange(pieces, wanted, gaps, opened=opened, planner=encoded_only, looks_inside=True)
+        if timeline is None:
             raise no_footage(wanted)
+        plans = [placed.plan for placed in timeline.placed]
         size = _size(plans[0].source, height)
-        timeline = lay_out(plans, wanted, overlaps, gaps)
         filmed = [_encode_piece(placed, next(new), size, overlay, limits, progress) for placed in timeline.placed]
         encoded = {made.plan.head: made.encoded for made in filmed if made and made.plan.head}
         if not encoded:
             raise MediaError(f"none of the frames from {plans[0].first_moment.isoformat()} on can be decoded")
         commands += [made.command for made in encoded.values()]
         plans = [made.plan for made in filmed if made]
-        timeline = lay_out(plans, wanted, overlaps, gaps)
+        timeline = lay_out(plans, wanted, timeline.overlaps, gaps)
         fillings = _fillings(timeline, wanted, size, overlay, new, limits, commands) if timeline.has_black else []
         sound = None
         if needs_encoding(timeline, target):

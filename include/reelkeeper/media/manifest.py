@@ -121,7 +121,8 @@ class ManifestPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class ManifestFootage:
-    """What was found of a camera in the range that was wanted of it. Gaps are where nothing was recorded."""
+    """What was found of a camera in the range that was wanted of it. Gaps are where no file has a picture: nothing was
+    recorded, or it cannot be decoded. Shorter ones within a file than a second, or than two frames, are not told."""
 
     camera: Text
     wanted: Range

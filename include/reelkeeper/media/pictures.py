@@ -34,6 +34,8 @@ class Pictures:
         self._scale = Scale(source.time_base, writer.time_base, Fraction(placed.plan.first), placed.start)
         self._far = placed.plan.end + int(_LAG_SECONDS / source.time_base)
         self._has_begun = self.is_over = self.is_far_over = False
+        self.times: list[int] = []
+        """When those that were written are shown, in ticks of the source."""
 
     @property
     def is_complete(self) -> bool:
@@ -64,6 +66,7 @@ class Pictures:
             packet = fit(packet, self._own, self._header)
         self._writer.video(packet, self._scale(pts), self._scale.span(shown_for))
         self._writer.copied += 1
+        self.times.append(pts)
 
 
 def fit(packet: "Packet[Any]", own: Bitstream, header: Header) -> "Packet[Any]":

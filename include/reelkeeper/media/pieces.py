@@ -29,8 +29,9 @@ class Cut:
     """What a camera saw in a range, as one file that holds nothing else.
 
     A frame belongs to the range when start ≤ its wall time < end; its wall time is its segment's start plus its own
-    time since the segment's first frame. `frames` counts them, those of black filling included. Gaps are those of the
-    wanted range; overlaps are times of which two segments have frames: those of one are left out.
+    time since the segment's first frame. `frames` counts them, those of black filling included. Gaps are the
+    times of the wanted range in which no piece has a picture, also within one; overlaps are those of which two pieces
+    have pictures, and only one's are in the file.
     """
 
     path: Path

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
+from reelkeeper.media.holes import LEAST_SECONDS, holes, holes_among
 from reelkeeper.media.source import Shot, Source
 from reelkeeper.model import TimeRange
 
@@ -36,7 +37,8 @@ class Copied:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What becomes of one piece. `first`, `last` and `end`: of its wanted frames, in ticks; the last one is shown until
-    `end`, which is not after the wanted end."""
+    `end`, which is not after the wanted end. `before`: until when the frame before the first one is shown; None: there
+    is none."""
 
     source: Source
     first: int
@@ -45,6 +47,7 @@ class Plan:
     head: Span | None
     copied: Copied | None
     tail: Span | None
+    before: int | None
 
     @property
     def first_moment(self) -> datetime:
@@ -61,7 +64,7 @@ class Plan:
     @property
     def interval(self) -> Fraction:
         """Seconds from one frame to the next, as a rule."""
-        return 1 / Fraction(self.source.rate)
+        return self.source.interval
 
 
 def plan(source: Source, wanted: TimeRange) -> Plan | None:
@@ -80,7 +83,8 @@ def plan(source: Source, wanted: TimeRange) -> Plan | None:
     stop, tail_frames, last, end = ending
     tail = Span(source, tail_frames[0], tail_frames[-1] + 1, tail_shots[0].pts, tail_frames) if tail_frames else None
     copied = Copied(access.pts, first, stop, anew=access.access == "open")
-    return Plan(source, head.first if head else first, last, end, head, copied, tail)
+    begin = head.first if head else first
+    return Plan(source, begin, last, end, head, copied, tail, _before(source, shots, begin))
 
 
 def encoded_only(source: Source, wanted: TimeRange) -> Plan | None:
@@ -95,7 +99,8 @@ def encoded_only(source: Source, wanted: TimeRange) -> Plan | None:
     if not firsts or not lasts:
         return None
     span = Span(source, min(firsts), max(lasts) + 1, starts[0].pts)
-    return Plan(source, min(firsts), max(lasts), _end(source, ends, max(lasts), hi), span, None, None)
+    end, before = _end(source, ends, max(lasts), hi), _before(source, starts, min(firsts))
+    return Plan(source, min(firsts), max(lasts), end, span, None, None, before)
 
 
 def _find_access(source: Source, lo: int, hi: int) -> tuple[list[Shot], tuple[Shot, int] | None]:
@@ -172,7 +177,8 @@ def _all_encoded(source: Source, shots: list[Shot], lo: int, hi: int) -> Plan | 
     if span is None:
         return None
     last = span.frames[-1]
-    return Plan(source, span.first, last, _end(source, usable, last, hi), span, None, None)
+    before = _before(source, usable, span.first)
+    return Plan(source, span.first, last, _end(source, usable, last, hi), span, None, None, before)
 
 
 def _span(source: Source, shots: list[Shot], lo: int, end: int) -> Span | None:
@@ -191,10 +197,22 @@ def _decodable(shots: list[Shot]) -> list[Shot]:
 
 
 def _end(source: Source, shots: list[Shot], last: int, hi: int) -> int:
-    """Until when the last frame is shown: till the next one, if there is one, and no longer than wanted."""
-    following = [shot.pts for shot in shots if shot.pts > last]
-    if following:
-        return min([*following, hi])
-    own = next((shot.duration for shot in shots if shot.pts == last), 0)
-    usual = round(1 / Fraction(source.rate) / source.time_base)
-    return min(last + max(own or usual, 1), hi)
+    """Until when the last frame is shown: till the next one or a hole, if there is one, and no longer than wanted. What
+    the file says of its very last frame may be how long the camera was away."""
+    times = sorted(shot.pts for shot in shots if not shot.hidden)
+    is_very_last = times[-1] <= last
+    if is_very_last:
+        own = next((shot.duration for shot in shots if shot.pts == last), 0)
+        times.append(last + max(own or round(source.interval / source.time_base), 1))
+    following = next(pts for pts in times if pts > last)
+    least = 0 if is_very_last else LEAST_SECONDS
+    found = holes(times, source.time_base, source.interval, least=least)
+    return min([following, *(hole.start for hole in found if hole.last == last), hi])
+
+
+def _before(source: Source, shots: list[Shot], first: int) -> int | None:
+    """Until when the frame before `first` is shown: none, where it cannot be decoded."""
+    usable = _decodable(shots)
+    if not any(shot.pts < first and not shot.hidden for shot in usable):
+        return None
+    return next((hole.start for hole in holes_among(source, usable) if hole.end == first), first)

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
+from statistics import median
 from typing import Any
 
 import av
@@ -88,7 +90,10 @@ class Source:
             self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
             self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
             self.rate = video.average_rate or video.guessed_rate or Fraction(25)
-            self.first = _first_shown(container, video)
+            shown = _first_shown(container, video)
+            self.first = shown[0]
+            self.interval = _interval(shown, self.time_base) or 1 / Fraction(self.rate)
+            """Seconds from one frame to the next, as a rule."""
 
     @contextmanager
     def opened(self, at: int | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -177,8 +182,8 @@ def _hearing(container: InputContainer) -> Hearing | None:
     return Hearing(context.name, context.sample_rate, context.channels, context.extradata or b"")
 
 
-def _first_shown(container: InputContainer, video: VideoStream) -> int:
-    """When the first picture is shown, in ticks."""
+def _first_shown(container: InputContainer, video: VideoStream) -> list[int]:
+    """When the first pictures are shown, in ticks."""
     shown: list[int] = []
     for packet in packets(container, video):
         if packet.pts is not None and not packet.is_discard:
@@ -187,7 +192,12 @@ def _first_shown(container: InputContainer, video: VideoStream) -> int:
             break
     if not shown:
         raise InvalidFootage("none of its packets says when it is shown", code="no_times")
-    return min(shown)
+    return sorted(shown)
+
+
+def _interval(times: list[int], base: Fraction) -> Fraction:
+    """Seconds from one to the next, as a rule; 0 when there is but one. An average would count holes."""
+    return Fraction(median([later - one for one, later in pairwise(times)] or [0])) * base
 
 
 def packets(container: InputContainer, video: VideoStream) -> Iterator[Any]:

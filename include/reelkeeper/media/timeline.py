@@ -1,13 +1,13 @@
 """Where the frames of each piece stand in the file, and what of the wanted time has no footage, or twice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
 from reelkeeper.media.pieces import Gaps, Piece, in_order
 from reelkeeper.media.planning import Plan
-from reelkeeper.media.source import Source, seconds
+from reelkeeper.media.source import seconds
 from reelkeeper.model import TimeRange
 
 OPEN_AT_ONCE = 16
@@ -27,12 +27,13 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """What is in the file, in its order. `black`: in seconds of the file, what is filled before each piece, and after
-    the last one; empty where nothing is."""
+    the last one; empty where nothing is. `looked_inside`: there is no hole within a piece."""
 
     placed: tuple[Placed, ...]
     gaps: tuple[TimeRange, ...]
     overlaps: tuple[TimeRange, ...]
     black: tuple[tuple[Fraction, Fraction], ...] = ()
+    looked_inside: bool = True
 
     @property
     def has_black(self) -> bool:
@@ -43,7 +44,7 @@ def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece
     """Which part of `wanted` each piece is to give, and where pieces overlap.
 
     Where one begins while another still lasts, it takes over: footage is best left off at an end, where next to nothing
-    has to be encoded. One that ends before the other does is left out.
+    has to be encoded. One that ends before the other does is left out, unless it is needed after all: see `arrange`.
     """
     used: list[Piece] = []
     overlaps: list[TimeRange] = []
@@ -66,37 +67,39 @@ def shares(pieces: Sequence[Piece], wanted: TimeRange) -> tuple[list[tuple[Piece
     return parts, overlaps
 
 
-def sources(parts: Sequence[tuple[Piece, TimeRange]]) -> Iterator[tuple[Source, TimeRange]]:
-    """Each piece opened, with the part it is to give."""
-    for piece, part in parts:
-        yield Source(piece, stays_open=len(parts) <= OPEN_AT_ONCE), part
+def holes_between(plans: Sequence[Plan], wanted: TimeRange) -> list[TimeRange]:
+    """The time of `wanted` without a picture, before, between and after the plans'."""
+    if not plans:
+        return [wanted]
+    holes = [hole for index in range(len(plans)) if (hole := _hole_before(plans, index, wanted))]
+    if (rest := wanted.end - plans[-1].end_moment) > timedelta(seconds=float(plans[-1].interval)):
+        holes.append(TimeRange(wanted.end - rest, wanted.end))
+    return holes
 
 
-def lay_out(plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRange], gaps: Gaps) -> Timeline:
+def lay_out(
+    plans: Sequence[Plan], wanted: TimeRange, overlaps: Sequence[TimeRange], gaps: Gaps, *, looked_inside: bool = True
+) -> Timeline:
     """Put the pieces on the file's clock."""
     starts: list[Fraction] = []
     ends: list[Fraction] = []
-    holes: list[TimeRange] = []
     for index, plan in enumerate(plans):
-        hole = _hole_before(plans, index, wanted)
-        if hole:
-            holes.append(hole)
         if gaps != "join":
             start = seconds(plan.first_moment - wanted.start)
         elif not index:
             start = Fraction(0)
         else:
+            hole = _hole_before(plans, index, wanted)
             between = Fraction(0) if hole else seconds(plan.first_moment - plans[index - 1].end_moment)
             start = ends[-1] + max(between, Fraction(0))
         starts.append(start)
         ends.append(start + (plan.end - plan.first) * plan.source.time_base)
-    if (rest := wanted.end - plans[-1].end_moment) > timedelta(seconds=float(plans[-1].interval)):
-        holes.append(TimeRange(wanted.end - rest, wanted.end))
     placed = tuple(
         Placed(plan, start, end, index + 1 < len(plans) and starts[index + 1] - end <= plan.interval)
         for index, (plan, start, end) in enumerate(zip(plans, starts, ends, strict=True))
     )
-    return Timeline(placed, tuple(holes), tuple(overlaps), _black(placed, wanted) if gaps == "black" else ())
+    black = _black(placed, wanted) if gaps == "black" else ()
+    return Timeline(placed, tuple(holes_between(plans, wanted)), tuple(overlaps), black, looked_inside)
 
 
 def _black(placed: Sequence[Placed], wanted: TimeRange) -> tuple[tuple[Fraction, Fraction], ...]:
@@ -113,8 +116,8 @@ def _hole_before(plans: Sequence[Plan], index: int, wanted: TimeRange) -> TimeRa
     plan = plans[index]
     if index:
         since = plans[index - 1].end_moment
-    elif plan.source.piece.range.start <= wanted.start:
-        return None  # the frame before the first wanted one is there, and was shown till then
+    elif plan.before is not None:
+        since = max(plan.source.moment(plan.before), wanted.start)
     else:
         since = wanted.start
     if plan.first_moment - since > timedelta(seconds=float(plan.interval)):
