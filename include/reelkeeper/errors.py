@@ -9,6 +9,13 @@ class ReelkeeperError(Exception):
     """Base of all errors of the core. `code` is the stable short name kept in rows and metric labels."""
 
     code = "error"
+    is_for_people = False
+    """Whether the message names no folder, host or the like, nor what an SDK said: strangers may read it."""
+
+    @property
+    def in_words(self) -> str:
+        """The code, for people: it tells nothing of a machine."""
+        return self.code.replace("_", " ")
 
 
 class TransientError(ReelkeeperError):
@@ -184,6 +191,7 @@ class RequestRefused(PermanentError, ValueError):
     """A person asked for what cannot be: `problems` names each field, its value and what was expected."""
 
     code = "request_refused"
+    is_for_people = True
 
     def __init__(self, *problems: str) -> None:
         super().__init__(*problems)
@@ -203,18 +211,21 @@ class NoFootage(PermanentError, LookupError):
     """None of the cameras that were asked for has footage in the range."""
 
     code = "no_footage"
+    is_for_people = True
 
 
 class GateFailed(PermanentError):
     """A job's measured result is outside its bounds; the message gives both."""
 
     code = "gate_failed"
+    is_for_people = True
 
 
 class BudgetExceeded(PermanentError):
     """What a run is about to do costs more than it may, by the estimate: nothing of it was done."""
 
     code = "budget_exceeded"
+    is_for_people = True
 
 
 class CatalogueUnavailable(TransientError, ConnectionError):

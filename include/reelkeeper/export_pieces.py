@@ -154,14 +154,17 @@ def _one(choice: _Choice, planned: PlannedSource, number: int, folder: Path) -> 
             return Piece(path, span), source
     # A store that did not answer may do so when the task is tried again; what is wrong stays so.
     _, worst = next((each for each in errors if isinstance(each[1], TransientError)), errors[0])
-    raise type(worst)(
+    unread = type(worst)(
         f"segment {str(segment.id)!r}, from {segment.start_time.isoformat()}, has no copy that can be read: "
         f"{_told(errors)}"
-    ) from worst
+    )
+    unread.is_for_people = True
+    raise unread from worst
 
 
 def _told(errors: Sequence[tuple[Replica, ReelkeeperError]]) -> str:
-    return "; ".join(f"in store {replica.store!r}: {error}" for replica, error in errors)
+    """For the manifest, which strangers get: what the errors say of folders and hosts stands in the log alone."""
+    return "; ".join(f"in store {replica.store!r}: {error.in_words}" for replica, error in errors)
 
 
 def _proved(store: Reads, replica: Replica, segment: Segment, folder: Path) -> Path:

@@ -61,8 +61,7 @@ def step(catalogue: Catalogue, export: UUID, what: str, *, run_id: str, now: dat
     try:
         yield
     except Exception as error:
-        unexpected = f"{type(error).__name__}: {error}; the task's log has all of it"
-        told = error if isinstance(error, ReelkeeperError) else UnexpectedError(unexpected)
+        told = error if isinstance(error, ReelkeeperError) else UnexpectedError(type(error).__name__)
         with suppress(CatalogueUnavailable):  # what went wrong first counts
             catalogue.exports.note_trouble(begun, what, told, now=now)
         raise

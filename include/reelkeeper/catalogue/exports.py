@@ -97,7 +97,7 @@ class Exports:
         given = {name: value if isinstance(value, str) and value else None for name, value in asked.given.items()}
         row = _asked(asked, now + expires_in) | {
             "format": (given.get("format") or "mp4")[:10], "reason": given.get("reason"),
-            "created_by": given.get("created_by"), "failure_code": error.code, "failure": str(error),
+            "created_by": given.get("created_by"), "failure_code": error.code, "failure": _told(error),
         }  # fmt: skip
         return bool(self._session.execute("refuse_export", rows=Rows([row]), now=now))
 
@@ -121,7 +121,7 @@ class Exports:
         """Remember what went wrong in a step: should no try help, it is why the export failed."""
         self._session.execute(
             "note_export_trouble", id=begun.id, attempt=begun.attempt, failure_code=error.code,
-            failure=f"{step}: {error}", now=now,
+            failure=f"{step}: {_told(error)}", now=now,
         )  # fmt: skip
 
     def forget_trouble(self, begun: Export, step: str) -> None:
@@ -228,6 +228,11 @@ class Exports:
     def expire(self, ids: Sequence[UUID], *, now: datetime) -> int:
         """Say that these have expired, as far as it is still true; how many. Nobody gets a link to them any more."""
         return self._session.execute("expire_exports", ids=list(ids), now=now)
+
+
+def _told(error: ReelkeeperError) -> str:
+    """Why it failed, as whoever may see the export reads it."""
+    return str(error) if error.is_for_people else f"{error.in_words}; the task's log says more"
 
 
 def _export(row: Any) -> Export:
