@@ -164,12 +164,19 @@ def test_a_transport_stream_is_read_from_early_enough(footage: Any, make: Any, c
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_one_frame_is_a_clip(camera: Any, make: Any, suffix: str) -> None:
-    """Which players know as what it is, too, however short it is."""
     for how in (cut, encode):
-        one = make([camera(width=64, height=48)], 1.7, 1.71, f"clip.{suffix}", how=how)
+        one = make([camera()], 1.7, 1.71, f"clip.{suffix}", how=how)
         assert shown(one.path).counters == [17]
         assert (one.method, one.first_frame, one.last_frame) == ("encoded", after(1.7), after(1.7))
         one.path.unlink()
+
+
+@pytest.mark.parametrize("how", [cut, encode])
+def test_a_few_frames_are_known_as_a_transport_stream(footage: Any, make: Any, how: Any) -> None:
+    """Which some of fewer than ten packets are not."""
+    short = Piece(footage.make("quick.mp4", seconds=1.0, frame_rate=30, options=("-bf", "2", "-g", "45")), span(0, 1))
+    made = make([short], 0.25, 0.31, "clip.ts", how=how)
+    assert shown(made.path).counters == [8, 9]
 
 
 def test_nothing_is_claimed_that_is_not_in_the_file(camera: Any, make: Any) -> None:
@@ -191,6 +198,34 @@ def test_nothing_is_claimed_that_is_not_in_the_file(camera: Any, make: Any) -> N
     with pytest.raises(NotRight, match="it cannot be read"):
         count(made, timeline, 27)
     made.unlink()
+
+
+def turned(path: Path) -> int:
+    """Degrees by which a player turns its pictures."""
+    with av.open(str(path)) as container:
+        return int(next(container.decode(video=0)).rotation)
+
+
+def test_pictures_that_are_shown_turned(camera: Any, make: Any, tmp_path: Path) -> None:
+    """Copied and encoded frames are shown alike; where the file cannot say so, or it changes, all are put upright."""
+    lying = tmp_path / "in" / "lying.mp4"
+    lying.parent.mkdir()
+    ffmpeg("ffmpeg", "-display_rotation", "90", "-i", camera("b-frames", 0.0, 4.0).path, "-c", "copy", lying)
+    piece, upright = Piece(lying, span(0, 4)), camera("b-frames", 4.0, 2.0)
+    for name, end, method in (
+        ("clip.mp4", 3.25, "smart"),
+        ("clip.mp4", 0.95, "encoded"),
+        ("clip.mkv", 0.95, "encoded"),
+    ):
+        made = make([piece], 0.55, end, name)
+        assert (made.method, made.width, turned(made.path)) == (method, 160, 90)
+        assert shown(made.path).counters == expected(0.55, end, of=range(40))
+        made.path.unlink()
+    for pieces, end, name in (([piece, upright], 5.0, "clip.mp4"), ([piece], 3.25, "clip.ts")):
+        made = make(pieces, 0.55, end, name)
+        assert (made.method, made.width, made.height, turned(made.path)) == ("encoded", 120, 160, 0)
+        assert "shown turned" in made.why
+        made.path.unlink()
 
 
 def test_a_picture_that_changes_its_size_within_a_segment(footage: Any, make: Any, tmp_path: Path) -> None:

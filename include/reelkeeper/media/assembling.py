@@ -16,6 +16,7 @@ from reelkeeper.media.clock import Scale
 from reelkeeper.media.command import Limits, Seconds
 from reelkeeper.media.filling import Filling
 from reelkeeper.media.holes import HasHoles, holes
+from reelkeeper.media.orientation import Orientation
 from reelkeeper.media.pictures import Pictures, fit
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
@@ -31,10 +32,10 @@ _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 
 def assemble(
     timeline: Timeline, encoded: Mapping[Span, Encoded], target: Path, *, fillings: Sequence[Filling],
-    sound: Path | None, limits: Limits, progress: Seconds | None,
+    sound: Path | None, limits: Limits, progress: Seconds | None, orientation: Orientation = (),
 ) -> Written:  # fmt: skip
     """Write the file. `fillings`: for the time before each piece and after the last, or
-    none at all. `sound`: a file on the same clock; None: that of the pieces is copied.
+    none at all. `sound`: a file on the same clock; None: that of the pieces is copied. `orientation`: of all pictures.
 
     CannotCopy when packets do not fit together; HasHoles when a piece has one that nobody looked for.
     """
@@ -43,6 +44,7 @@ def assemble(
             timeline,
             [part.path for part in encoded.values()] + list(dict.fromkeys(each.path for each in fillings)),
             target,
+            orientation,
             stack,
         )
         anew = stack.enter_context(open_footage(sound)) if sound else None
@@ -65,7 +67,9 @@ def assemble(
         return Written(writer.frames, writer.copied)
 
 
-def _header(timeline: Timeline, encoded: list[Path], target: Path, stack: ExitStack) -> Header:
+def _header(
+    timeline: Timeline, encoded: list[Path], target: Path, orientation: Orientation, stack: ExitStack
+) -> Header:
     """A header that is true of every part; the first part that is copied, else the first at all, is its model."""
     copied = [placed.plan.source for placed in timeline.placed if placed.plan.copied]
     template = (
@@ -83,7 +87,7 @@ def _header(timeline: Timeline, encoded: list[Path], target: Path, stack: ExitSt
     joined, in_band = _agreed([stream for stream in streams if stream], target)
     first = timeline.placed[0].plan
     base = _time_base([placed.plan.source.time_base for placed in timeline.placed])
-    return Header(template, joined, in_band, base, depth, max(round(first.interval / base), 1))
+    return Header(template, joined, in_band, base, orientation, depth, max(round(first.interval / base), 1))
 
 
 def _agreed(streams: list[Bitstream], target: Path) -> tuple[Bitstream | None, bool]:

@@ -73,7 +73,7 @@ def check(
     target: Path, timeline: Timeline, frames: int, pictures: Sequence[tuple[Seam, dict[int, Sample]]]
 ) -> Counted:  # fmt: skip
     """NotRight when the file lacks frames, or shows something else than expected at a seam."""
-    counted = count(target, timeline, frames)
+    counted = count(target, timeline, frames, timeline.placed[0].plan.source.look.orientation)
     try:
         with open_footage(target) as container:
             if container.format.name in REWIND:

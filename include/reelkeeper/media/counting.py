@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 
+from reelkeeper.media.orientation import Orientation, orientation, turn
 from reelkeeper.media.probe import open_footage, video_stream
 from reelkeeper.media.timeline import Timeline
 
@@ -29,9 +30,9 @@ class Counted:
     shift: Fraction
 
 
-def count(target: Path, timeline: Timeline, frames: int) -> Counted:
-    """NotRight unless the file can be opened, has so many frames, and the first and the last of the footage stand
-    where the timeline has them."""
+def count(target: Path, timeline: Timeline, frames: int, shown: Orientation = ()) -> Counted:
+    """NotRight unless the file can be opened, has so many frames, which are shown as they should be, and the first and
+    the last of the footage stand where the timeline has them."""
     times = array("q")
     picture: Any = None
     try:
@@ -51,6 +52,8 @@ def count(target: Path, timeline: Timeline, frames: int) -> Counted:
         raise NotRight(f"it has {len(times)} frames: expected {frames}")
     if picture is None:
         raise NotRight("none of its pictures can be decoded")
+    if (found := orientation(picture)) != shown:
+        raise NotRight(f"its pictures are shown turned by {turn(found)}°: expected {turn(shown)}°, mirrored alike")
     last = timeline.placed[-1]
     starts_at = timeline.black[0][0] if timeline.black else timeline.placed[0].start
     shift = min(times) * base - starts_at

@@ -84,6 +84,8 @@ def _check_alike(plans: Sequence[Plan], target: Path) -> None:
         raise CannotCopy("every frame of the range leans on one outside it")
     if not holds(target.suffix.lower(), first.codec):
         raise CannotCopy(f"a {target.suffix} file cannot hold {first.codec}")
+    if first.look.orientation and target.suffix.lower() == ".ts":
+        raise CannotCopy("a .ts file cannot say that its picture is shown turned")
 
 
 def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progress: Seconds | None) -> Cut:
@@ -111,6 +113,7 @@ def _smart(timeline: Timeline, target: Path, work: Path, limits: Limits, progres
             sound=heard if sound else None,
             limits=limits,
             progress=progress,
+            orientation=timeline.placed[0].plan.source.look.orientation,
         )
         counted = check(part, timeline, written.frames, [(seam, look.result()) for seam, look in looks])
         part.replace(target)

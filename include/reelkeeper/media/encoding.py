@@ -78,9 +78,7 @@ def encode(
         try:
             counted = count(part, timeline, written.frames)
         except NotRight as reason:
-            raise MediaError(
-                f"the cut cannot be made: what was encoded is not what was asked for ({reason})"
-            ) from reason
+            raise MediaError(f"the file that was encoded is not what it should be: {reason}") from reason
         part.replace(target)
     return Cut(
         target, "h264", counted.width, counted.height, written.frames, plans[0].first_moment, plans[-1].last_moment,
@@ -170,7 +168,7 @@ def _as_seen(plan: Plan, first: int, last: int) -> Plan:
     begin, stop = plan.head.first + first, plan.head.first + last
     shown_for = max(round(plan.interval / plan.source.time_base), 1)
     end = plan.end if stop == plan.last else min(stop + shown_for, plan.end)
-    return replace(plan, first=begin, last=stop, end=end)
+    return replace(plan, first=begin, last=stop, end=end, before=plan.before if first == 0 else None)
 
 
 def _fillings(

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from reelkeeper.errors import InvalidFootage
 from reelkeeper.media.bitstream import Access, Bitstream, described
+from reelkeeper.media.orientation import Orientation, first_orientation, turn
 from reelkeeper.media.pieces import Piece
 from reelkeeper.media.probe import open_footage, video_stream
 
@@ -47,9 +48,11 @@ class Look:
     height: int
     pixel_format: str
     pixel_shape: Fraction
+    orientation: Orientation
 
     def __str__(self) -> str:
-        return f"{self.codec} {self.width}x{self.height} {self.pixel_format}"
+        turned = f" shown turned by {turn(self.orientation)}°" if self.orientation else ""
+        return f"{self.codec} {self.width}x{self.height} {self.pixel_format}{turned}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +84,18 @@ class Source:
             self.time_base = video.time_base or Fraction(1, 90_000)
             self.codec = context.name
             self.bitstream: Bitstream | None = described(self.codec, context.extradata) if self.codec in _NALS else None
+            beginning = _beginning(container, video)
             self.look = Look(
                 self.codec, context.width, context.height, str(context.pix_fmt),
-                video.sample_aspect_ratio or Fraction(1),
+                video.sample_aspect_ratio or Fraction(1), first_orientation(beginning, video),
             )  # fmt: skip
             self.sound = _hearing(container)
             self.profile = context.profile
             self.is_interlaced = str(context.field_order).lower() not in ("0", "1", "unknown", "progressive")
             self.reorders = int(getattr(context, "reorder_depth", 0) or 0)
             self.rate = video.average_rate or video.guessed_rate or Fraction(25)
-            shown = _first_shown(container, video)
-            self.first = shown[0]
+            shown = sorted(packet.pts for packet in beginning if _is_shown(packet))
+            self.first: int = shown[0]
             self.interval = _interval(shown, self.time_base) or 1 / Fraction(self.rate)
             """Seconds from one frame to the next, as a rule."""
 
@@ -182,17 +186,22 @@ def _hearing(container: InputContainer) -> Hearing | None:
     return Hearing(context.name, context.sample_rate, context.channels, context.extradata or b"")
 
 
-def _first_shown(container: InputContainer, video: VideoStream) -> list[int]:
-    """When the first pictures are shown, in ticks."""
-    shown: list[int] = []
+def _beginning(container: InputContainer, video: VideoStream) -> list[Any]:
+    """The packets among which that of the picture is that is shown first."""
+    found: list[Any] = []
+    shown = 0
     for packet in packets(container, video):
-        if packet.pts is not None and not packet.is_discard:
-            shown.append(packet.pts)
-        if len(shown) > REORDERED:
+        found.append(packet)
+        shown += _is_shown(packet)
+        if shown > REORDERED:
             break
     if not shown:
         raise InvalidFootage("none of its packets says when it is shown", code="no_times")
-    return sorted(shown)
+    return found
+
+
+def _is_shown(packet: Any) -> bool:
+    return packet.pts is not None and not packet.is_discard
 
 
 def _interval(times: list[int], base: Fraction) -> Fraction:
@@ -214,8 +223,6 @@ def seconds(span: timedelta) -> Fraction:
 
 def shown_size(source: Source) -> tuple[int, int]:
     """Width and height, in pixels, of its picture as it is shown: upright, its pixels made square."""
-    width, height = source.look.width, source.look.height
-    with source.opened() as (container, video):
-        frame = next(container.decode(video), None)
-    wide = round(width * source.look.pixel_shape)
-    return (height, wide) if frame is not None and frame.rotation % 180 == 90 else (wide, height)
+    look = source.look
+    wide = round(look.width * look.pixel_shape)
+    return (look.height, wide) if turn(look.orientation) % 180 == 90 else (wide, look.height)

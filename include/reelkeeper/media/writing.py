@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
 from reelkeeper.media.bitstream import Bitstream
 from reelkeeper.media.command import Limits, Seconds
+from reelkeeper.media.orientation import Orientation, display_matrix
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -71,6 +72,7 @@ class Header:
     bitstream: Bitstream | None  # None: a codec without parameter sets
     in_band: bool  # parameter sets stand before each access point, since they change
     time_base: Fraction
+    orientation: Orientation
     depth: int  # how many pictures may be shown before one that precedes them in the stream
     interval: int  # ticks from one frame to the next, as a rule
 
@@ -102,6 +104,8 @@ class Writer:
         )
         self._video = self._like(header.template)
         self._video.time_base = header.time_base
+        if header.orientation:
+            self._video.set_display_matrix(display_matrix(header.orientation))
         if header.bitstream is not None:
             self._video.codec_context.extradata = header.bitstream.extradata
             if target.suffix.lower() == ".mp4":
