@@ -422,6 +422,16 @@ def test_nothing_is_told_of_the_source(footage: Any, make: Any, tmp_path: Path) 
         made.path.unlink()
 
 
+def test_ffmpegs_last_words_are_not_told(camera: Any, make: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Why a clip was encoded stands in the manifest; what ffmpeg said names folders of this machine."""
+    monkeypatch.setattr("reelkeeper.media.spans._EDGE_QUALITY", {"h264": "none"})
+    made = make([camera()], 0.45, 2.5)
+    assert made.method == "encoded"
+    assert made.why.startswith("edges could not be encoded as ")
+    assert str(tmp_path) not in made.why
+    assert "ffmpeg" not in made.why
+
+
 def test_the_same_cut_is_the_same_file(camera: Any, make: Any) -> None:
     pieces = three(camera, audio=True)
     first = make(pieces, 0.45, 6.55).path.read_bytes()

@@ -1,5 +1,6 @@
 """Encoding frames of one source anew, by ffmpeg, into a file of its own."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,8 @@ from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage, video_stream
 from reelkeeper.media.source import REWIND
 from reelkeeper.media.writing import CannotCopy
+
+log = logging.getLogger(__name__)
 
 _EDGE_QUALITY = {"h264": "15", "hevc": "17"}
 """Constant rate factors at which a seam cannot be seen; a few frames cost no room."""
@@ -69,7 +72,8 @@ def _exactly(span: Span, target: Path, encoder: list[str], limits: Limits) -> En
         try:
             command = run(_arguments(span, target, encoder, back), limits=limits)
         except MediaError as exc:  # an ffmpeg without that encoder, perhaps
-            raise CannotCopy(f"edges could not be encoded as {span.source.look}: {exc}") from exc
+            log.warning("edges could not be encoded as %s: %s", span.source.look, exc)  # whose words name folders
+            raise CannotCopy(f"edges could not be encoded as {span.source.look}") from exc
         found = sorted(frame_times(target, span.source.time_base, pixel_format=span.source.look.pixel_format))
         if found == [pts - span.first for pts in span.frames]:
             return Encoded(target, span.first, command)
