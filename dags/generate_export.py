@@ -25,6 +25,7 @@ begins anew. While it runs, a task that is tried again, or cleared, goes on: wha
 mark the run as failed. `request_refused`: the message names each field. `object_not_found`, `source_corrupted`: no copy
 of a segment is as recorded; `verify_replicas` and `reconcile_stores` say more. `budget_exceeded`: a shorter range, more
 `exports.work_bytes`, or a larger budget for the restore. `media`: ffmpeg's last words are in the log.
+`export_ended`: the run's export has ended, or another run has begun it anew; the task has left nothing behind.
 """
 
 from datetime import UTC, datetime
