@@ -137,6 +137,31 @@ def test_a_later_segment_with_a_hole_gives_way(camera: Any, tmp_path: Path) -> N
     assert [number for number, _ in shown(made.path)] == tenths((0, 7))
 
 
+def test_what_cannot_be_decoded_is_a_hole(camera: Any, tmp_path: Path) -> None:
+    """And where another file shows it, it is none."""
+    whole = camera(0, (0, 6), ends=6)
+    data = bytearray(whole.path.read_bytes())
+    with av.open(str(whole.path)) as container:
+        packets: Iterator[Any] = container.demux(video=0)
+        for packet in packets:
+            if packet.size and 2 <= round(float(packet.pts * packet.time_base), 3) < 4:
+                data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    damaged = Piece(tmp_path / "damaged" / "damaged.mp4", whole.range)
+    damaged.path.parent.mkdir()
+    damaged.path.write_bytes(data)
+    target = tmp_path / "out" / "clip.mp4"
+    target.parent.mkdir()
+    for gaps, offset in (("join", 2.0), ("keep", 0.0)):
+        made = make([damaged], span(0.5, 6), target, encode, gaps=gaps)
+        assert made.gaps == (span(2, 4),)
+        seen = shown(made.path)
+        assert [number for number, _ in seen] == tenths((0.5, 2), (4, 6))
+        assert seen[-1][1] == pytest.approx(5.4 - offset, abs=0.001)
+    made = make([damaged, camera(1, (1, 4.5), ends=4.5)], span(0.5, 6), target, encode)
+    assert made.gaps == ()
+    assert [number for number, _ in shown(made.path)] == tenths((0.5, 6))
+
+
 def test_what_is_a_hole() -> None:
     def found(*times: float) -> list[tuple[float, float]]:
         ticks = [round(time * 1000) for time in times]

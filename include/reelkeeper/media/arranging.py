@@ -1,6 +1,6 @@
 """Which frames of which piece are shown when: one after another, where one has no picture another one that has."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reelkeeper.media.holes import without_holes
 from reelkeeper.media.pieces import Gaps, Piece, in_order
@@ -14,10 +14,11 @@ Planner = Callable[[Source, TimeRange], Plan | None]
 
 def arrange(
     pieces: Sequence[Piece], wanted: TimeRange, gaps: Gaps, *, opened: Callable[[Piece], Source], planner: Planner,
-    looks_inside: bool,
+    looks_inside: bool, unseen: Mapping[Source, Sequence[TimeRange]] | None = None,
 ) -> Timeline | None:  # fmt: skip
     """None when no piece has a frame of `wanted`. `looks_inside`: holes within pieces are looked for, which takes
-    reading them; else pieces are taken to have none but at the edges of what is taken of them."""
+    reading them; else pieces are taken to have none but at the edges of what is taken of them. `unseen`: times in which
+    a source is known to have no picture that can be decoded."""
     sources: dict[Piece, Source] = {}
 
     def plans(piece: Piece, part: TimeRange) -> list[Plan]:
@@ -25,7 +26,8 @@ def arrange(
             sources[piece] = opened(piece)
         source = sources[piece]
         parts = without_holes(source, part) if looks_inside else [part]
-        return [found for each in parts if (found := planner(source, each))]
+        seen = _less(parts, (unseen or {}).get(source, ()))
+        return [found for each in seen if (found := planner(source, each))]
 
     parts, overlaps = shares(pieces, wanted)
     found = [plan for piece, part in parts for plan in plans(piece, part)]

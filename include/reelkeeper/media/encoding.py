@@ -1,6 +1,6 @@
 """The full encode: for a smaller picture, for what is burned in, and where footage cannot be cut by copying."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,6 +18,7 @@ from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
 from reelkeeper.media.counting import NotRight, count
 from reelkeeper.media.filling import Filling, Filmed, make_black
+from reelkeeper.media.holes import MICROSECOND, holes
 from reelkeeper.media.overlay import Overlay, Sheet, lay
 from reelkeeper.media.pieces import Cut, Gaps, Piece
 from reelkeeper.media.planning import Plan, Span, encoded_only
@@ -32,6 +33,9 @@ from reelkeeper.model import TimeRange
 _QUALITY = 20
 """Constant rate factor: what was recorded cannot be told from it."""
 _KEY_FRAME_SECONDS = 2
+_LOOKS = 3
+"""How often pieces are arranged anew for what could not be decoded; by then nothing is left that could not."""
+_Unseen = Mapping[Source, Sequence[TimeRange]]
 _BLACK_RATE = 5
 """Pictures a second where nothing moves but the time."""
 
@@ -51,24 +55,39 @@ def encode(
         stack.callback(part.unlink, missing_ok=True)
         commands: list[Command] = []
 
+        sources: dict[Piece, Source] = {}
+
         def opened(piece: Piece) -> Source:
+            if piece in sources:
+                return sources[piece]
             source, retimed = timed(piece, next(new), stays_open=len(pieces) <= OPEN_AT_ONCE, limits=limits)
             stack.callback(source.close)
             commands.extend([retimed] if retimed else [])
+            sources[piece] = source
             return source
 
-        timeline = arrange(pieces, wanted, gaps, opened=opened, planner=encoded_only, looks_inside=True)
-        if timeline is None:
+        def arranged(unseen: _Unseen) -> Timeline | None:
+            return arrange(
+                pieces, wanted, gaps, opened=opened, planner=encoded_only, looks_inside=True, unseen=unseen
+            )  # fmt: skip
+
+        first = arranged({})
+        if first is None:
             raise no_footage(wanted)
-        plans = [placed.plan for placed in timeline.placed]
-        size = _size(plans[0].source, height)
-        filmed = [_encode_piece(placed, next(new), size, overlay, limits, progress) for placed in timeline.placed]
-        encoded = {made.plan.head: made.encoded for made in filmed if made and made.plan.head}
+        size = _size(first.placed[0].plan.source, height)
+
+        def film(placed: Placed) -> _Made | None:
+            return _encode_piece(placed, next(new), size, overlay, limits, progress)
+
+        filmed, overlaps = _film_all(first, arranged, film)
+        encoded = {made.plan.head: made.encoded for made in filmed if made.plan.head}
         if not encoded:
-            raise MediaError(f"none of the frames from {plans[0].first_moment.isoformat()} on can be decoded")
+            raise MediaError(
+                f"none of the frames from {first.placed[0].plan.first_moment.isoformat()} on can be decoded"
+            )
         commands += [made.command for made in encoded.values()]
-        plans = [made.plan for made in filmed if made]
-        timeline = lay_out(plans, wanted, timeline.overlaps, gaps)
+        plans = [made.plan for made in filmed]
+        timeline = lay_out(plans, wanted, overlaps, gaps)
         fillings = _fillings(timeline, wanted, size, overlay, new, limits, commands) if timeline.has_black else []
         sound = None
         if needs_encoding(timeline, target):
@@ -114,10 +133,44 @@ def _size(source: Source, height: int | None) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A piece encoded anew, and its plan: with the first and the last frame that could be decoded."""
+    """A piece encoded anew, and its plan: with the first and the last frame that could be decoded. `holes`: between
+    them, where none could."""
 
     plan: Plan
     encoded: Encoded
+    holes: tuple[TimeRange, ...]
+
+
+def _film_all(
+    timeline: Timeline, arranged: Callable[[_Unseen], Timeline | None], film: Callable[[Placed], _Made | None]
+) -> tuple[list[_Made], tuple[TimeRange, ...]]:
+    """Encode what was arranged, and overlaps. What cannot be decoded is known only then: it becomes a gap, or another
+    piece gives it."""
+    made: dict[Span, _Made | None] = {}
+    unseen: dict[Source, list[TimeRange]] = {}
+    for _ in range(_LOOKS):
+        plans = {placed.plan.head: placed for placed in timeline.placed if placed.plan.head}
+        made |= {span: film(placed) for span, placed in plans.items() if span not in made}
+        found = [(span.source, _not_seen(placed.plan, made[span], timeline)) for span, placed in plans.items()]
+        if not any(ranges for _, ranges in found):
+            break
+        for source, ranges in found:
+            unseen.setdefault(source, []).extend(ranges)
+        again = arranged(unseen)
+        if again is None:
+            return [], ()
+        timeline = again
+    return [one for span in plans if (one := made[span])], timeline.overlaps
+
+
+def _not_seen(plan: Plan, made: _Made | None, timeline: Timeline) -> list[TimeRange]:
+    """What of a plan's time has no picture, and makes a difference to how pieces are arranged."""
+    if made is None:
+        found = [(plan.first_moment, plan.end_moment)]
+    else:
+        found = [(plan.first_moment, made.plan.first_moment - MICROSECOND), (made.plan.end_moment, plan.end_moment)]
+    edges = [TimeRange(start, end) for start, end in found if start < end] if timeline.overlaps else []
+    return [*edges, *(made.holes if made else ())]
 
 
 def _encode_piece(
@@ -133,15 +186,22 @@ def _encode_piece(
         if progress:
             progress(min(float(placed.start) + done, float(placed.end)))
 
-    seen: tuple[int, int] | None = None
+    seen: list[int] = []
     for back in steps_back(span):
-        before = seen
+        before = seen[:1], seen[-1:]
         shown = TimeRange(plan.first_moment, plan.end_moment)
         command = _film(_wanted(span, size, back), file, size, overlay, shown, span.source, limits, tell)
-        seen = _first_and_last(file, span.source)
-        if seen and (seen[0] == 0 or seen == before):  # what is not there after another step never is
+        seen = sorted(frame_times(file, span.source.time_base))
+        if seen and (seen[0] == 0 or (seen[:1], seen[-1:]) == before):  # what is not there after another step never is
             break
-    return _Made(_as_seen(plan, *seen), Encoded(file, span.first, command)) if seen else None
+    if not seen:
+        return None
+    source = span.source
+    dark = tuple(
+        TimeRange(source.moment(span.first + hole.start), source.moment(span.first + hole.end) - MICROSECOND)
+        for hole in holes(seen, source.time_base, source.interval)
+    )
+    return _Made(_as_seen(plan, seen[0], seen[-1]), Encoded(file, span.first, command), dark)
 
 
 def _wanted(span: Span, size: tuple[int, int], back: float) -> Any:
@@ -150,16 +210,6 @@ def _wanted(span: Span, size: tuple[int, int], back: float) -> Any:
     video = ffmpeg.input(file_url(source.piece.path), **seek_options(span, back))[str(source.video_index)]
     video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
     return video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
-
-
-def _first_and_last(file: Path, source: Source) -> tuple[int, int] | None:
-    """When the first and the last frame of an encoded piece are shown, in ticks of its source; None: it has none."""
-    first: int | None = None
-    last = 0
-    for pts in frame_times(file, source.time_base):
-        first = pts if first is None else min(first, pts)
-        last = max(last, pts)
-    return None if first is None else (first, last)
 
 
 def _as_seen(plan: Plan, first: int, last: int) -> Plan:

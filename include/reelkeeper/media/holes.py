@@ -14,7 +14,8 @@ LEAST_SECONDS = 1
 _TIMES_LONGER = 2
 """A hole is longer than that, and than so many times what it took from one frame to the next around it."""
 _AROUND = 8
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
+"""What a range begins earlier than the frame after a hole: rounding must not lose it."""
 
 
 class HasHoles(Exception):
@@ -64,5 +65,5 @@ def without_holes(source: Source, wanted: TimeRange) -> list[TimeRange]:
         until = min(source.moment(hole.start), wanted.end)
         if hole.last >= lo and start < until:
             found.append(TimeRange(start, until))
-        start = source.moment(hole.end) - _MICROSECOND  # rounding must not lose the frame
+        start = source.moment(hole.end) - MICROSECOND
     return [*found, TimeRange(start, wanted.end)] if start < wanted.end else found
