@@ -225,6 +225,10 @@ def test_pictures_that_are_shown_turned(camera: Any, make: Any, tmp_path: Path) 
         made = make(pieces, 0.55, end, name)
         assert (made.method, made.width, made.height, turned(made.path)) == ("encoded", 120, 160, 0)
         assert "shown turned" in made.why
+        with av.open(str(made.path)) as container:
+            *_, last = container.decode(video=0)
+        picture = last.to_ndarray(format="gray")
+        assert (picture[:30].max() < 20) == (picture[-30:].max() < 20) == (len(pieces) == 2), "nothing is stretched"
         made.path.unlink()
 
 

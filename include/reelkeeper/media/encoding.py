@@ -36,6 +36,8 @@ _KEY_FRAME_SECONDS = 2
 _LOOKS = 3
 """How often pieces are arranged anew for what could not be decoded; by then nothing is left that could not."""
 _Unseen = Mapping[Source, Sequence[TimeRange]]
+_UNSEEN = 8
+"""Pixels by which a picture may be stretched."""
 _BLACK_RATE = 5
 """Pictures a second where nothing moves but the time."""
 
@@ -47,7 +49,8 @@ def encode(
     """Every frame of `wanted`, at its time, encoded anew as H.264; sound is copied, where it can be.
 
     `height`, in pixels, never enlarges. Where the picture changes its size from one segment to another, all are shown
-    in the size of the first. `why` is told in the result. Errors as in `cutting.cut`.
+    in the size of the first, with black beside those of another shape. `why` is told in the result. Errors as in
+    `cutting.cut`.
     """
     part = part_of(target)
     with ExitStack() as stack:
@@ -209,7 +212,18 @@ def _wanted(span: Span, size: tuple[int, int], back: float) -> Any:
     source = span.source
     video = ffmpeg.input(file_url(source.piece.path), **seek_options(span, back))[str(source.video_index)]
     video = video.filter("trim", start_pts=span.first, end_pts=span.end).filter("setpts", f"PTS-{span.first}")
-    return video.filter("scale", *size).filter("setsar", 1).filter("format", "yuv420p")
+    video = video.filter("scale", *(inner := _within(size, shown_size(source)))).filter("setsar", 1)
+    if inner != size:
+        video = video.filter("pad", *size, (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+    return video.filter("format", "yuv420p")
+
+
+def _within(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the same shape as `own` that fits in; what is all but of that shape fills it."""
+    factor = min(size[0] / own[0], size[1] / own[1])
+    fitting = (max(round(own[0] * factor / 2) * 2, 2), max(round(own[1] * factor / 2) * 2, 2))
+    is_alike = size[0] - fitting[0] <= _UNSEEN and size[1] - fitting[1] <= _UNSEEN
+    return size if is_alike else fitting
 
 
 def _as_seen(plan: Plan, first: int, last: int) -> Plan:
