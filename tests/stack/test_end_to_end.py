@@ -153,8 +153,8 @@ def test_an_export_that_somebody_stops_says_so_and_holds_nothing(stack: Stack) -
         run_id = stack.job.start("generate_export", conf)
         awaited("the middle of the cut", stands, 90)
         stack.api.request("PATCH", f"/dags/generate_export/dagRuns/{run_id}", json={"state": "failed"})
-        query = "SELECT status, failure_code FROM reelkeeper.exports WHERE id = %s"
-        awaited("its end", lambda: stack.rows(query, str(export)) == [("FAILED", "stopped")], 90)
+    query = "SELECT status, failure_code FROM reelkeeper.exports WHERE id = %s"
+    awaited("its end", lambda: stack.rows(query, str(export)) == [("FAILED", "stopped")], 90)
     place = (stack.servers.seaweedfs, stack.servers.cloud_bucket, f"exports/{export}/")
     awaited("that its objects are gone", lambda: not keys_in(*place), 30)
     assert stack.rows("SELECT count(*) FROM reelkeeper.held_footage WHERE kind = 'export'") == [(0,)]

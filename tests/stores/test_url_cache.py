@@ -152,6 +152,15 @@ def test_a_link_is_good_until_it_expires() -> None:
     assert made.url not in repr(made)
 
 
+def test_a_token_has_one_form() -> None:
+    """Base64 is decoded with more padding than it needs, and without letters that it does not know."""
+    token = parse_qs(urlsplit(link("exports/1/a.mp4").url).query)["token"][0]
+    linked = Linked("GET", DISK, Key("exports/1/a.mp4"), int((NOW + MINUTE).timestamp()))
+    for other in (f"{token}=", f"{token}==", f"{token}\n", f"{token}!"):
+        with pytest.raises(AccessDenied, match="not one that was made here"):
+            check(linked, other)
+
+
 @given(st.data())
 def test_a_link_is_good_for_one_thing(data: st.DataObject) -> None:
     token = parse_qs(urlsplit(link("exports/1/a.mp4").url).query)["token"][0]
