@@ -48,9 +48,10 @@ ESTATE = current_estate()
 STORE = ESTATE.store(ESTATE.placement.exports_in)
 TEXT = ["null", "string"]
 REQUEST = {
-    "camera_ids": Param([], "Cameras, by slug or id, one a line.", type="array", items={"type": "string"}),
-    "start_time": Param(None, "Footage from this time on, with a zone.", type=TEXT, format="date-time"),
-    "end_time": Param(None, "Footage before this time, which must have passed.", type=TEXT, format="date-time"),
+    "camera_ids": Param([], "Cameras, by slug or id, one a line. Required.", type="array", items={"type": "string"}),
+    "start_time": Param(None, "Footage from this time on, with a zone. Required.", type=TEXT, format="date-time"),
+    "end_time": Param(None, "Footage before this time, which must have passed. Required.", type=TEXT,
+                      format="date-time"),
     "reason": Param("", "Why it is needed: it stands in the manifest. Required.", type=TEXT),
     "created_by": Param("", "Who asks for it: it stands in the manifest. Empty: who triggers the run.", type=TEXT),
     "layout": Param("separate", "separate: a file for each camera. mosaic: up to 16 side by side on one clock, with "
