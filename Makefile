@@ -28,8 +28,8 @@ down: .venv/.ready  ## Stop what `make up` started
 test: .venv/.ready  ## Run all tests, on real servers and the real stack
 	$(RUN)/python -m pytest -n 2 --dist loadfile
 
-test-fast: .venv/.ready  ## Run the tests that need no server
-	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not servers and not stack"
+test-fast: .venv/.ready  ## Run the tests that need no server and no encoder
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not servers and not stack and not encodes"
 
 lint: .venv/.ready  ## Check style, types and the direction of imports
 	$(RUN)/ruff check

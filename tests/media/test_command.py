@@ -14,6 +14,8 @@ import pytest
 from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
 from reelkeeper.media.command import Limits, file_url, run
 
+pytestmark = pytest.mark.encodes
+
 LIMITS = Limits(seconds=30)
 TEST_PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=3")
 ENDLESS = ("-f", "lavfi", "-i", "testsrc2=s=640x480:r=100:d=100000")

@@ -17,6 +17,8 @@ from reelkeeper.media.lettering import text_image
 from reelkeeper.media.thumbnail import Thumbnail
 from reelkeeper.model import TimeRange
 
+pytestmark = pytest.mark.encodes
+
 START = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 
 

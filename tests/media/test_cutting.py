@@ -30,6 +30,8 @@ from reelkeeper.media.source import Source
 from reelkeeper.media.timeline import lay_out
 from reelkeeper.model import TimeRange
 
+pytestmark = pytest.mark.encodes
+
 MANY = int(os.environ.get("REELKEEPER_TEST_CUTS", "0"))
 """Examples of the property test; a few, unless this says more."""
 START = datetime(2026, 3, 29, 0, 59, 58, tzinfo=UTC)

@@ -17,6 +17,8 @@ from reelkeeper.media.encoding import encode
 from reelkeeper.media.holes import holes
 from reelkeeper.model import TimeRange
 
+pytestmark = pytest.mark.encodes
+
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 B_FRAMES = ("-preset", "veryfast", "-bf", "2")
 BOTH = pytest.mark.parametrize("how", [cut, encode])

@@ -26,6 +26,8 @@ from reelkeeper.media.pieces import Cut, Piece
 from reelkeeper.media.sequence import sequence
 from reelkeeper.model import TimeRange
 
+pytestmark = pytest.mark.encodes
+
 START = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 LIMITS = Limits(seconds=60)
 BLACK = 17

@@ -12,6 +12,8 @@ from reelkeeper.media import lettering
 from reelkeeper.media.lettering import plate, stamp, text_image
 from reelkeeper.media.overlay import Overlay, Sheet
 
+pytestmark = pytest.mark.encodes
+
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 SIZES = st.tuples(st.integers(60, 1000), st.integers(80, 600)).map(lambda size: (size[0] * 2, size[1] * 2))
 

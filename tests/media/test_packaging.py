@@ -22,6 +22,8 @@ from reelkeeper.media.ladder import LADDER, Made, Rendition
 from reelkeeper.media.packager import pack
 from reelkeeper.media.packaging import Package, package
 
+pytestmark = pytest.mark.encodes
+
 FRAMES, RATE = 70, 10
 NS = {"mpd": "urn:mpeg:dash:schema:mpd:2011"}
 B_FRAMES = ("-preset", "medium", "-bf", "2", "-x264-params", "scenecut=0")

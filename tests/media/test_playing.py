@@ -25,6 +25,8 @@ from reelkeeper.media.playlists import signed
 from reelkeeper.media_options import media_options
 from reelkeeper.settings import StoreSettings
 
+pytestmark = pytest.mark.encodes
+
 SECONDS, RATE = 3, 10
 PAGE = Path(__file__).with_name("player.html")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
