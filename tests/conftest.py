@@ -4,6 +4,7 @@ Everything here starts when a test first asks for it, once in each xdist worker.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -47,9 +48,13 @@ os.environ |= {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that uses a real server is marked `servers`, so that `make test-fast` can leave it out."""
+    """A test that uses a real server is marked `servers`, so that `make test-fast` can leave it out.
+
+    By its fixtures, or by its parameters: a rig asks for its server by name.
+    """
     for item in items:
-        if _SERVERS & set(getattr(item, "fixturenames", ())):
+        parameters = re.split(r"[\[\]-]", item.name)
+        if _SERVERS & {*getattr(item, "fixturenames", ()), *parameters}:
             item.add_marker(pytest.mark.servers)
 
 

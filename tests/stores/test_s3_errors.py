@@ -36,6 +36,8 @@ from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.s3_errors import Refusal
 from tests.stores import rigs
 
+pytestmark = pytest.mark.servers  # of its own, on loopback
+
 A = Key("media/a.ts")
 SMALL = Body.of_bytes(b"footage")
 LARGE = Body(20 * 2**20, Body.of_bytes(bytes(20 * 2**20)).sha256, lambda: [bytes(4 * 2**20)] * 5)

@@ -22,6 +22,8 @@ from reelkeeper.stores import gcs, gcs_writing, s3_data
 from reelkeeper.stores.body import Body
 from tests.stores import rigs
 
+pytestmark = pytest.mark.servers  # of its own, on loopback
+
 KINDS = [StoreKind.S3, StoreKind.MINIO]
 KEY = Key("media/a.ts")
 MIB = 2**20
