@@ -52,20 +52,19 @@ def main() -> int:
         ):
             server.create_database("bench")
             dsn = server.dsn("bench")
+            stores = {name: open_bucket(StoreKind.MINIO, bucket, f"bench-{name}") for name in ("local", "cloud")}
             with closing(psycopg2.connect(dsn)) as connection:
                 upgrade(connection, "reelkeeper")
                 with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
                     slugs = [f"camera-{number:03}" for number in range(50)]
                     catalogue.cameras.register([Camera(camera_id(TENANT, s), TENANT, s, s) for s in slugs])
+                    for each in stores.values():
+                        set_up_store(each, catalogue)
                 build(connection, max(asked.objects * 2, 100_000), 50)
                 with connection.cursor() as cursor:
                     cursor.execute(CONDEMN, {"objects": asked.objects, "now": LAST})
                     paths = [Key(path) for (path,) in cursor.fetchall()]
-            stores = {name: open_bucket(StoreKind.MINIO, bucket, f"bench-{name}") for name in ("local", "cloud")}
             store, body = stores["local"], Body.of_bytes(b"x" * 4096)
-            with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
-                for each in stores.values():
-                    set_up_store(each, catalogue)
             with ThreadPoolExecutor(16) as pool:
                 list(pool.map(lambda path: store.write(path, body), paths))
             began = time.perf_counter()

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from demo.footage import RECORDERS, make_awkward, make_hour
 from demo.video import read_counter
+
+pytestmark = pytest.mark.encodes
 
 START = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 

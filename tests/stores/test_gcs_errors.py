@@ -26,6 +26,8 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.gcs_admin import check
 from tests.stores import rigs
 
+pytestmark = pytest.mark.servers  # of its own, on loopback
+
 A = Key("media/a.ts")
 SMALL = Body.of_bytes(b"footage")
 LARGE = Body.of_bytes(bytes(20 * 2**20))
