@@ -11,6 +11,7 @@ from reelkeeper.model import (
     Segment,
     Sha256,
     StoreName,
+    Tier,
     media_key,
     segment_id,
 )
@@ -23,6 +24,7 @@ MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
 def ingested(
     camera: Camera, start: datetime, duration: timedelta, *, store: StoreName, size_bytes: int, checksum: Sha256,
     zone: str = "zone", path: str | None = None, reason: str | None = None, with_history: bool = False,
+    storage_class: str | None = None, tier: Tier = Tier.HOT,
 ) -> Ingested:  # fmt: skip
     """One segment of a camera with its replica in `store`, under its key there; verified when it started.
 
@@ -34,7 +36,8 @@ def ingested(
     segment = Segment(
         identity, camera.id, start, start + duration, size_bytes, checksum, "mp4", MEDIA, rollout_bucket(identity)
     )
-    replica = Replica(identity, start, store, key, size_bytes, checksum, ReplicaState.AVAILABLE, start)
+    replica = Replica(identity, start, store, key, size_bytes, checksum, ReplicaState.AVAILABLE, start, storage_class,
+                      tier=tier)  # fmt: skip
     made = TransferRecord(identity, start, None, store, size_bytes, start, start + timedelta(seconds=1))
     file = LandingFile(zone, path or key, size_bytes, start)
     return Ingested(file, segment, replica, (made,) if with_history else (), reason)

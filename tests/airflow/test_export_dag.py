@@ -15,27 +15,21 @@ import httpx
 import pytest
 from fastapi import HTTPException
 
+from demo.segments import ingested
 from demo.servers import S3Server
 from reelkeeper.catalogue.export_records import Export
-from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.estate_setup import set_up_store
 from reelkeeper.media.signing import Signer
 from reelkeeper.media.verification import verify
 from reelkeeper.model import (
     BatchId,
     Camera,
-    MediaInfo,
-    Replica,
-    ReplicaState,
     Segment,
     StoreName,
     Tenant,
     Tier,
     camera_id,
-    media_key,
-    segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import WriteOptions
 from reelkeeper_airflow.dag_index import read_dags
@@ -61,23 +55,16 @@ def signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def record(footage: Any, camera: str, store: str, *, storage_class: str | None = None) -> Segment:
     """Two seconds of a camera at START, in one store."""
     owner = Camera(camera_id(Tenant("acme"), camera), Tenant("acme"), camera, camera.title())
-    identity = segment_id(owner.id, START)
     body = Body.of_bytes(footage.mp4.read_bytes())
-    key = media_key(owner.tenant, camera, START, identity, "mp4")
-    segment = Segment(
-        identity, owner.id, START, START + timedelta(seconds=2), body.size_bytes, body.sha256, "mp4",
-        MediaInfo("mov", "h264", 160, 120, 10.0, 2.0, has_audio=True), rollout_bucket(identity),
+    made = ingested(
+        owner, START, timedelta(seconds=2), store=StoreName(store), size_bytes=body.size_bytes, checksum=body.sha256,
+        storage_class=storage_class, tier=Tier.ARCHIVE if storage_class else Tier.HOT,
     )  # fmt: skip
-    replica = Replica(
-        identity, START, StoreName(store), key, body.size_bytes, body.sha256, ReplicaState.AVAILABLE, START,
-        storage_class, tier=Tier.ARCHIVE if storage_class else Tier.HOT,
-    )  # fmt: skip
-    open_store(store).write(key, body, WriteOptions(storage_class=storage_class))
+    open_store(store).write(made.replica.path, body, WriteOptions(storage_class=storage_class))
     with open_catalogue() as catalogue:
         catalogue.cameras.register([owner])
-        file = LandingFile("zone", key, body.size_bytes, START)
-        catalogue.segments.record(BatchId(uuid4()), [Ingested(file, segment, replica, ())])
-    return segment
+        catalogue.segments.record(BatchId(uuid4()), [made])
+    return made.segment
 
 
 def set_up(*stores: str) -> None:

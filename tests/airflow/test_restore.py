@@ -12,16 +12,13 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
+from demo.segments import ingested
 from demo.servers import S3Server
-from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.errors import BudgetExceeded, ConfigurationError, GateFailed
 from reelkeeper.model import (
     BatchId,
     Camera,
     Key,
-    MediaInfo,
-    Replica,
-    ReplicaState,
     Segment,
     StoreName,
     Tenant,
@@ -30,7 +27,6 @@ from reelkeeper.model import (
     media_key,
     segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.reading import locate
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import Readability, WriteOptions
@@ -92,22 +88,14 @@ def aws(
 def archived(number: int, camera: str = "gate") -> Segment:
     owner = Camera(camera_id(Tenant("acme"), camera), Tenant("acme"), camera, camera)
     begin = START + number * timedelta(minutes=10)
-    identity = segment_id(owner.id, begin)
-    body = Body.of_bytes(identity.bytes)
-    key = media_key(owner.tenant, camera, begin, identity, "mp4")
-    open_store("aws").write(key, body, WriteOptions(storage_class="GLACIER"))
-    segment = Segment(
-        identity, owner.id, begin, begin + timedelta(minutes=10), GIB, body.sha256, "mp4",
-        MediaInfo("mov", "h264", 1920, 1080, 25.0, 600.0, has_audio=False), rollout_bucket(identity),
-    )  # fmt: skip
-    replica = Replica(
-        identity, begin, StoreName("aws"), key, GIB, body.sha256, ReplicaState.AVAILABLE, begin, "GLACIER",
-        tier=Tier.ARCHIVE,
-    )  # fmt: skip
+    body = Body.of_bytes(segment_id(owner.id, begin).bytes)
+    made = ingested(owner, begin, timedelta(minutes=10), store=StoreName("aws"), size_bytes=GIB, checksum=body.sha256,
+                    storage_class="GLACIER", tier=Tier.ARCHIVE)  # fmt: skip
+    open_store("aws").write(made.replica.path, body, WriteOptions(storage_class="GLACIER"))
     with open_catalogue() as catalogue:
         catalogue.cameras.register([owner])
-        catalogue.segments.record(BatchId(uuid4()), [Ingested(LandingFile("z", key, GIB, begin), segment, replica, ())])
-    return segment
+        catalogue.segments.record(BatchId(uuid4()), [made])
+    return made.segment
 
 
 class Run:

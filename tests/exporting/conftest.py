@@ -11,9 +11,9 @@ import av
 import psycopg2
 import pytest
 
+from demo.segments import ingested
 from demo.video import read_counter
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.exporting import (
     Asked,
     Export,
@@ -28,18 +28,12 @@ from reelkeeper.media.signing import Signer
 from reelkeeper.model import (
     BatchId,
     Camera,
-    MediaInfo,
-    Replica,
-    ReplicaState,
     Segment,
     StoreKind,
     StoreName,
     Tenant,
     camera_id,
-    media_key,
-    segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Exports
 from reelkeeper.stores.body import Body
@@ -119,18 +113,11 @@ class Rig:
             begin = START + index * STEP
             first = first_frame + index * SECONDS * RATE
             path = self.footage.make(f"export-{first}.mp4", seconds=SECONDS, frame_rate=RATE, first_frame=first)
-            data = path.read_bytes()
-            body, identity = Body.of_bytes(data), segment_id(owner.id, begin)
-            key = media_key(TENANT, camera, begin, identity, "mp4")
-            media = MediaInfo("mov", "h264", 160, 120, float(RATE), float(SECONDS), has_audio=False)
-            segment = Segment(identity, owner.id, begin, begin + STEP, body.size_bytes, body.sha256, "mp4", media,
-                              rollout_bucket(identity))  # fmt: skip
+            body = Body.of_bytes(path.read_bytes())
             for store in stores:
-                self.stores[store].write(key, body)
-                replica = Replica(
-                    identity, begin, store, key, body.size_bytes, body.sha256, ReplicaState.AVAILABLE, begin
-                )
-                made.append(Ingested(LandingFile("zone", key, body.size_bytes, begin), segment, replica, ()))
+                one = ingested(owner, begin, STEP, store=store, size_bytes=body.size_bytes, checksum=body.sha256)
+                self.stores[store].write(one.replica.path, body)
+                made.append(one)
         self.catalogue.segments.record(BatchId(uuid4()), made)
         return list({each.segment.id: each.segment for each in made}.values())
 

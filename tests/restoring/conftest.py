@@ -11,16 +11,15 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
+from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.records import Ingested, LandingFile
+from reelkeeper.catalogue.records import Ingested
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper.model import (
     BatchId,
     Camera,
     Key,
-    MediaInfo,
     Replica,
-    ReplicaState,
     Segment,
     StoreKind,
     StoreName,
@@ -28,10 +27,8 @@ from reelkeeper.model import (
     Tier,
     TimeRange,
     camera_id,
-    media_key,
     segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.restoring import (
     LookResult,
     RequestResult,
@@ -114,21 +111,16 @@ class Vault:
         made: list[Ingested] = []
         for index in range(number):
             begin = start + index * timedelta(minutes=10)
-            identity = segment_id(owner.id, begin)
-            key = media_key(tenant, camera, begin, identity, "mp4")
-            body = Body.of_bytes(identity.bytes)
-            segment = Segment(
-                identity, owner.id, begin, begin + timedelta(minutes=10), size_bytes, body.sha256, "mp4",
-                MediaInfo("mov", "h264", 1920, 1080, 25.0, 600.0, has_audio=False), rollout_bucket(identity),
-            )  # fmt: skip
+            body = Body.of_bytes(segment_id(owner.id, begin).bytes)
             for place in stores:
                 storage_class = (CLASSES | (classes or {}))[place]
-                self.stores[place].write(key, body, WriteOptions(storage_class=storage_class))
-                replica = Replica(
-                    identity, begin, StoreName(place), key, size_bytes, body.sha256, ReplicaState.AVAILABLE, begin,
-                    storage_class, tier=Tier.ARCHIVE if storage_class in ("GLACIER", "DEEP_ARCHIVE") else Tier.HOT,
+                one = ingested(
+                    owner, begin, timedelta(minutes=10), store=StoreName(place), size_bytes=size_bytes,
+                    checksum=body.sha256, path=f"{place}/{camera}/{begin.isoformat()}", storage_class=storage_class,
+                    tier=Tier.ARCHIVE if storage_class in ("GLACIER", "DEEP_ARCHIVE") else Tier.HOT,
                 )  # fmt: skip
-                made.append(Ingested(LandingFile("zone", f"{place}/{key}", size_bytes, begin), segment, replica, ()))
+                self.stores[place].write(one.replica.path, body, WriteOptions(storage_class=storage_class))
+                made.append(one)
         self.catalogue.segments.record(BatchId(uuid4()), made)
         return list({item.segment.id: item.segment for item in made}.values())
 

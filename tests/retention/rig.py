@@ -10,18 +10,17 @@ from uuid import UUID, uuid4
 
 import psycopg2
 
+from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
-from reelkeeper.catalogue.records import Ingested, LandingFile, Thumbnail
+from reelkeeper.catalogue.records import Thumbnail
 from reelkeeper.deleting import DeletionResult, delete_condemned
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import (
     BatchId,
     Camera,
     Key,
-    MediaInfo,
     Replica,
-    ReplicaState,
     Segment,
     StoreKind,
     StoreName,
@@ -32,7 +31,6 @@ from reelkeeper.model import (
     thumbnail_key,
 )
 from reelkeeper.policy.retention import Reason
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -44,7 +42,6 @@ START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 STEP = timedelta(minutes=1)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)  # 31 days later: inside the retention of 90
 LATE = datetime(2026, 7, 1, tzinfo=UTC)  # all of it is over
-MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
 DISK, CLOUD = StoreName("disk"), StoreName("cloud")
 TENANT = Tenant("default")
 
@@ -107,20 +104,15 @@ class Rig:
         made = []
         for index in range(number):
             begin = start + index * STEP
-            identity = segment_id(owner.id, begin)
-            body = Body.of_bytes((identity.bytes * (size_bytes // 16 + 1))[:size_bytes])
-            key = media_key(TENANT, camera, begin, identity, "mp4")
-            segment = Segment(
-                identity, owner.id, begin, begin + STEP, size_bytes, body.sha256, "mp4", MEDIA, rollout_bucket(identity)
-            )
+            body = Body.of_bytes((segment_id(owner.id, begin).bytes * (size_bytes // 16 + 1))[:size_bytes])
             for store in stores:
-                self.stores[store].write(key, body)
-                replica = Replica(identity, begin, store, key, size_bytes, body.sha256, ReplicaState.AVAILABLE, begin)
-                made.append(Ingested(LandingFile("zone", key, size_bytes, begin), segment, replica, ()))
+                one = ingested(owner, begin, STEP, store=store, size_bytes=size_bytes, checksum=body.sha256)
+                self.stores[store].write(one.replica.path, body)
+                made.append(one)
         if made:
             self.catalogue.segments.record(BatchId(uuid4()), made)
             self.sql("UPDATE segments SET created_at = start_time WHERE camera_id = %s", (str(owner.id),))
-        segments = list({ingested.segment.id: ingested.segment for ingested in made}.values())
+        segments = list({one.segment.id: one.segment for one in made}.values())
         if thumbnails:
             for segment in segments:
                 self.thumbnail(segment, camera)

@@ -1,7 +1,7 @@
 """Replicas in stores of every kind and in a catalogue, to be verified."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,20 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
+from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.model import (
     BatchId,
     Camera,
     Key,
-    MediaInfo,
     Replica,
-    ReplicaState,
     Segment,
     StoreKind,
     StoreName,
     Tenant,
     camera_id,
-    media_key,
     segment_id,
 )
-from reelkeeper.policy.rollout import rollout_bucket
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Verification
 from reelkeeper.stores.body import Body
@@ -41,7 +37,6 @@ from tests.stores.conftest import rig as rig  # noqa: PLC0414 - a fixture, and w
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=60)
-MEDIA = MediaInfo("mov", "h264", 1920, 1080, 25.0, 60.0, has_audio=False)
 
 
 @dataclass
@@ -86,16 +81,15 @@ class Shelf:
         made = []
         for index in range(number):
             begin = start + timedelta(minutes=index)
-            identity = segment_id(owner.id, begin)
-            body = Body.of_bytes((identity.bytes * (size_bytes // 16 + 1))[:size_bytes])
-            key = Key(prefix + media_key(tenant, camera, begin, identity, "mp4"))
-            segment = Segment(identity, owner.id, begin, begin + timedelta(minutes=1), size_bytes, body.sha256, "mp4",
-                              MEDIA, rollout_bucket(identity))  # fmt: skip
+            body = Body.of_bytes((segment_id(owner.id, begin).bytes * (size_bytes // 16 + 1))[:size_bytes])
             for name in stores or ("disk", "cloud"):
-                self.stores[name].write(key, body, WriteOptions(storage_class=storage_class))
-                replica = Replica(identity, begin, StoreName(name), key, size_bytes, body.sha256,
-                                  ReplicaState.AVAILABLE, begin, storage_class)  # fmt: skip
-                made.append(Ingested(LandingFile("zone", f"{name}/{key}", size_bytes, begin), segment, replica, ()))
+                one = ingested(
+                    owner, begin, timedelta(minutes=1), store=StoreName(name), size_bytes=size_bytes,
+                    checksum=body.sha256, path=f"{name}/{camera}/{begin.isoformat()}", storage_class=storage_class,
+                )  # fmt: skip
+                replica = replace(one.replica, path=Key(prefix + one.replica.path))
+                self.stores[name].write(replica.path, body, WriteOptions(storage_class=storage_class))
+                made.append(replace(one, replica=replica))
         first = [one for one in made if one.replica.store == (stores or ("disk",))[0]]
         self.catalogue.segments.record(BatchId(uuid4()), first)
         self.catalogue.repairs.find([one.replica for one in made])
