@@ -136,8 +136,7 @@ class _Judge:
 
     def _asked(self, question: Callable[[Replica], T], replica: Replica) -> T | ReelkeeperError:
         """The answer about one object, or why there is none; raises when it is the store that gives none."""
-        if dropped := self._breaker.error():
-            raise dropped
+        self._breaker.require()
         try:
             answer = question(replica)
         except ReelkeeperError as error:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile, FileKind, MadeFacts
-from reelkeeper.errors import GateFailed, InvalidFootage, NoFootage
-from reelkeeper.export_cutting import file_span, known_folders, under_way, watermark_of
+from reelkeeper.errors import InvalidFootage
+from reelkeeper.export_cutting import expect_cut, file_span, known_folders, under_way, watermark_of
 from reelkeeper.export_manifest import member_name
 from reelkeeper.export_objects import OpenStore, mark_of, read_export_file, withdraws, work_folder, write_export_file
 from reelkeeper.export_progress import COMPOSE, ExportProgress, Told
@@ -67,14 +67,7 @@ def compose_export(
     """
     export, request = under_way(catalogue, identity, run_id)
     cameras = retrying()(catalogue.exports.cameras, identity)
-    if waiting := [camera.camera.slug for camera in cameras if camera.state == "pending"]:
-        raise GateFailed(f"cameras {waiting} are not cut: expected all {len(cameras)}")
-    if not any(camera.cut for camera in cameras):
-        span = request.time_range
-        raise NoFootage(
-            f"none of the cameras {[camera.camera.slug for camera in cameras]} has a frame from "
-            f"{span.start.isoformat()} to {span.end.isoformat()}: expected some of at least one"
-        )
+    expect_cut(request, cameras)
     progress = ExportProgress(catalogue, export, COMPOSE, now=now, told=told)
     with work_folder(estate) as folder:
         composer = _Composer(estate, catalogue, open_store(estate.placement.exports_in), export, request, cameras,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import CutFacts, Export, ExportCamera, ExportFile
-from reelkeeper.errors import ExportEnded, NoFootage
+from reelkeeper.errors import ExportEnded, GateFailed, NoFootage
 from reelkeeper.export_objects import OpenStore, withdraws, work_folder, write_export_file
 from reelkeeper.export_pieces import Fetched, fetch, plan_sources
 from reelkeeper.export_progress import CUT, ExportProgress, Told
@@ -60,6 +60,19 @@ def under_way(catalogue: Catalogue, identity: UUID, run_id: str) -> tuple[Export
             "the task that accepts it, with all that comes after"
         )
     return found, found.request
+
+
+def expect_cut(request: ExportRequest, cameras: Sequence[ExportCamera]) -> None:
+    """GateFailed when a camera is not cut yet, NoFootage when none has a frame in the range."""
+    slugs = [camera.camera.slug for camera in cameras]
+    if waiting := [camera.camera.slug for camera in cameras if camera.state == "pending"]:
+        raise GateFailed(f"cameras {waiting} are not cut: expected all {len(cameras)}")
+    if not any(camera.cut for camera in cameras):
+        span = request.time_range
+        raise NoFootage(
+            f"none of the cameras {slugs} has a frame from {span.start.isoformat()} to {span.end.isoformat()}: "
+            f"expected some of at least one"
+        )
 
 
 def cut_camera(

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Completion, Export, ExportCamera, ExportFile
-from reelkeeper.errors import GateFailed, NoFootage
-from reelkeeper.export_cutting import under_way
+from reelkeeper.errors import GateFailed
+from reelkeeper.export_cutting import expect_cut, under_way
 from reelkeeper.export_manifest import describe
 from reelkeeper.export_objects import (
     OpenStore,
@@ -88,7 +88,6 @@ def _complete(
 
 
 def fail_export(
-    estate: Estate,
     catalogue: Catalogue,
     open_store: OpenStore,
     export: Export,
@@ -118,14 +117,7 @@ def fail_export(
 
 def _expect_whole(request: ExportRequest, cameras: Sequence[ExportCamera], files: Sequence[ExportFile]) -> ExportFile:
     """The file that a download gives, when all is there."""
-    if waiting := [camera.camera.slug for camera in cameras if camera.state == "pending"]:
-        raise GateFailed(f"cameras {waiting} are not cut: expected all {len(cameras)}")
-    if not any(camera.cut for camera in cameras):
-        span = request.time_range
-        raise NoFootage(
-            f"none of the cameras {[camera.camera.slug for camera in cameras]} has a frame from "
-            f"{span.start.isoformat()} to {span.end.isoformat()}: expected some of at least one"
-        )
+    expect_cut(request, cameras)
     footage = sorted((file for file in files if file.kind == "footage"), key=lambda file: file.number or 0)
     if not footage:
         raise GateFailed(f"layout {request.layout!r}, format {request.format!r}: the file is not composed yet")

@@ -24,7 +24,6 @@ class Phase:
 
 CUT = Phase(5, 80)
 COMPOSE = Phase(80, 95)
-DELIVER = Phase(95, 99)
 
 
 class ExportProgress:

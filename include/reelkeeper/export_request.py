@@ -43,7 +43,7 @@ def accept_export(
         if earlier and (earlier.status == "COMPLETED" or earlier.run_id == asked.run_id):
             return earlier
         if earlier:
-            fail_export(estate, catalogue, open_store, earlier, "abandoned",
+            fail_export(catalogue, open_store, earlier, "abandoned",
                         f"run {earlier.run_id!r}, which made it, has ended", now=now)  # fmt: skip
         _expect_footage(catalogue, cameras, request.time_range)
     except PermanentError as error:

@@ -248,7 +248,7 @@ class _Mover:
 
     def _stat(self, orphan: Orphan) -> ObjectStat | ReelkeeperError | None:
         """None: it is not there. An error: not known now; raised when it is the store that does not answer."""
-        self._raise_if_dropped()
+        self._breaker.require()
         found = None
         try:
             found = retrying()(self._store.stat, orphan.place)
@@ -261,7 +261,7 @@ class _Mover:
 
     def _move(self, orphan: Orphan) -> _Placed | None:
         """Copy it into quarantine, where it can be; None when that cannot be done now."""
-        self._raise_if_dropped()
+        self._breaker.require()
         if (
             not self._can_move
             or orphan.size_bytes > _MOST_MOVED_BYTES
@@ -279,10 +279,6 @@ class _Mover:
             return None
         self._breaker.succeeded()
         return _Placed(replace(orphan, quarantine_path=copy.key), origin.last_modified)
-
-    def _raise_if_dropped(self) -> None:
-        if dropped := self._breaker.error():
-            raise dropped
 
     def _failed(self, orphan: Orphan, error: ReelkeeperError) -> ReelkeeperError:
         """It waits for the next run, and the rest goes on."""

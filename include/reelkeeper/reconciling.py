@@ -96,7 +96,7 @@ def reconcile_store(
     """
     settings = estate.store(store_name)
     store = open_store(settings.name)
-    prefixes = _prefixes(settings)
+    prefixes = own_prefixes(settings.tier_prefixes)
     with open_catalogue() as catalogue:
         run = _Run(estate, catalogue, open_store, settings, run_id, now, shift, dry_run)
         require_ours(catalogue, store)
@@ -114,10 +114,6 @@ def reconcile_store(
             _record(run, listed, compared, Outcome.SICK, None)
             raise StoreUnavailable(why)
         return _concluded(run, store, listed, compared)
-
-
-def _prefixes(settings: StoreSettings) -> tuple[str, ...]:
-    return own_prefixes(place.prefix for place in settings.tiers.values() if place.prefix)
 
 
 def load_listing(
@@ -202,7 +198,7 @@ def _concluded(run: _Run, store: Store, listed: Listed, compared: Compared) -> R
         recovered = recover_moved(run.estate, run.catalogue, store, report, now=run.now, dry_run=run.dry_run)
         doubts = replace(doubts, healed=doubts.healed + recovered)
         sightings = judge_objects(
-            run.estate, run.catalogue, store, report, orphan_terms, _prefixes(run.settings),
+            run.estate, run.catalogue, store, report, orphan_terms, own_prefixes(run.settings.tier_prefixes),
             run_id=run.run_id, now=run.now, store_clock=clock, dry_run=run.dry_run,
         )  # fmt: skip
         takeable = _takeable(run, orphan_terms, clock, sightings)

@@ -66,8 +66,7 @@ def plan_repairs(
         moved, breaker = 0, Breaker(settings.store_name)
         for page in catalogue.repairs.repairable(settings.store_name, sources=sources, now=now):
             for replica in page:
-                if dropped := breaker.error():
-                    raise dropped
+                breaker.require()
                 try:
                     found = _damaged(store, replica)
                 except ReelkeeperError as error:  # of this object: the others are repaired

@@ -3,7 +3,7 @@
 import csv
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256 as new_sha256
 from pathlib import Path
 from types import TracebackType
@@ -66,17 +66,6 @@ class Report:
                 continue
             return key
         raise ObjectExists(f"store {store.name!r} has {_MOST_TRIES - 1} reports of the name {name!r}: expected fewer")
-
-
-def write_report(store: Writes, name: str, rows: Iterable[Sequence[object]], columns: Sequence[str]) -> Key:
-    """Write rows as `reports/{name}.csv` (UTF-8, RFC 4180) into the store, in bounded memory; where they lie.
-
-    See `Report.publish`.
-    """
-    with Report(columns) as report:
-        for row in rows:
-            report.add(*row)
-        return report.publish(store, name)
 
 
 def is_report(key: str) -> bool:

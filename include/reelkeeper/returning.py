@@ -116,7 +116,7 @@ class _Returner:
 
     def _is_replica(self, orphan: Orphan, replica: Replica) -> bool | None:
         """Whether what lies in quarantine holds a replica's bytes; None when that cannot be told now."""
-        self._raise_if_dropped()
+        self._breaker.require()
         attested = self._store.attests_writes
         try:
             retrying(tries=2)(
@@ -136,7 +136,7 @@ class _Returner:
         """Whether it is where it was found now."""
         if not orphan.quarantine_path:
             return True
-        self._raise_if_dropped()
+        self._breaker.require()
         try:
             copy_within(self._store, orphan.quarantine_path, orphan.path)
         except ReelkeeperError as error:
@@ -145,7 +145,3 @@ class _Returner:
             return False
         self._breaker.succeeded()
         return True
-
-    def _raise_if_dropped(self) -> None:
-        if dropped := self._breaker.error():
-            raise dropped

@@ -71,12 +71,13 @@ def judge_objects(
     finder = _Finder(estate, catalogue, store, report, now, dry_run)
     orphans = orphan_bytes = ripe = foreign = 0
     for page in catalogue.comparison.differences("unknown"):
-        strange = [one for one in page if not (is_our_key(origin_of(one.path), prefixes) and _is_canonical(one.path))]
+        ours = {one.path: one for one in page if is_our_key(origin_of(one.path), prefixes) and _is_canonical(one.path)}
+        strange = [one for one in page if one.path not in ours]
         for one in strange:
             _tell(report, "foreign", one, None, "left alone: its key is not one of ours")
         foreign += sum(not one.path.startswith(QUARANTINE) for one in strange)  # those there are counted with others'
-        known = catalogue.comparison.known(store.name, [one.path for one in page])
-        unknown = [one for one in page if one.path not in known and one not in strange]
+        known = catalogue.comparison.known(store.name, list(ours))
+        unknown = [one for path, one in ours.items() if path not in known]
         left = [_orphan_of(one) for one in finder.without_found(unknown)]
         if not left:
             continue
@@ -155,8 +156,7 @@ class _Finder:
     def _right(self, path: str, segment: WantedSegment) -> ObjectStat | ReelkeeperError | None:
         """The object, if it holds a segment's bytes: by the SHA-256 that came with it, or by reading it. An error when
         that cannot be told of this one now; raised when it is the store that does not answer."""
-        if dropped := self._breaker.error():
-            raise dropped
+        self._breaker.require()
         store, found = self._store, None
         try:
             found = retrying()(

@@ -110,10 +110,10 @@ def _stale_uploads(estate: Estate, store: Store, ahead: timedelta) -> list[Uploa
     disk's own folder for them."""
     if not isinstance(store, Uploads):
         return []
-    tiers = tuple(place.prefix for place in estate.store(store.name).tiers.values() if place.prefix)
+    prefixes = (*OWN_PREFIXES, *estate.store(store.name).tier_prefixes, f"{HIDDEN}/")
     age = timedelta(hours=estate.retention.upload_hours)
     found = list(store.stale_uploads(max(age - ahead, timedelta(0))))
-    ours = [upload for upload in found if upload.key.startswith((*OWN_PREFIXES, *tiers, f"{HIDDEN}/"))]
+    ours = [upload for upload in found if upload.key.startswith(prefixes)]
     if len(ours) < len(found):
         log.info("store %r: %d stale uploads of others stay", store.name, len(found) - len(ours))
     return ours

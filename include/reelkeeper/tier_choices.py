@@ -59,11 +59,6 @@ class TieredStore:
         found = ((tier, tier_price(self._estate, self._lists, self.settings, tier)) for tier in Tier)
         return {tier: price for tier, price in found if price is not None}
 
-    @property
-    def prefixes(self) -> list[str]:
-        """Under which its tiers keep their objects."""
-        return [place.prefix for place in self.settings.tiers.values() if place.prefix]
-
     def target(self, tier: Tier) -> TierTarget | None:
         """Where footage of this tier goes; None when the store has no such tier."""
         place = self.settings.tiers.get(tier)

@@ -284,7 +284,7 @@ class _Worker:
         return _as_found(placed, found)
 
     def _placed(self, item: TierItem, target: TierTarget) -> Placed:
-        key = canonical_key(target.key(item.replica.path, self._tiered.prefixes))
+        key = canonical_key(target.key(item.replica.path, self._tiered.settings.tier_prefixes))
         return Placed(item, target.settings.store_name, key, target.storage_class, target.recorded_tier)
 
     # --- what became of it --------------------------------------------------------------------------------------------

@@ -180,10 +180,6 @@ USING json_to_recordset(:rows::json) AS n (segment_id uuid, start_time timestamp
 WHERE t.segment_id = n.segment_id AND t.start_time = n.start_time AND t.store = :store AND t.path = n.path
   AND t.start_time BETWEEN :first_start AND :last_start;
 
--- name: drop_orphans!
--- Forget orphans whose objects are gone, by where they were found.
-DELETE FROM orphans WHERE store = :store AND path = ANY (:paths::text[]);
-
 -- name: drop_quarantined_orphans!
 -- Forget orphans whose objects are gone, by where they lay in quarantine.
 DELETE FROM orphans WHERE store = :store AND quarantine_path = ANY (:paths::text[]);

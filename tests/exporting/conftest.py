@@ -152,7 +152,7 @@ class Rig:
         )  # fmt: skip
 
     def fail(self, export: Export, why: str = "no reason") -> bool:
-        return fail_export(self.estate, self.catalogue, self.open_store, export, "stopped", why, run_id="run", now=NOW)
+        return fail_export(self.catalogue, self.open_store, export, "stopped", why, run_id="run", now=NOW)
 
     def made(self, *cameras: str, **fields: Any) -> Export:
         """An export from its request to its delivery."""

@@ -173,7 +173,7 @@ class Condemnations:
             if thumbnails:
                 self._session.execute("drop_thumbnails", store=store, rows=rows_of(thumbnails), **span_of(thumbnails))
             if orphans:
-                self._session.execute("drop_orphans", store=store, paths=orphans)
+                self._session.execute("forget_orphans", store=store, paths=orphans)
                 self._session.execute("drop_quarantined_orphans", store=store, paths=orphans)
 
     def prepare_history(self, now: datetime) -> None:

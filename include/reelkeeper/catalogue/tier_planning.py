@@ -71,7 +71,8 @@ class TierPlanning:
         with self._session.transaction():
             self._session.rows("lock_planning", what="tiers")
             batches = [] if dry_run else self._moves.batches(run_id)
-            sums = self._sums(run_id, terms, dry_run=dry_run or bool(batches))
+            room = replace(terms, max_batches=0) if batches else terms
+            sums = self._sums(run_id, room, dry_run=dry_run or bool(batches))
             if batches:  # what is under way is not found again: what pays beside it is left
                 taken = self._moves.planned(run_id)
                 sums = [each for each in sums if each.outcome != "taken"]

@@ -127,6 +127,11 @@ class StoreSettings(Section):
         """The Airflow pool of the store."""
         return f"store_{self.name}"
 
+    @property
+    def tier_prefixes(self) -> tuple[str, ...]:
+        """Under which its tiers keep their objects, those that have a prefix."""
+        return tuple(place.prefix for place in self.tiers.values() if place.prefix)
+
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
         if self.kind is StoreKind.FILESYSTEM:

@@ -59,6 +59,11 @@ class Breaker:
         error.__cause__ = cause
         return error
 
+    def require(self) -> None:
+        """Raises `error()` once the store is dropped."""
+        if dropped := self.error():
+            raise dropped
+
     def succeeded(self) -> None:
         """The store did what was asked of it, or answered sensibly about one object."""
         if self._failures:

@@ -42,7 +42,7 @@ class Marker:
         try:
             with open(self.path, "rb") as file:
                 return owner_in(file.read())
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
+        except (OSError, ValueError) as exc:
             raise self._missing() from exc
 
     def make(self, owner: Owner | None, *, take_over: bool) -> Change:

@@ -31,12 +31,16 @@ def marker_text(owner: Owner) -> bytes:
 
 
 def owner_in(text: bytes) -> Owner:
-    """What a marker says. ValueError, LookupError or TypeError when it is none."""
-    told = json.loads(text)
-    store, catalogue = told["store"], told.get("catalogue")
-    if not isinstance(store, str):
-        raise TypeError(f"'store' is {store!r}: expected a name")
-    return Owner(StoreName(store), UUID(catalogue) if catalogue is not None else None, str(told.get("database", "")))
+    """What a marker says. ValueError when it is none."""
+    try:
+        told = json.loads(text)
+        store, catalogue = told["store"], told.get("catalogue")
+        if not isinstance(store, str):
+            raise TypeError(f"'store' is {store!r}: expected a name")
+        identity = UUID(catalogue) if catalogue is not None else None
+        return Owner(StoreName(store), identity, str(told.get("database", "")))
+    except (LookupError, TypeError, AttributeError) as exc:
+        raise ValueError(f"it is no marker: {exc}") from exc
 
 
 def read_owner(store: Markable) -> Owner | None:
@@ -47,7 +51,7 @@ def read_owner(store: Markable) -> Owner | None:
         return None
     try:
         return owner_in(text)
-    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+    except ValueError as exc:
         raise StoreUnavailable(
             f"store {store.name!r} has a marker {MARKER_KEY!r} that cannot be understood: expected the JSON that "
             "setup_estate writes (take the store over to have it written anew)"

@@ -174,14 +174,14 @@ class ConcludeExportOperator(BaseOperator):
 
         from reelkeeper.exporting import fail_export
 
-        identity, estate, now = export_of(context), current_estate(), datetime.now(UTC)
+        identity, now = export_of(context), datetime.now(UTC)
         run_id = context["dag_run"].run_id
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
         with open_catalogue() as catalogue:
             export = catalogue.exports.get(identity)
             if export is not None and export.status != "COMPLETED" and export.run_id == run_id:
                 why = f"the run was stopped, or a worker was killed: {_ended_at(context)}"
-                fail_export(estate, catalogue, open_store, export, "stopped", why, run_id=run_id, now=now)
+                fail_export(catalogue, open_store, export, "stopped", why, run_id=run_id, now=now)
                 export = catalogue.exports.get(identity)
         if export is None:
             self.log.warning("export %s: nothing of it was kept: see the log of the first task", identity)
