@@ -1,0 +1,187 @@
+"""The figures of an estate at one moment: what metrics, alarms, the daily report and the Estate page are made of.
+
+They are read from summaries that the catalogue keeps up to date (`catalogue/tallies.py`), never by going through the
+footage, so that they take as long for ten million segments as for ten thousand. Counts since ever come from history in
+the catalogue: a restart loses nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+from reelkeeper.model import CameraId, ReplicaState, StoreKind, StoreName, Tier
+
+LATENCY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds, in seconds, of the classes that durations are counted in; one more class holds what took longer."""
+
+Health = Literal["healthy", "unreachable", "foreign", "unknown"]
+"""Of a store: it answers; it does not; its marker names another catalogue, or is gone; nobody has looked yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long things took: their number, seconds in all, and the number in each class of LATENCY_BOUNDS and above."""
+
+    count: int = 0
+    seconds: float = 0.0
+    classes: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """None without any."""
+        return self.seconds / self.count if self.count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Replicas that have all this in common."""
+
+    store: StoreName
+    tenant: str
+    tier: Tier
+    storage_class: str | None
+    state: ReplicaState
+    replicas: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFigures:
+    """One store. Bytes and replicas are those of Usage; what stands here is beside it."""
+
+    name: StoreName
+    kind: StoreKind
+    bucket: str  # or the root of a file system
+    health: Health
+    health_reason: str | None  # None: it is healthy
+    health_since: datetime | None
+    looked_at: datetime | None
+    quota_bytes: int | None
+    orphans: int
+    orphan_bytes: int
+    quarantined_orphans: int
+    quarantined_bytes: int
+    condemned: int
+    condemned_bytes: int
+    pending_retirement: int  # replicas that have a day to leave on
+    monthly_usd: Decimal | None  # of what it holds now; None: nothing says what it costs
+    reconciled_at: datetime | None
+    reconcile_outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFigures:
+    """One camera. `last_end` is the end of its latest segment; None: it has none."""
+
+    id: CameraId
+    tenant: str
+    slug: str
+    name: str
+    segments: int
+    size_bytes: int
+    last_end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDay:
+    """What one camera recorded on one UTC day: `recorded_seconds` of the 86,400; a segment over midnight is in both."""
+
+    camera_id: CameraId
+    day: date
+    segments: int
+    recorded_seconds: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTotals:
+    """Transfers that have all this in common: since ever, or in a window."""
+
+    job: Literal["ingest", "migrate", "repair", "tier"]
+    store: StoreName  # the destination
+    outcome: Literal["succeeded", "failed"]
+    error_code: str | None
+    fallback: bool
+    size_bytes: int
+    durations: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionTotals:
+    """Objects that we deleted since ever, by store and reason."""
+
+    store: StoreName
+    reason: str
+    objects: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalTotals:
+    """Segments that were read for somebody since ever, by the store that they came from."""
+
+    store: StoreName
+    segments: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTotals:
+    """Exports that came to this status since ever, and how long they took (COMPLETED and FAILED)."""
+
+    status: str
+    durations: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFigures:
+    """The ramp, and what it has not reached yet. `oldest_unmigrated` is the start of the oldest segment that policy
+    wants in the cloud now and the cloud has not; None: there is none."""
+
+    mode: str
+    ratio: float  # 0–1, in force now
+    target_ratio: float  # of the last of the ramp's steps
+    last_action: str | None
+    last_decided_at: datetime | None
+    unmigrated: int
+    oldest_unmigrated: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """What a store held in one tier at the end of one UTC day (or, of today, at the last round)."""
+
+    day: date
+    store: StoreName
+    tier: Tier
+    replicas: int
+    size_bytes: int
+    monthly_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All of it, at `now`."""
+
+    now: datetime
+    estate: str
+    stores: tuple[StoreFigures, ...]
+    usage: tuple[Usage, ...]
+    cameras: tuple[CameraFigures, ...]
+    transfers: tuple[TransferTotals, ...]  # since ever
+    recent_transfers: tuple[TransferTotals, ...]  # of the last five minutes
+    deletions: tuple[DeletionTotals, ...]
+    retrievals: tuple[RetrievalTotals, ...]
+    exports: tuple[ExportTotals, ...]
+    rollout: RolloutFigures
+    queued: Mapping[str, int] = field(default_factory=dict)  # items that wait, by job: ingest, migrate, repair, tier
+    quarantined_files: int = 0  # of landing zones
+    oldest_unverified: datetime | None = None  # when the copy that was proved longest ago was proved
+    unprotected_segments: int = 0  # without any available replica
+
+    def monthly_usd(self) -> Decimal | None:
+        """Of all stores; None when nothing says what any of them costs."""
+        known = [store.monthly_usd for store in self.stores if store.monthly_usd is not None]
+        return sum(known, Decimal(0)) if known else None
