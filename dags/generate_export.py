@@ -40,6 +40,7 @@ from reelkeeper_airflow.operators.export import (
     ConcludeExportOperator,
     CutCameraOperator,
     DeliverExportOperator,
+    RestoreForExportOperator,
 )
 from reelkeeper_airflow.operators.store import placed_at
 from reelkeeper_airflow.restore_group import restore_group
@@ -108,6 +109,7 @@ def generate_export() -> None:
         end_time=XComArg(accept, key="end_time"),
         speed="{{ params.restore_speed }}",
         budget_usd="{{ params.restore_budget_usd }}",
+        operator=RestoreForExportOperator,
     )
     cut = CutCameraOperator.partial(task_id="cut", **where).expand(number=accept.output)
     compose = ComposeExportOperator(task_id="compose", **where)

@@ -26,6 +26,7 @@ waiting, not what was asked for.
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from airflow.sdk import Param, chain, dag
 
@@ -69,11 +70,8 @@ PARAMS = {
     owner_links={"reelkeeper": "https://github.com/reelkeeper/reelkeeper"},
 )
 def restore_recordings() -> None:
-    restored = restore_group(
-        ESTATE,
-        is_dry_run="{{ params.dry_run }}",
-        **{name: f"{{{{ params.{name} }}}}" for name in PARAMS if name != "dry_run"},
-    )
+    wanted: dict[str, Any] = {name: f"{{{{ params.{name} }}}}" for name in PARAMS if name != "dry_run"}
+    restored = restore_group(ESTATE, is_dry_run="{{ params.dry_run }}", **wanted)
     summary = SummariseRestoreOperator(task_id="summary", plan_task_id=restored.plan.task_id).as_teardown()
     chain(restored.group, summary)
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Export
-from reelkeeper.errors import CatalogueUnavailable
+from reelkeeper.errors import CatalogueUnavailable, ExportEnded
 
 Told = Callable[[float], None]
 """Told how much of a task's work is done, from 0 to 1."""
@@ -22,6 +23,7 @@ class Phase:
     high: int
 
 
+RESTORE = Phase(0, 5)
 CUT = Phase(5, 80)
 COMPOSE = Phase(80, 95)
 
@@ -54,3 +56,16 @@ class ExportProgress:
             )  # fmt: skip
         except CatalogueUnavailable:  # what matters is recorded elsewhere, with retries
             return
+
+
+def tell_restoring(catalogue: Catalogue, identity: UUID, waiting: str, *, now: datetime) -> None:
+    """Write into an export's row how much can be read of what was archived; `waiting` is who waits for its restores."""
+    counts, export = catalogue.restores.counts(waiting), catalogue.exports.get(identity)
+    wanted = counts.open + counts.readable - counts.extended
+    if export is None or not wanted:
+        return
+    done_ratio = (counts.readable - counts.extended) / wanted
+    try:
+        catalogue.exports.note_progress(export, RESTORE.low, RESTORE.high, done_ratio=done_ratio, now=now)
+    except ExportEnded:  # its own task says so
+        return

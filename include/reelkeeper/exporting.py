@@ -16,6 +16,7 @@ from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.export_composing import ComposeResult, compose_export
 from reelkeeper.export_cutting import CutResult, cut_camera, under_way
 from reelkeeper.export_ending import deliver_export, fail_export
+from reelkeeper.export_progress import tell_restoring
 from reelkeeper.export_request import accept_export
 from reelkeeper.stores.retry import retrying
 
@@ -32,6 +33,7 @@ __all__ = [
     "export_id",
     "fail_export",
     "step",
+    "tell_restoring",
     "under_way",
 ]
 

@@ -86,7 +86,7 @@ UPDATE exports
 SET progress = greatest(progress, floor(:low + (:high - :low) * coalesce(
         :done_ratio, (SELECT avg(done_ratio) FROM export_cameras WHERE export_id = :id), 0))),
     updated_at = :now
-WHERE id = :id AND attempt = :attempt AND status = 'PROCESSING';
+WHERE id = :id AND attempt = :attempt AND status IN ('PENDING', 'PROCESSING');
 
 -- name: record_export_camera!
 -- What became of a camera, unless another worker was first.

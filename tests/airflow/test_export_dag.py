@@ -5,6 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from demo.segments import ingested
 from demo.servers import S3Server
 from reelkeeper.catalogue.export_records import Export
 from reelkeeper.estate_setup import set_up_store
+from reelkeeper.exporting import tell_restoring
 from reelkeeper.media.signing import Signer
 from reelkeeper.media.verification import verify
 from reelkeeper.model import (
@@ -34,6 +36,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import WriteOptions
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_catalogue, open_store
+from reelkeeper_airflow.hooks.catalogue import CatalogueHook
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -174,7 +177,20 @@ def test_an_archived_segment_is_restored_first(
     estate_file.write_text(text.replace('mode = "hybrid"', 'mode = "hybrid"\nexport_store = "local"'))
     set_up("local", "cloud")
     record(footage, "gate", "cloud", storage_class="GLACIER")
+    progress = []
+
+    def telling(catalogue: Any, identity: Any, waiting: str, *, now: datetime) -> None:
+        tell_restoring(catalogue, identity, waiting, now=now)
+        progress.append(catalogue.exports.get(identity).progress)
+        set_restores("requested")  # as they are for hours with a real store
+        told = json.loads(api.read_export(identity, request({})).body)
+        assert (told["status"], told["restoring"]) == ("PENDING", {"readable": 0, "waited_for": 1})
+        assert "0 readable, 1 waited for" in api.read_export(identity, request({"accept": "text/html"})).body.decode()
+        set_restores("readable")
+
+    monkeypatch.setattr("reelkeeper.exporting.tell_restoring", telling)
     done = run(["gate"], restore_speed="expedited")
+    assert progress[-1] == 5  # percent: all that was archived can be read
     seen = states(done)
     assert str(done.state) == "success", seen
     assert seen["restore.from_cloud"] == seen["restore.readable"] == seen["cut"] == Counter(success=1)
@@ -188,6 +204,12 @@ def test_an_archived_segment_is_restored_first(
         with pytest.raises(HTTPException, match="expired at") as gone:
             api.download_export(export.id)
         assert gone.value.status_code == 404
+
+
+def set_restores(state: str) -> None:
+    with closing(CatalogueHook().get_conn()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE reelkeeper.restores SET state = %s", (state,))
+        assert cursor.rowcount == 1
 
 
 def clock_at(moment: datetime) -> type[datetime]:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from reelkeeper.errors import (
     WorkFolderFull,
 )
 from reelkeeper.export_objects import work_folder
-from reelkeeper.exporting import step
+from reelkeeper.exporting import step, tell_restoring
 from reelkeeper.media.verification import verify
 from reelkeeper.model import Key, Segment
 from reelkeeper.stores.body import Body
@@ -193,6 +194,38 @@ def test_archived_footage_is_not_read_unrestored(rig: Rig) -> None:
     rig.sql("UPDATE replicas SET storage_class = 'GLACIER', tier = 'ARCHIVE'")
     with pytest.raises(ObjectArchived):
         rig.cut(export)
+
+
+def test_a_restore_shows_how_far_it_is(rig: Rig) -> None:
+    """Half of five percent; what another run waits for does not count, and an export that ended is left alone."""
+    rig.record([0, 1])
+    export = rig.accept("gate", end_time="2026-03-01T10:00:04Z")
+    tell = partial(tell_restoring, rig.catalogue, export.id, now=NOW)
+
+    def progress() -> int:
+        found = rig.catalogue.exports.get(export.id)
+        assert found is not None
+        return found.progress
+
+    tell("generate_export/run")
+    assert progress() == 0  # there is nothing to restore
+    rig.sql(
+        "WITH asked AS (INSERT INTO restores (segment_id, start_time, store, path, speed, days, size_bytes, cost_usd, "
+        "state, run_id, planned_at, requested_at, readable_until) "
+        "SELECT segment_id, start_time, store, path, 'bulk', 7, size_bytes, 0, "
+        "CASE WHEN start_time = min(start_time) OVER () THEN 'requested' ELSE 'readable' END, 'r', now(), now(), now() "
+        "FROM replicas RETURNING id) INSERT INTO restore_wishes SELECT 'generate_export/run', id FROM asked"
+    )
+    tell("generate_export/another")
+    assert progress() == 0
+    tell("generate_export/run")
+    assert progress() == 2
+    rig.sql("UPDATE restores SET state = 'readable'")
+    tell("generate_export/run")
+    assert progress() == 5
+    rig.fail(export, "enough")
+    tell("generate_export/run")
+    assert progress() == 5
 
 
 def test_no_frame_in_the_range(rig: Rig) -> None:

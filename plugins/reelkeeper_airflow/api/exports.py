@@ -35,7 +35,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def read_export(export_id: UUID, request: Request) -> Response:
     """How an export stands, and its files: a page for browsers, JSON for all others. 404, 503."""
     export, files = _found(export_id)
-    told = _told(export, files)
+    told = _told(export, files) | {"restoring": _restoring(export)}
     if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(told), headers=_HEADERS)
     return JSONResponse(told, headers=_HEADERS)
@@ -85,6 +85,15 @@ def _found(export_id: UUID) -> tuple[Export, list[ExportFile]]:
     return export, [file for file in files if file.kind != "part"]
 
 
+def _restoring(export: Export) -> dict[str, int] | None:
+    """How many archived segments a new export waits for, and has already; None: it waits for none."""
+    if export.status != "PENDING":
+        return None
+    with _refusals(export.id), open_catalogue() as catalogue:
+        counts = catalogue.restores.counts(f"{DAG_ID}/{export.run_id}")
+    return {"readable": counts.readable, "waited_for": counts.open} if counts.open else None
+
+
 @contextmanager
 def _refusals(export_id: UUID) -> Iterator[None]:
     try:
@@ -119,8 +128,8 @@ def _page(told: dict[str, Any]) -> str:
         for file in told["files"]
     )
     facts = "".join(
-        f"<dt>{name.replace('_', ' ')}</dt><dd>{escape(str(told[name]))}</dd>"
-        for name in ("status", "progress", "created_at", "completed_at", "expires_at", "failure")
+        f"<dt>{name.replace('_', ' ')}</dt><dd>{escape(_said(told[name]))}</dd>"
+        for name in ("status", "progress", "restoring", "created_at", "completed_at", "expires_at", "failure")
         if told[name] is not None
     )
     return (
@@ -130,3 +139,10 @@ def _page(told: dict[str, Any]) -> str:
         f"<h1>Export {told['id']}</h1><dl>{facts}</dl><table><tr><th>file</th><th>bytes</th><th>SHA-256</th></tr>"
         f"{rows}</table>"
     )
+
+
+def _said(value: Any) -> str:
+    """A fact for people."""
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in value.items())

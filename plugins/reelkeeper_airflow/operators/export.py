@@ -12,6 +12,7 @@ from reelkeeper.errors import RequestRefused
 from reelkeeper_airflow.assets import EXPORTS
 from reelkeeper_airflow.estate import current_estate, load_signer, open_catalogue, open_store
 from reelkeeper_airflow.links import EXPORT_KEY, ExportLink, export_address
+from reelkeeper_airflow.operators.restore import RestoreOperator, waiting_run
 from reelkeeper_airflow.progress import ShareLog, duration, size
 
 _RUNNING = ("running", "queued", "restarting")
@@ -159,6 +160,19 @@ class DeliverExportOperator(BaseOperator):
         counts = {"files": len(files), "bytes": sum(file.size_bytes for file in files)}
         context["outlet_events"][EXPORTS].extra.update(counts | {"export_id": str(identity)})
         return counts
+
+
+class RestoreForExportOperator(RestoreOperator):
+    """As RestoreOperator; after each look, the export's row says how much of it can be read."""
+
+    def execute(self, context: Context, event: Any = None) -> dict[str, int]:
+        from reelkeeper.exporting import tell_restoring
+
+        try:
+            return super().execute(context, event)
+        finally:
+            with open_catalogue() as catalogue:
+                tell_restoring(catalogue, export_of(context), waiting_run(context), now=datetime.now(UTC))
 
 
 class ConcludeExportOperator(BaseOperator):
