@@ -4,19 +4,28 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
+from pydantic import ValidationError
 
 from demo.servers import GcsServer, PostgresServer, S3Server
 from reelkeeper.errors import ConfigurationError, CredentialsNotFound
+from reelkeeper.model import Key
 from reelkeeper.settings import StoreSettings
+from reelkeeper.stores.body import Body
+from reelkeeper.stores.protocols import WriteOptions
+from reelkeeper.stores.registry import open_store
+from reelkeeper.stores.s3_plane import S3Plane
 from reelkeeper_airflow.hooks.catalogue import CatalogueHook
 from reelkeeper_airflow.hooks.environment import truth
 from reelkeeper_airflow.hooks.filesystem import access_for as filesystem_access
 from reelkeeper_airflow.hooks.gcs import ReelkeeperGCSHook
 from reelkeeper_airflow.hooks.minio import MinioHook
+from reelkeeper_airflow.hooks.minio import access_for as minio_access
 from reelkeeper_airflow.hooks.s3 import ReelkeeperS3Hook
+from reelkeeper_airflow.hooks.s3 import access_for as s3_access
 
 SECRET = "s3cr3t-0123456789"
 
@@ -167,6 +176,30 @@ def test_gcs_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)  # its variable is read at import
     with pytest.raises(CredentialsNotFound, match="'google_cloud_default' has no key file"):
         ReelkeeperGCSHook().access()
+
+
+@pytest.mark.parametrize(("kind", "connection"), [("minio", "minio_default"), ("s3", "aws_default")])
+def test_people_get_urls_with_the_address_that_they_know(
+    monkeypatch: pytest.MonkeyPatch, seaweedfs: S3Server, kind: str, connection: str
+) -> None:
+    """The workers write by one address, and a URL is signed for another one of the same server."""
+    server = {"login": seaweedfs.access_key, "password": seaweedfs.secret_key}
+    define(monkeypatch, "minio_default", conn_type="minio", host=seaweedfs.endpoint_url, **server)
+    define(monkeypatch, "aws_default", conn_type="aws", extra={"endpoint_url": seaweedfs.endpoint_url}, **server)
+    public = seaweedfs.endpoint_url.replace("127.0.0.1", "localhost")
+    settings = StoreSettings.model_validate(
+        {"name": "cloud", "kind": kind, "bucket": f"public-{kind}", "public_endpoint_url": public}
+    )
+    store = open_store(settings, {"minio": minio_access, "s3": s3_access}[kind](settings))
+    assert isinstance(store, S3Plane)
+    store.set_up()
+    store.write(Key("a.ts"), Body.of_bytes(b"footage"), WriteOptions())
+    url = store.presign(Key("a.ts"), expires_in=timedelta(minutes=5)).url
+    assert url.startswith(f"{public}/")
+    with urlopen(url) as answer:  # noqa: S310 - a URL that we made
+        assert answer.read() == b"footage"
+    with pytest.raises(ValidationError, match="has no 'public_endpoint_url'"):
+        StoreSettings.model_validate({"name": "a", "kind": "gcs", "bucket": "abc", "public_endpoint_url": public})
 
 
 # --- filesystem -------------------------------------------------------------------------------------------------------

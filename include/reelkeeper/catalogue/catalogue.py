@@ -22,6 +22,7 @@ from reelkeeper.catalogue.retention import Retention
 from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
+from reelkeeper.catalogue.store_health import StoreHealth
 from reelkeeper.catalogue.thumbnails import Thumbnails
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.tier_planning import TierPlanning
@@ -61,6 +62,7 @@ class Catalogue:
         self.orphans = Orphans(self._session)
         self.repairs = Repairs(self._session)
         self.reconciliations = Reconciliations(self._session)
+        self.store_health = StoreHealth(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group calls: all of them are kept, or none. May be nested: the outermost counts."""

@@ -91,6 +91,8 @@ class StoreSettings(Section):
     """Where the bucket lives; by default us-east-1, or us-central1 for gcs."""
     endpoint_url: Endpoint | None = None
     """Address of a server that is not the provider's own; by default the connection's."""
+    public_endpoint_url: Endpoint | None = None
+    """Address in signed URLs, where people reach a minio or s3 server by another one than the workers do."""
     queue: str | None = None
     """Worker queue whose workers can see this store, as a disk is seen by one machine."""
     pool_slots: Annotated[Whole, Field(gt=0)] = 4
@@ -142,6 +144,8 @@ class StoreSettings(Section):
         alien = ("bucket", "endpoint_url") if self.kind in _ON_THIS_MACHINE else ("root",)
         if given := [key for key in alien if getattr(self, key) is not None]:
             raise ValueError(f"a store of kind {str(self.kind)!r} has no {' or '.join(map(repr, given))}")
+        if self.public_endpoint_url and self.kind not in (StoreKind.MINIO, StoreKind.S3):
+            raise ValueError(f"a store of kind {str(self.kind)!r} has no 'public_endpoint_url'")
         if not self.connection:
             object.__setattr__(self, "connection", _USUAL_CONNECTION[self.kind])
         if not self.region:

@@ -46,6 +46,7 @@ class S3Access:
     endpoint_url: str | None
     region: str
     client: Any = field(repr=False)  # boto3's S3 client, which has no static type
+    signer: Any = field(default=None, repr=False)  # one with the address that people know; None: the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class MinioAccess:
     region: str
     client: "minio.Minio" = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+    signer: "minio.Minio | None" = field(
+        default=None, repr=False
+    )  # one with the address that people know; None: the same
 
 
 @dataclass(frozen=True, slots=True)

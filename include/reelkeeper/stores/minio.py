@@ -39,6 +39,7 @@ class MinioStore(S3Plane):
         super().__init__(name, bucket, data, options)
         self._access = access
         self._client = access.client
+        self._signer = access.signer or access.client
 
     def stat(self, key: Key) -> ObjectStat:
         canonical_key(key)
@@ -69,7 +70,7 @@ class MinioStore(S3Plane):
             {"response-content-disposition": as_attachment(filename)} if filename and method == "GET" else None
         )
         with minio_errors(self.name, f"sign a URL of {key!r}"):
-            url = self._client.get_presigned_url(
+            url = self._signer.get_presigned_url(
                 method, self._bucket, canonical_key(key), expires=life, response_headers=saved_as
             )
         return SignedUrl(url, now + life)

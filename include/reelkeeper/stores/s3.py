@@ -33,6 +33,7 @@ class S3Store(S3Plane):
         super().__init__(name, bucket, data, options)
         self._access = access
         self._client = access.client
+        self._signer = access.signer or access.client
 
     def stat(self, key: Key) -> ObjectStat:
         head = self._head(key)
@@ -68,7 +69,7 @@ class S3Store(S3Plane):
         life = signed_for(expires_in, expires_at=self._access.credentials().ends(now), now=now)
         saved_as = {"ResponseContentDisposition": as_attachment(filename)} if filename and method == "GET" else {}
         with boto3_errors(self.name, f"sign a URL of {key!r}"):
-            url: str = self._client.generate_presigned_url(
+            url: str = self._signer.generate_presigned_url(
                 operation,
                 Params={"Bucket": self._bucket, "Key": canonical_key(key), **saved_as},
                 ExpiresIn=int(life.total_seconds()),

@@ -27,6 +27,7 @@ class MinioHook(FromEnvironment, BaseHook):
     :param minio_conn_id: the connection; `minio_default` may also come from `MINIO_ENDPOINT`, `MINIO_ACCESS_KEY`,
         `MINIO_SECRET_KEY` and `MINIO_USE_SSL`
     :param endpoint_url: another address than the connection's
+    :param public_endpoint_url: the address in signed URLs, where people know the server by another
     :param region: another region than the connection's
     """
 
@@ -36,11 +37,17 @@ class MinioHook(FromEnvironment, BaseHook):
     hook_name = "MinIO"
 
     def __init__(
-        self, minio_conn_id: str = default_conn_name, *, endpoint_url: str | None = None, region: str | None = None
+        self,
+        minio_conn_id: str = default_conn_name,
+        *,
+        endpoint_url: str | None = None,
+        public_endpoint_url: str | None = None,
+        region: str | None = None,
     ) -> None:
         super().__init__()
         self.minio_conn_id = minio_conn_id
         self._endpoint_url = endpoint_url
+        self._public_endpoint_url = public_endpoint_url
         self._region = region
         self._client: Any = None
 
@@ -60,13 +67,15 @@ class MinioHook(FromEnvironment, BaseHook):
     def get_conn(self) -> Any:
         """The `minio.Minio` client, one per hook. CredentialsNotFound, ConfigurationError."""
         if self._client is None:
-            self._client = self._new_client(self.get_connection(self.minio_conn_id), READ_TIMEOUT_SECONDS)
+            connection = self.get_connection(self.minio_conn_id)
+            self._client = self._new_client(connection, self._address(connection), READ_TIMEOUT_SECONDS)
         return self._client
 
     def access(self) -> MinioAccess:
         """What the core's minio store needs. CredentialsNotFound, ConfigurationError."""
         connection = self.get_connection(self.minio_conn_id)
         access_key, secret_key = self._keys(connection)
+        public = self._public_endpoint_url
         return MinioAccess(
             endpoint_url=self._address(connection),
             access_key=access_key,
@@ -74,6 +83,7 @@ class MinioHook(FromEnvironment, BaseHook):
             session_token=connection.extra_dejson.get("session_token") or None,
             region=self._region_of(connection),
             client=self.get_conn(),
+            signer=self._new_client(connection, public, READ_TIMEOUT_SECONDS) if public else None,
         )
 
     def console_url(self, bucket: str) -> str:
@@ -87,7 +97,7 @@ class MinioHook(FromEnvironment, BaseHook):
 
         try:
             connection = self.get_connection(self.minio_conn_id)
-            client = self._new_client(connection, _TEST_TIMEOUT_SECONDS)
+            client = self._new_client(connection, self._address(connection), _TEST_TIMEOUT_SECONDS)
             buckets = len(client.list_buckets())
         except S3Error as exc:
             if exc.code == "AccessDenied":  # wrong keys have codes of their own: these are right, but may not list
@@ -97,13 +107,13 @@ class MinioHook(FromEnvironment, BaseHook):
             return False, f"{type(exc).__name__}: {exc}"
         return True, f"{self._address(connection)} answers; buckets that these credentials see: {buckets}"
 
-    def _new_client(self, connection: Connection, read_timeout: int) -> Any:
+    def _new_client(self, connection: Connection, endpoint_url: str, read_timeout: int) -> Any:
         import certifi
         import urllib3
         from minio import Minio
 
         access_key, secret_key = self._keys(connection)
-        address = urlsplit(self._address(connection))
+        address = urlsplit(endpoint_url)
         extra = connection.extra_dejson
         return Minio(
             address.netloc,
@@ -152,4 +162,9 @@ class MinioHook(FromEnvironment, BaseHook):
 
 def access_for(settings: StoreSettings) -> MinioAccess:
     """The access of a minio store of the estate."""
-    return MinioHook(settings.connection, endpoint_url=settings.endpoint_url, region=settings.region).access()
+    return MinioHook(
+        settings.connection,
+        endpoint_url=settings.endpoint_url,
+        public_endpoint_url=settings.public_endpoint_url,
+        region=settings.region,
+    ).access()

@@ -43,21 +43,30 @@ class ReelkeeperS3Hook(FromEnvironment, S3Hook):
             extra=json.dumps({"region_name": region}) if region else None,
         )
 
-    def access(self, *, region: str | None = None, endpoint_url: str | None = None) -> S3Access:
-        """What the core's s3 store needs; `region` and `endpoint_url` go before the connection's."""
+    def access(
+        self, *, region: str | None = None, endpoint_url: str | None = None, public_endpoint_url: str | None = None
+    ) -> S3Access:
+        """What the core's s3 store needs; `region` and `endpoint_url` go before the connection's.
+
+        `public_endpoint_url` is the address in signed URLs, where people know the server by another.
+        """
         region = region or self.region_name or "us-east-1"
         endpoint_url = endpoint_url or self.conn_config.get_service_endpoint_url("s3")
         session = self.get_session(region_name=region)
-        if (region, endpoint_url) not in self._clients:
-            self._clients[region, endpoint_url] = session.client(
-                "s3", endpoint_url=endpoint_url, config=self._get_config(), verify=self.verify
-            )
         return S3Access(
             credentials=self._keys_of(session),
             endpoint_url=endpoint_url,
             region=region,
-            client=self._clients[region, endpoint_url],
+            client=self._client_of(session, region, endpoint_url),
+            signer=self._client_of(session, region, public_endpoint_url) if public_endpoint_url else None,
         )
+
+    def _client_of(self, session: Any, region: str, endpoint_url: str | None) -> Any:
+        if (region, endpoint_url) not in self._clients:
+            self._clients[region, endpoint_url] = session.client(
+                "s3", endpoint_url=endpoint_url, config=self._get_config(), verify=self.verify
+            )
+        return self._clients[region, endpoint_url]
 
     def _keys_of(self, session: Any) -> Callable[[], S3Keys]:
         credentials = session.get_credentials()
@@ -78,4 +87,8 @@ class ReelkeeperS3Hook(FromEnvironment, S3Hook):
 
 def access_for(settings: StoreSettings) -> S3Access:
     """The access of an s3 store of the estate."""
-    return ReelkeeperS3Hook(settings.connection).access(region=settings.region, endpoint_url=settings.endpoint_url)
+    return ReelkeeperS3Hook(settings.connection).access(
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        public_endpoint_url=settings.public_endpoint_url,
+    )
