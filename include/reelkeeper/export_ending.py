@@ -19,14 +19,12 @@ from reelkeeper.export_cutting import expect_cut, under_way
 from reelkeeper.export_manifest import describe
 from reelkeeper.export_objects import (
     OpenStore,
-    export_folder,
     remove_objects,
     work_folder,
     write_export_file,
 )
 from reelkeeper.media.manifest import MANIFEST_NAME, signed
 from reelkeeper.media.signing import Signer
-from reelkeeper.model import Key
 from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
@@ -129,13 +127,14 @@ def _of_kind(files: Sequence[ExportFile], kind: str) -> ExportFile | None:
 
 
 def _write_manifest(estate: Estate, store: Store, export: Export, manifest: bytes) -> ExportFile:
-    """One that lies there is not recorded: a try that was killed left it, and nobody was given it."""
-    retrying()(store.delete, [Key(f"{export_folder(export.id)}{MANIFEST_NAME}")])
+    """No two that differ have one place, so that a worker whose connection is gone replaces nobody's."""
     with work_folder(estate) as folder:
         path = Path(folder, MANIFEST_NAME)
         path.write_bytes(manifest)
         settings = estate.store(store.name)
-        return write_export_file(store, settings, export, path, name=MANIFEST_NAME, kind="manifest", is_named=True)
+        return write_export_file(
+            store, settings, export, path, name=MANIFEST_NAME, kind="manifest", saved_as=MANIFEST_NAME
+        )
 
 
 def _tidy(catalogue: Catalogue, store: Store, identity: UUID, *, run_id: str, now: datetime) -> None:

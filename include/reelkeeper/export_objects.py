@@ -98,11 +98,12 @@ def mark_of(export: Export, digest: str) -> str:
 
 def write_export_file(
     store: Store, settings: StoreSettings, export: Export, path: Path, *, name: str, kind: FileKind,
-    number: int | None = None, is_named: bool = False,
+    number: int | None = None, is_named: bool = False, saved_as: str | None = None,
 ) -> ExportFile:  # fmt: skip
     """Write a file as an object of an export, verified. Errors of the store.
 
-    With `is_named` the name stays as it is (another file refers to it); else its mark is put before its suffix.
+    With `is_named` the name stays as it is (another file refers to it); else its mark is put before its suffix. People
+    get it as `saved_as`; None: by the name of the object.
     """
     size, digest = digest_of(path)
     if not is_named:
@@ -113,7 +114,7 @@ def write_export_file(
     body = Body.of_file(path, size_bytes=size, sha256=digest)
     retrying()(_write, store, key, body, settings)
     return ExportFile(
-        name, kind, store.name, key, size, digest, str(options.content_type), number,
+        saved_as or name, kind, store.name, key, size, digest, str(options.content_type), number,
     )  # fmt: skip
 
 

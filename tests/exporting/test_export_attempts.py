@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
+import psycopg2
 import pytest
 
 from reelkeeper import export_composing, export_cutting, export_ending
+from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Export
-from reelkeeper.errors import ExportEnded, GateFailed, TransientError
-from reelkeeper.exporting import step
+from reelkeeper.errors import CatalogueUnavailable, ExportEnded, GateFailed, TransientError
+from reelkeeper.exporting import deliver_export, step
 from reelkeeper.media.verification import verify
 from tests.exporting.conftest import NOW, START, Rig, counters
 
@@ -167,3 +170,35 @@ def test_what_cannot_be_is_not_signed(rig: Rig) -> None:
     found = rig.catalogue.exports.get(export.id)
     assert found is not None
     assert found.status == "PROCESSING"
+
+
+def test_a_worker_whose_connection_is_gone_replaces_no_manifest(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, catalogue_dsn: str
+) -> None:
+    """It signs a manifest, loses the lock with its connection, and writes after another worker has delivered."""
+    export = begun(rig)
+    rig.cut(export)
+    rig.compose(export)
+    delivered: list[Export] = []
+
+    def overtaken() -> None:
+        rig.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+        with Catalogue(lambda: psycopg2.connect(catalogue_dsn)) as catalogue:
+            delivered.append(
+                deliver_export(
+                    rig.estate, catalogue, rig.open_store, export.id, signer=rig.signer, link=str, run_id="A",
+                    now=NOW + timedelta(seconds=1),
+                )
+            )  # fmt: skip
+
+    during(monkeypatch, export_ending, "signed", overtaken)
+    with pytest.raises(CatalogueUnavailable):
+        rig.deliver(export)
+    assert delivered[0].status == "COMPLETED"
+    [recorded] = [file for file in rig.catalogue.exports.files(export.id) if file.kind == "manifest"]
+    given = rig.fetched(export)["manifest"]
+    assert sha256(given.read_bytes()).hexdigest() == recorded.checksum
+    assert verify(given, [rig.signer.public_key]).is_genuine
+    assert rig.deliver(export) == delivered[0]
+    assert {str(file.path) for file in rig.catalogue.exports.files(export.id)} == rig.objects()

@@ -102,7 +102,7 @@ def test_what_a_killed_step_left_is_in_nobodys_way_and_removed(rig: Rig) -> None
         "gate",
         "thumbnail",
         "contact-sheet",
-        "manifest.json",
+        "manifest",
     }
     manifest(rig, rig.fetched(export)["manifest"])
 
