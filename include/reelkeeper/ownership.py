@@ -27,7 +27,7 @@ class Ownership:
         """StoreNotOurs when the store is not this catalogue's, or does not say. StoreUnavailable, AccessDenied …: it
         cannot be told now."""
         if store not in self._ours:
-            _expect_ours(self._open_store(store), self._identity)
+            expect_ours(self._open_store(store), self._identity)
             self._ours.add(store)
 
 
@@ -41,7 +41,8 @@ def owner_by(identity: CatalogueId, store: StoreName) -> Owner:
     return Owner(store, identity.id, identity.database)
 
 
-def _expect_ours(store: Owned, identity: CatalogueId | None) -> None:
+def expect_ours(store: Owned, identity: CatalogueId | None) -> None:
+    """The same by an identity that was found before: the catalogue is not asked."""
     found = retrying()(store.owner)
     ours = owner_by(identity, store.name) if identity else None
     if found is None or found.catalogue is None or ours is None:
