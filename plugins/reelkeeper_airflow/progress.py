@@ -4,6 +4,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
+from reelkeeper.wording import duration, size
+
 
 class Logs(Protocol):
     """A logger: the standard library's, or a task's own."""
@@ -39,23 +41,6 @@ class ProgressLog:
             "%d of %d %s, %s of %s (%.0f %%), %s/s%s",
             items_done, items_total, self._what, size(bytes_done), size(bytes_total), 100 * share, size(rate), left,
         )  # fmt: skip
-
-
-def size(size_bytes: float) -> str:
-    """Bytes for people: '1.5 GiB'."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: '1 h 05 min'."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class ShareLog:

@@ -1,6 +1,6 @@
 """Progress lines: not too many, and right."""
 
-from reelkeeper_airflow.progress import ProgressLog, duration, size
+from reelkeeper_airflow.progress import ProgressLog
 
 
 class Lines:
@@ -35,10 +35,3 @@ def test_the_rate_leaves_out_what_an_earlier_try_did() -> None:
     now[0] = 10.0
     tell(95, 100, 950, 1000)
     assert log.lines == ["95 of 100 segments, 950 B of 1000 B (95 %), 5 B/s, 10 s left"]
-
-
-def test_people_can_read_sizes_and_times() -> None:
-    assert [size(n) for n in (0, 1023, 1024, 1536 * 2**20, 5 * 2**40)] == [
-        "0 B", "1023 B", "1.0 KiB", "1.5 GiB", "5.0 TiB",
-    ]  # fmt: skip
-    assert [duration(s) for s in (0.4, 59, 60, 3599, 3900)] == ["0 s", "59 s", "1 min", "1 h 00 min", "1 h 05 min"]

@@ -58,8 +58,8 @@ def add(
     """
     from reelkeeper.holds import place_hold
     from reelkeeper.model import SegmentId
+    from reelkeeper.wording import size
     from reelkeeper_airflow.estate import current_estate
-    from reelkeeper_airflow.progress import size
 
     with _catalogue() as catalogue:
         placed = place_hold(

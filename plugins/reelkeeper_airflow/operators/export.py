@@ -9,11 +9,12 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from reelkeeper.errors import RequestRefused
+from reelkeeper.wording import duration, size
 from reelkeeper_airflow.assets import EXPORTS
 from reelkeeper_airflow.estate import current_estate, load_signer, open_catalogue, open_store
 from reelkeeper_airflow.links import EXPORT_KEY, ExportLink, export_address
 from reelkeeper_airflow.operators.restore import RestoreOperator, waiting_run
-from reelkeeper_airflow.progress import ShareLog, duration, size
+from reelkeeper_airflow.progress import ShareLog
 
 _RUNNING = ("running", "queued", "restarting")
 _UNFINISHED = ("failed", "upstream_failed", "running", "up_for_retry", "removed")

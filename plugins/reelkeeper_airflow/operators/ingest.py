@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import BatchId
+from reelkeeper.wording import size
 from reelkeeper_airflow.assets import SEGMENTS
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
-from reelkeeper_airflow.progress import ProgressLog, size
+from reelkeeper_airflow.progress import ProgressLog
 
 
 class PlanIngestOperator(BaseOperator):

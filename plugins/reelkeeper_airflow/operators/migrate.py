@@ -9,10 +9,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import GateFailed, StoreUnavailable
 from reelkeeper.model import BatchId, SegmentId
+from reelkeeper.wording import size
 from reelkeeper_airflow.assets import REPLICAS
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.operators.plan_migration import left_out
-from reelkeeper_airflow.progress import size
 
 _ARCHIVED = (
     "{} of the copies are in classes that must be restored before they can be read: they are read from the local "

@@ -11,9 +11,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import TimeRange
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.wording import size
 from reelkeeper_airflow.estate import current_estate, open_catalogue
 from reelkeeper_airflow.hooks.environment import truth
-from reelkeeper_airflow.progress import size
 
 if TYPE_CHECKING:
     from reelkeeper.migrate import MigrationPlan

@@ -7,13 +7,14 @@ from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import ConfigurationError
+from reelkeeper.wording import size
 from reelkeeper_airflow.clock import clock_offset, run_clock, trusted_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
 from reelkeeper_airflow.links import ReportLink, link_report
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
-from reelkeeper_airflow.progress import ProgressLog, size
+from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
     from reelkeeper.reconciling import Reconciled

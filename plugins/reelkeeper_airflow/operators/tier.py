@@ -7,12 +7,12 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from reelkeeper.errors import GateFailed
+from reelkeeper.wording import size
 from reelkeeper_airflow.assets import REPLICAS
 from reelkeeper_airflow.clock import run_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
-from reelkeeper_airflow.progress import size
 
 if TYPE_CHECKING:
     from reelkeeper.catalogue.tier_moves import TierSum

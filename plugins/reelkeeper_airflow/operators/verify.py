@@ -10,10 +10,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.model import TimeRange, utc
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.wording import size
 from reelkeeper_airflow.clock import clock_offset
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
-from reelkeeper_airflow.progress import ProgressLog, size
+from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
     from reelkeeper.verifying import Scope
