@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelkeeper.policy.forecast import forecast
+from reelkeeper.policy.forecast import forecast, horizons, month_bill
 
 FIRST = date(2026, 3, 1)
 
@@ -37,3 +37,23 @@ def test_what_stands_still_stays(figure: float, numbers: set[int], order) -> Non
     found = forecast(history, FIRST + timedelta(days=90))
     assert (found is None) == (max(numbers) - min(numbers) < 7)
     assert found is None or found == pytest.approx(figure, abs=1e-3)
+
+
+def test_the_days_that_people_ask_about() -> None:
+    assert horizons(date(2028, 2, 3)) == {"month_end": date(2028, 2, 29), "in_30_days": date(2028, 3, 4)}
+
+
+def test_a_month_is_billed_day_by_day() -> None:
+    assert month_bill([], FIRST) is None
+    # Ten dollars a month for the first half of thirty days, then forty, too short a history for a forecast.
+    known = [(date(2026, 4, 14), 10.0), (date(2026, 4, 15), 10.0), (date(2026, 4, 16), 40.0)]
+    assert month_bill(known, date(2026, 4, 16)) == pytest.approx((15 * 10 + 15 * 40) / 30)
+    # One dollar more each day: 1 on the first, 30 on the last.
+    rising = [(date(2026, 4, day), float(day)) for day in range(1, 11)]
+    assert month_bill(rising, date(2026, 4, 10)) == pytest.approx(sum(range(1, 31)) / 30)
+
+
+@given(st.floats(0, 1e9), st.sets(st.integers(0, 60), min_size=1))
+def test_what_stands_still_costs_a_month_of_it(figure: float, numbers: set[int]) -> None:
+    history = [(FIRST + timedelta(days=number), figure) for number in numbers]
+    assert month_bill(history, FIRST + timedelta(days=max(numbers))) == pytest.approx(figure, abs=1e-3)

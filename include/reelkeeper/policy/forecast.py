@@ -1,11 +1,14 @@
 """What a figure will be if it goes on as it has."""
 
+import calendar
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from statistics import linear_regression
 
+HISTORY_DAYS = 30
+"""How long a history makes a forecast, today's figure so far included: older days were under another policy."""
 LEAST_DAYS = 7
-"""A history that spans fewer days says nothing about the next month: a first migration would look like growth for ever."""
+"""A history that spans fewer days says nothing about the next month: a first migration would look like growth."""
 
 
 def forecast(history: Sequence[tuple[date, float]], on: date) -> float | None:
@@ -19,3 +22,32 @@ def forecast(history: Sequence[tuple[date, float]], on: date) -> float | None:
         return None
     pace, _ = linear_regression([float(day.toordinal()) for day, _ in days], [figure for _, figure in days])
     return max(days[-1][1] + pace * (on - days[-1][0]).days, 0.0)
+
+
+def horizons(today: date) -> dict[str, date]:
+    """The days that people ask about: `month_end`, the last one of this month, and `in_30_days`."""
+    return {"month_end": _month_end(today), "in_30_days": today + timedelta(days=30)}
+
+
+def month_bill(history: Sequence[tuple[date, float]], today: date) -> float | None:
+    """What storage costs in this calendar month, from its first day to its last, in US dollars.
+
+    `history` is as for `forecast`: what each day's holdings cost in a month. A day that has passed without a figure
+    counts as the nearest one before it, or else as the first one after it; days to come as forecast, or as the last one
+    where the history is too short for that. None without any figure.
+    """
+    days = sorted(day for day in history if day[0] <= today)
+    if not days:
+        return None
+    last = _month_end(today)
+    total = 0.0
+    for number in range(last.day):
+        day = last - timedelta(days=number)
+        known = next((figure for known, figure in reversed(days) if known <= day), days[0][1])
+        ahead = forecast(days, day) if day > days[-1][0] else None
+        total += known if ahead is None else ahead
+    return total / last.day
+
+
+def _month_end(day: date) -> date:
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
