@@ -51,6 +51,8 @@ VALUES = {
     "contact_sheet_path": None, "cut": None, "done_ratio": None, "download_url": None, "failure": "no",
     "failure_code": "media", "file_hash": "0", "file_path": "a", "file_size": 1, "high": 80, "low": 5,
     "manifest_path": "a", "number": 0, "state": "cut", "step": "a", "thumbnail_path": None,
+    "channel": "people", "channels": ["people"], "codes": ["access_denied"], "name": "upload_failures", "subject": "",
+    "with_ok": True,
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from reelkeeper.catalogue.alarms import Alarms
 from reelkeeper.catalogue.cameras import Cameras
 from reelkeeper.catalogue.comparison import Comparison
 from reelkeeper.catalogue.condemnations import Condemnations
@@ -63,6 +64,7 @@ class Catalogue:
         self.repairs = Repairs(self._session)
         self.reconciliations = Reconciliations(self._session)
         self.store_health = StoreHealth(self._session)
+        self.alarms = Alarms(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Group calls: all of them are kept, or none. May be nested: the outermost counts."""

@@ -7,7 +7,7 @@ longer than LOOK_SECONDS: a disk that hangs or a server that swallows packets hi
 import logging
 import queue
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import Thread
 from time import monotonic
 
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
 """How long a store may take to say whose it is: three tries of the usual client, and some more."""
-STALE_AFTER = timedelta(hours=1)
-"""A look that is older tells nothing about a store now."""
 NOT_SET_UP = "not_set_up"
 """The reason of a look from a catalogue that no store was ever set up from."""
 UNEXPECTED = "unexpected"

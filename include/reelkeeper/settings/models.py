@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind, StoreName, Tenant, Tier
+from reelkeeper.policy.alarms import AlarmName
 from reelkeeper.policy.costs import RESTORED_CLASSES
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings.values import (
@@ -20,6 +21,7 @@ from reelkeeper.settings.values import (
     Extension,
     KeyPrefix,
     LogLevel,
+    MailAddress,
     Money,
     Name,
     Percent,
@@ -38,6 +40,9 @@ _USUAL_CONNECTION = {
     StoreKind.GCS: "google_cloud_default",
     StoreKind.MEMORY: "memory_default",
 }
+_USUAL_CHANNEL = {
+    "smtp": "smtp_default", "slack": "slack_default", "sns": "aws_default", "webhook": "http_default",
+}  # fmt: skip
 _USUAL_REGION = {StoreKind.GCS: "us-central1"}
 _USUAL_PRICES = {StoreKind.S3: "aws:us-east-1", StoreKind.GCS: "gcs:us-central1"}
 _USUAL_TIERS = {
@@ -552,6 +557,84 @@ class Delivery(Section):
         return self
 
 
+class AlarmChannel(Section):
+    """Who is told of alarms, and by what: an Airflow connection has the address of its server, and its secrets."""
+
+    name: Name
+    """What the catalogue calls it. Under a new name nobody is told again of what fires already."""
+    kind: Literal["smtp", "slack", "sns", "webhook"]
+    """smtp: mail. slack: an incoming webhook of Slack. sns: a topic of Amazon SNS. webhook: a POST of JSON."""
+    connection: str = ""
+    """Airflow connection id; by default the kind's usual one: smtp_default, slack_default, aws_default or
+    http_default."""
+    to: tuple[MailAddress, ...] = ()
+    """Whom mail is for."""
+    sender: MailAddress | None = None
+    """From whom mail is; by default as the connection says (`from_email`)."""
+    topic: Annotated[str, Field(pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$")] | None = None
+    """ARN of the SNS topic."""
+    path: str = ""
+    """What follows the connection's address in a webhook's URL. It is no secret: a token belongs in the connection."""
+    least: Literal["warning", "critical"] = "warning"
+    """warning: every alarm. critical: only what cannot wait."""
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        needed = {"smtp": "to", "sns": "topic"}.get(self.kind)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"expected {needed!r} for a channel of kind {self.kind!r}")
+        others = {"to": "smtp", "sender": "smtp", "topic": "sns", "path": "webhook"}
+        if alien := [key for key, kind in others.items() if kind != self.kind and getattr(self, key)]:
+            raise ValueError(f"a channel of kind {self.kind!r} has no {' or '.join(map(repr, alien))}")
+        if not self.connection:
+            object.__setattr__(self, "connection", _USUAL_CHANNEL[self.kind])
+        return self
+
+
+class Alarms(Section):
+    """What is wrong enough to tell people, and whom. docs/operations.md says what each alarm means."""
+
+    off: tuple[AlarmName, ...] = ()
+    """Alarms that are not watched."""
+    notify: tuple[AlarmChannel, ...] = ()
+    """Who is told, each an `[[alarms.notify]]` table. Empty: nobody; they are on the Estate page all the same."""
+    watch_minutes: Annotated[Whole, Field(ge=5, le=1440)] = 20
+    """Over how long before a round uploads are looked at: more than the time between two rounds."""
+    window_minutes: Annotated[Whole, Field(gt=0, le=1440)] = 5
+    """Over how long a share of failures is measured; the worst such window of the time above counts."""
+    max_failure_ratio: Ratio = 0.05
+    """Share of a window's uploads to a store that may fail: 0.05 means 5 %."""
+    min_transfers: Annotated[Whole, Field(gt=0)] = 20
+    """Fewer uploads than this in a window say nothing of failures, and fewer in all nothing of times."""
+    max_upload_seconds: Annotated[Seconds, Field(gt=0)] = 30
+    """Mean time that an upload to a store may take."""
+    budget_usd: Annotated[Money, Field(gt=0)] | None = None
+    """What storage may cost a month, now or by the forecast; left out, there is no budget."""
+    forecast_days: Annotated[Whole, Field(gt=0, le=366)] = 30
+    """How far ahead the forecast looks; it goes by the costs of so many days before."""
+    unverified_days: Annotated[Whole, Field(gt=0)] = 45
+    """How long ago the copy that waits longest may have been proved to be good: more than verification.cycle_days."""
+    camera_silent_hours: Annotated[Whole, Field(gt=0)] = 24
+    """How long a camera may be without footage. Count the time in which footage comes in."""
+    camera_forgotten_days: Annotated[Whole, Field(gt=0)] = 30
+    """A camera that is silent for so long counts as out of service: its alarm is over."""
+    recover_minutes: Annotated[Whole, Field(ge=0, le=1440)] = 30
+    """How long all must be well again before an alarm is over."""
+    remind_hours: Annotated[Whole, Field(ge=0)] = 24
+    """After how long people are told again of a critical alarm that nobody has acknowledged; 0: never."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        names = [channel.name for channel in self.notify]
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected another 'name' for each channel of 'notify'; got {names}")
+        if self.camera_silent_hours >= 24 * self.camera_forgotten_days:
+            raise ValueError("expected 'camera_silent_hours' below 'camera_forgotten_days'")
+        if self.window_minutes > self.watch_minutes:
+            raise ValueError("expected 'window_minutes' not above 'watch_minutes'")
+        return self
+
+
 class Catalogue(Section):
     """Where the catalogue is. Address and credentials are the Airflow connection's."""
 
@@ -594,6 +677,7 @@ class Estate(Section):
     verification: Verification = Verification()
     costs: Costs = Costs()
     delivery: Delivery = Delivery()
+    alarms: Alarms = Alarms()
     catalogue: Catalogue = Catalogue()
 
     @property

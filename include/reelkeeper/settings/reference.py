@@ -161,7 +161,10 @@ def _type_of(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
     if origin is tuple:
-        return "array of texts" if arguments[0] is str else f"array of {_type_of(arguments[0])}s"
+        if arguments[0] is str:
+            return "array of texts"
+        is_choice = get_origin(arguments[0]) is Literal
+        return f"array of {_type_of(arguments[0])}" if is_choice else f"array of {_type_of(arguments[0])}s"
     if origin is Mapping:
         return "table of tables"
     if origin is Annotated:

@@ -164,5 +164,7 @@ WebBase = Annotated[str, AfterValidator(_web_base)]
 KeyPrefix = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,47}/)+$")]
 """How keys start, with the slash at its end."""
 TimeZoneName = Annotated[str, AfterValidator(_timezone)]
+MailAddress = Annotated[str, Field(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$")]
+"""A bare one, without a name beside it."""
 Extension = Annotated[str, AfterValidator(_extension)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_log_level)]
