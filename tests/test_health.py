@@ -1,5 +1,6 @@
 """What the doctor finds about a catalogue whose clock is wrong, and about folders."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def test_a_zone_that_is_there_leaves_no_trace_of_the_look(tmp_path: Path) -> Non
 def test_programs_and_folders_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = {check.what: check for check in check_machine(tmp_path)}
     assert checks["ffmpeg: runs"].ok
+    assert checks["packager: runs"].ok
     assert checks["downloads: folder"].ok
     broken = tmp_path / "ffmpeg"
     broken.write_text("#!/bin/sh\nexit 3\n")
@@ -76,8 +78,19 @@ def test_programs_and_folders_of_this_machine(tmp_path: Path, monkeypatch: pytes
     checks = {check.what: check for check in check_machine(tmp_path / "none")}
     assert not checks["ffmpeg: runs"].ok
     assert "install ffmpeg" in checks["ffmpeg: runs"].cure
+    assert checks["packager: runs"].ok  # on PATH there is none: the wheel's
     assert not checks["downloads: folder"].ok
 
 
 def test_a_disk_that_is_not_there_has_no_space(tmp_path: Path) -> None:
     assert not check_space("space", tmp_path / "none").ok
+
+
+def test_without_the_packager_it_is_told_what_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "packager"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    packager = {check.what: check for check in check_machine(None)}["packager: runs"]
+    assert not packager.ok
+    assert "HLS and DASH" in packager.cure

