@@ -1,5 +1,6 @@
 """Figures as people read them."""
 
+from datetime import datetime
 from decimal import Decimal
 
 
@@ -40,3 +41,9 @@ def percent(ratio: float) -> str:
 def counted(number: int, thing: str, things: str = "") -> str:
     """A number and what it counts: '1 store', '2,000 stores'."""
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago a moment was, for people: '5 min', '3 h 20 min', '12 days'; '0 s' for one to come."""
+    seconds = max((now - moment).total_seconds(), 0.0)
+    return duration(seconds) if seconds < 48 * 3600 else f"{seconds // 86400:.0f} days"
