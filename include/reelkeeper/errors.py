@@ -234,6 +234,12 @@ class CatalogueUnavailable(TransientError, ConnectionError):
     code = "catalogue_unavailable"
 
 
+class MonitoringUnavailable(TransientError, ConnectionError):
+    """What takes metrics (a Pushgateway, CloudWatch, a file for node_exporter) could not take them now."""
+
+    code = "monitoring_unavailable"
+
+
 class RowRefused(PermanentError, ValueError):
     """PostgreSQL refused a row: a value breaks one of its table's rules, or fits no column."""
 

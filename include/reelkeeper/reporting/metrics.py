@@ -1,6 +1,6 @@
 """An estate's metrics: each one's name, labels and meaning, and how it is read off a round's figures.
 
-`METRICS` is the one list of them: what Prometheus reads and docs/metrics.md are made from it. Counters count since ever,
+`METRICS` is the one list of them, from which Prometheus and docs/metrics.md are served. Counters count since ever,
 from history in the catalogue. Values of labels are bounded: cameras and tenants beyond the limits are one, "other", and
 so are errors that are not ours by name.
 """

@@ -557,6 +557,49 @@ class Delivery(Section):
         return self
 
 
+class Metrics(Section):
+    """Where metrics go. docs/metrics.md lists them; docs/operations.md says how a Prometheus reads them."""
+
+    publish: tuple[Literal["prometheus", "pushgateway", "textfile", "cloudwatch", "airflow"], ...] = (
+        "prometheus", "airflow",
+    )  # fmt: skip
+    """prometheus: the API server answers GET /reelkeeper/metrics. pushgateway, textfile, cloudwatch: `report_metrics`
+    sends or writes them every 15 minutes. airflow: it gives the main ones to Airflow's own StatsD or OpenTelemetry,
+    where that is on."""
+    scrape_connection: str = "reelkeeper_metrics"
+    """Airflow connection id, of type reelkeeper_token: the token by which a Prometheus reads the metrics. Without it
+    only those may who see the runs of `report_metrics`."""
+    cache_seconds: Annotated[Seconds, Field(ge=0, le=900)] = 15
+    """How old the metrics may be that GET /reelkeeper/metrics answers with."""
+    pushgateway_url: WebBase | None = None
+    """Address of a Prometheus Pushgateway."""
+    textfile: Path | None = None
+    """File for node_exporter's textfile collector, absolute, ending in .prom; its folder must be there."""
+    cloudwatch_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-_/#:]{1,255}$")] = "SPARC/VideoStorage"
+    """CloudWatch's namespace. Two estates in one account need two. Those that begin with AWS/ are Amazon's."""
+    cloudwatch_region: str = ""
+    """Where the metrics are kept; by default the connection's region, or else us-east-1."""
+    cloudwatch_connection: str = "aws_default"
+    """Airflow connection id, of type aws. It needs the right cloudwatch:PutMetricData."""
+    queue: str | None = None
+    """Worker queue of the task that publishes: that of the machine whose node_exporter reads `textfile`, say."""
+    cameras: Annotated[Whole, Field(ge=0, le=100_000)] = 500
+    """How many cameras have series of their own in Prometheus; those beyond are counted together, as "other"."""
+    tenants: Annotated[Whole, Field(ge=0, le=10_000)] = 50
+    """How many tenants have series of their own."""
+
+    @model_validator(mode="after")
+    def _has_what_it_publishes_to(self) -> Self:
+        for way, key in (("pushgateway", "pushgateway_url"), ("textfile", "textfile")):
+            if way in self.publish and getattr(self, key) is None:
+                raise ValueError(f"expected {key!r} with {way!r} in 'publish'")
+        if self.cloudwatch_namespace.startswith("AWS/"):
+            raise ValueError(f"expected a 'cloudwatch_namespace' of your own; got {self.cloudwatch_namespace!r}")
+        if self.textfile is not None and (not self.textfile.is_absolute() or self.textfile.suffix != ".prom"):
+            raise ValueError(f"expected an absolute 'textfile' that ends in .prom; got {str(self.textfile)!r}")
+        return self
+
+
 class AlarmChannel(Section):
     """Who is told of alarms, and by what: an Airflow connection has the address of its server, and its secrets."""
 
@@ -609,9 +652,7 @@ class Alarms(Section):
     max_upload_seconds: Annotated[Seconds, Field(gt=0)] = 30
     """Mean time that an upload to a store may take."""
     budget_usd: Annotated[Money, Field(gt=0)] | None = None
-    """What storage may cost a month, now or by the forecast; left out, there is no budget."""
-    forecast_days: Annotated[Whole, Field(gt=0, le=366)] = 30
-    """How far ahead the forecast looks; it goes by the costs of so many days before."""
+    """What storage may cost a month, now or as forecast for 30 days from now; left out, there is no budget."""
     unverified_days: Annotated[Whole, Field(gt=0)] = 45
     """How long ago the copy that waits longest may have been proved to be good: more than verification.cycle_days."""
     camera_silent_hours: Annotated[Whole, Field(gt=0)] = 24
@@ -677,6 +718,7 @@ class Estate(Section):
     verification: Verification = Verification()
     costs: Costs = Costs()
     delivery: Delivery = Delivery()
+    metrics: Metrics = Metrics()
     alarms: Alarms = Alarms()
     catalogue: Catalogue = Catalogue()
 
