@@ -221,6 +221,12 @@ class GateFailed(PermanentError):
     is_for_people = True
 
 
+class QualityFailed(PermanentError):
+    """Rows of the catalogue are not what is expected of them; the message names the first of them."""
+
+    code = "quality_failed"
+
+
 class BudgetExceeded(PermanentError):
     """What a run is about to do costs more than it may, by the estimate: nothing of it was done."""
 
