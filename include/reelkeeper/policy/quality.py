@@ -113,7 +113,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         Suite.EXPORTS,
         "looked_exports",
         export_fields="An export has all that is required.",
-        export_files="The files of an export that is done have bytes and a SHA-256; its file and manifest are recorded.",
+        export_files="The files of an export that is done have bytes and a SHA-256; file and manifest are recorded.",
         export_progress="No export is under way for too long.",
     ),
     Expectation(

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind, StoreName, Tenant, Tier
-from reelkeeper.policy.alarms import AlarmName
 from reelkeeper.policy import quality
+from reelkeeper.policy.alarms import AlarmName
 from reelkeeper.policy.costs import RESTORED_CLASSES
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings.values import (
@@ -605,7 +605,7 @@ class Demand(Section):
     """What becomes of an expectation that is not met."""
 
     severity: Literal["fail", "warn"] | None = None
-    """fail: the run fails. warn: it only tells. By default what the expectation's own severity is (docs/operations.md)."""
+    """fail: the run fails. warn: it only tells. By default the expectation's own, which docs/operations.md lists."""
     mostly: Ratio = 1.0
     """Share of the rows looked at that must be right: 0.999 means one of a thousand may be wrong."""
 
@@ -614,7 +614,7 @@ class Quality(Section):
     """What is expected of the catalogue (`check_catalogue`), and of what a run of `ingest_recordings` took in."""
 
     expectations: Mapping[quality.Name, Demand] = Field(default_factory=dict)
-    """Expectations that are to count differently: `expectations.camera_coverage = { severity = "fail", mostly = 0.95 }`."""
+    """Expectations that are to count differently: `expectations.camera_coverage = { severity = "fail", mostly = 0.9 }`."""
     check_ingest: bool = True
     """Whether each run of `ingest_recordings` that took something in checks it at once. That takes some seconds."""
     window_days: Annotated[Whole, Field(ge=1, le=366)] = 3
