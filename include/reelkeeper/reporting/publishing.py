@@ -1,0 +1,72 @@
+"""Metrics on their way to who keeps them: as a text that Prometheus reads, by a Pushgateway, in a file."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
+from prometheus_client.exposition import choose_encoder
+
+from reelkeeper.errors import ConfigurationError, MonitoringUnavailable, ReelkeeperError, TransientError
+
+log = logging.getLogger(__name__)
+
+JOB = "reelkeeper"
+"""What the series of a Pushgateway are grouped by, with the estate's name."""
+PUSH_SECONDS = 10.0
+
+
+def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
+    """The metrics as text, and its content type: OpenMetrics where `accept` (an HTTP header) asks for it, else the
+    text format 0.0.4.
+    """
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+def push(registry: CollectorRegistry, url: str, *, estate: str) -> None:
+    """Put the metrics into a Pushgateway, in the place of what this estate put there before.
+
+    MonitoringUnavailable when it does not answer, ConfigurationError when it refuses them.
+    """
+    from urllib.error import HTTPError
+
+    try:
+        push_to_gateway(url, JOB, registry, grouping_key={"estate": estate}, timeout=PUSH_SECONDS)
+    except HTTPError as exc:
+        told = f"metrics.pushgateway_url is {url!r}: it answered {exc.code} {exc.reason}"
+        if exc.code >= 500 or exc.code == 429:
+            raise MonitoringUnavailable(told) from exc
+        raise ConfigurationError(f"{told}: expected a Pushgateway that takes metrics without credentials") from exc
+    except OSError as exc:
+        raise MonitoringUnavailable(f"metrics.pushgateway_url is {url!r}: it did not answer ({exc})") from exc
+
+
+def write_textfile(registry: CollectorRegistry, path: Path) -> None:
+    """Write the metrics to a file, which is whole at any time: it is written beside and moved into place.
+
+    ConfigurationError when its folder is not there or may not be written, MonitoringUnavailable when the disk fails.
+    """
+    try:
+        write_to_textfile(str(path), registry)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+        raise ConfigurationError(
+            f"metrics.textfile is {str(path)!r}: expected a folder that this worker may write to ({exc.strerror})"
+        ) from exc
+    except OSError as exc:
+        raise MonitoringUnavailable(f"metrics.textfile {str(path)!r} could not be written: {exc.strerror}") from exc
+
+
+def publish_by_all(ways: Mapping[str, Callable[[], None]]) -> None:
+    """Go every way, whatever fails on another. What failed is raised at the end: what may pass rather than what stays,
+    so that it is tried again.
+    """
+    failures: list[ReelkeeperError] = []
+    for name, go in ways.items():
+        try:
+            go()
+        except ReelkeeperError as exc:
+            log.error("metrics could not be published by %s: %s", name, exc)
+            failures.append(exc)
+    if failures:
+        raise next((failure for failure in failures if isinstance(failure, TransientError)), failures[0])
