@@ -234,6 +234,12 @@ class BudgetExceeded(PermanentError):
     is_for_people = True
 
 
+class NotificationFailed(TransientError):
+    """People could not be told of an alarm by some channel; what was not sent is kept, and sent by the next try."""
+
+    code = "notification_failed"
+
+
 class CatalogueUnavailable(TransientError, ConnectionError):
     """PostgreSQL did not answer, or broke a connection, or asked to retry the transaction."""
 

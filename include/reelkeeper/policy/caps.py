@@ -46,14 +46,23 @@ def check_caps(count: int, total: int, caps: Caps) -> CapVerdict:
     if count < 0 or total < 0:
         raise ValueError(f"count {count!r} of {total!r}: expected neither to be negative")
     is_small = total < caps.ratio_from
-    hard = Decimal(caps.hard_count) if is_small else _lower(caps.hard_count, caps.hard_ratio, total)
-    soft = min(Decimal(caps.soft_count) if is_small else _lower(caps.soft_count, caps.soft_ratio, total), hard)
+    hard, soft = _hard_cap(total, caps), soft_cap(total, caps)
     told = f"{count} of {total} objects"
     if count > hard:
         bound = _bound("hard", hard, caps.hard_count, None if is_small else caps.hard_ratio)
         return CapVerdict(CapAction.REFUSE, f"{told}: {bound}")
     bound = _bound("soft", soft, caps.soft_count, None if is_small else caps.soft_ratio)
     return CapVerdict(CapAction.ASK if count > soft else CapAction.WITHIN, f"{told}: {bound}")
+
+
+def soft_cap(total: int, caps: Caps) -> Decimal:
+    """The most that may go of so many objects in one run without a person's approval."""
+    soft = Decimal(caps.soft_count) if total < caps.ratio_from else _lower(caps.soft_count, caps.soft_ratio, total)
+    return min(soft, _hard_cap(total, caps))
+
+
+def _hard_cap(total: int, caps: Caps) -> Decimal:
+    return Decimal(caps.hard_count) if total < caps.ratio_from else _lower(caps.hard_count, caps.hard_ratio, total)
 
 
 def _lower(count: int, ratio: float, total: int) -> Decimal:

@@ -1,0 +1,152 @@
+"""A round of the alarms: what is wrong is held against what was, recorded, and then sent to those who are to know.
+
+evaluate → record, with who is to be told → send → mark as sent. A kill between any two steps loses nothing: what was
+recorded is sent by the next round; what was sent and not marked is sent twice, with the same ids.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.errors import RequestRefused
+from reelkeeper.policy import alarm_states as states
+from reelkeeper.policy.alarm_states import AlarmEvent, AlarmState, Change
+from reelkeeper.policy.alarms import Alarm, AlarmName, alarms
+from reelkeeper.reporting.alarm_messages import Message
+from reelkeeper.reporting.alarm_readings import REFUSALS, Latest, readings, terms
+from reelkeeper.reporting.figures import Figures
+from reelkeeper.settings import Estate
+from reelkeeper.stores.retry import retrying
+
+log = logging.getLogger(__name__)
+
+MESSAGE_EVENTS = 500
+"""Most events of one message: a whole estate of cameras that went silent is told by few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What a round found. `events` is all that is to be told, in order."""
+
+    events: tuple[AlarmEvent, ...]
+    up: tuple[AlarmState, ...]  # firing or acknowledged after the round
+    pending: int
+
+    def count(self, kind: states.EventKind) -> int:
+        """Events of one kind."""
+        return sum(event.kind == kind for event in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What came of telling people: events sent, by channel, and the channels that failed, with the error's name."""
+
+    sent: dict[str, int]
+    failures: dict[str, str]
+
+
+def definitions(estate: Estate) -> dict[AlarmName, Alarm]:
+    """The alarms with the estate's thresholds."""
+    return alarms(terms(estate))
+
+
+def evaluate(
+    estate: Estate, catalogue: Catalogue, figures: Figures, *, now: datetime, forecast_usd: float | None = None
+) -> Evaluated:
+    """Hold what is measured against what was, and record what comes of it, in one transaction.
+
+    `forecast_usd`: what storage will cost a month; None: not known. Doing it again at the same `now` changes nothing.
+    """
+    latest = retrying()(_latest, estate, catalogue, figures, now, forecast_usd)
+    defined = definitions(estate)
+    measured = readings(estate, defined, figures, latest, now)
+    remind = timedelta(hours=estate.alarms.remind_hours) or None
+
+    def judge() -> Evaluated:
+        with catalogue.transaction():
+            catalogue.alarms.take_turn()
+            before = [state for state in catalogue.alarms.up() if state.name in defined]
+            changes = states.evaluate(defined, before, measured, now=now, remind_after=remind)
+            _record(estate, catalogue, changes)
+            after = catalogue.alarms.up()
+        events = tuple(change.event for change in changes if change.event is not None)
+        pending = sum(state.state == "pending" for state in after)
+        return Evaluated(events, tuple(state for state in after if state.is_up), pending)
+
+    return retrying()(judge)
+
+
+def acknowledge(
+    estate: Estate, catalogue: Catalogue, name: AlarmName, subject: str, *, by: str, reason: str, now: datetime
+) -> AlarmState:
+    """A person takes an alarm on, for the record. RequestRefused when it does not fire, or is taken on already."""
+    defined = definitions(estate)
+    if name not in defined:
+        raise RequestRefused(f"unknown alarm {name!r}: expected one of {list(defined)}")
+    with catalogue.transaction():
+        catalogue.alarms.take_turn()
+        found = catalogue.alarms.get(name, subject)
+        change = states.acknowledge(defined[name], found, by=by, reason=reason, now=now)
+        _record(estate, catalogue, [change])
+    return change.state
+
+
+def to_send(estate: Estate, catalogue: Catalogue, channel: str) -> Message | None:
+    """What a channel is to be told next; None: nothing."""
+    events = retrying()(catalogue.alarms.waiting, channel, MESSAGE_EVENTS)
+    return Message(estate.name, tuple(events), definitions(estate)) if events else None
+
+
+def send_waiting(
+    estate: Estate, catalogue: Catalogue, send: Callable[[str, Message], None], *, now: Callable[[], datetime]
+) -> Sending:
+    """Tell each channel what it was not told yet. One that fails hinders no other: what it was to be told waits for the
+    next round. `send` gets the channel's name."""
+    sent: dict[str, int] = {}
+    failures: dict[str, str] = {}
+    for channel in estate.alarms.notify:
+        while (message := to_send(estate, catalogue, channel.name)) is not None:
+            ids = [event.id for event in message.events]
+            try:
+                send(channel.name, message)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the other channels are to be told
+                failures[channel.name] = _named(exc)
+                log.error("channel %r could not be told of %d events: %s", channel.name, len(ids), _named(exc))
+                retrying()(catalogue.alarms.mark_unsent, channel.name, ids, failure=_named(exc))
+                break
+            retrying()(catalogue.alarms.mark_sent, channel.name, ids, now=now())
+            sent[channel.name] = sent.get(channel.name, 0) + len(ids)
+    return Sending(sent, failures)
+
+
+def _record(estate: Estate, catalogue: Catalogue, changes: Sequence[Change]) -> None:
+    catalogue.alarms.save([change.state for change in changes])
+    events = [change.event for change in changes if change.event is not None]
+    told = estate.alarms.notify
+    channels = {
+        event.id: [each.name for each in told if each.least in ("warning", event.severity)]
+        for event in events
+        if event.kind == "fired"
+    }
+    catalogue.alarms.add_events(events, channels)
+    catalogue.alarms.withdraw([channel.name for channel in told])
+
+
+def _latest(
+    estate: Estate, catalogue: Catalogue, figures: Figures, now: datetime, forecast_usd: float | None
+) -> Latest:  # fmt: skip
+    said = estate.alarms
+    since, window = now - timedelta(minutes=said.watch_minutes), timedelta(minutes=said.window_minutes)
+    uploads = {
+        store.name: catalogue.rollout.measure(store.name, since, now, window=window, min_in_window=said.min_transfers)
+        for store in figures.stores
+    }
+    return Latest(uploads, catalogue.alarms.failed_uploads(since, now, REFUSALS), forecast_usd)
+
+
+def _named(error: Exception) -> str:
+    """An error by its name, and by its status where HTTP gave one: its text may hold an address that is a secret."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return f"{type(error).__name__} {status}" if isinstance(status, int) else type(error).__name__
