@@ -1,6 +1,7 @@
 """Figures as people read them."""
 
 from datetime import datetime
+from datetime import date
 from decimal import Decimal
 
 
@@ -47,3 +48,8 @@ def ago(moment: datetime, now: datetime) -> str:
     """How long ago a moment was, for people: '5 min', '3 h 20 min', '12 days'; '0 s' for one to come."""
     seconds = max((now - moment).total_seconds(), 0.0)
     return duration(seconds) if seconds < 48 * 3600 else f"{seconds // 86400:.0f} days"
+
+
+def day_name(day: date) -> str:
+    """A day for people: '5 March 2026'. Of a time, the day in its own zone."""
+    return f"{day.day} {day:%B %Y}"
