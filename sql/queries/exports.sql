@@ -17,6 +17,14 @@ WHERE id = ANY (:ids::uuid[]) AND status <> 'EXPIRED' AND expires_at <= :now;
 -- One export, with all that its row says.
 SELECT * FROM exports WHERE id = :id;
 
+-- name: recent_exports
+-- The exports that were asked for last, those under way first.
+SELECT * FROM exports
+WHERE id IN (SELECT id FROM exports ORDER BY created_at DESC LIMIT :limit)
+   OR (status IN ('PENDING', 'PROCESSING') AND created_at >= :since)
+ORDER BY status NOT IN ('PENDING', 'PROCESSING'), created_at DESC
+LIMIT :limit;
+
 -- name: hold_export
 -- One export, for this transaction alone.
 SELECT * FROM exports WHERE id = :id FOR UPDATE;

@@ -49,6 +49,10 @@ class Exports:
         """The export of this id, if there is one."""
         return next((_export(row) for row in self._session.rows("export_by_id", id=identity)), None)
 
+    def recent(self, limit: int, *, now: datetime) -> list[Export]:
+        """The exports that were asked for last: those under way first, then the newest."""
+        return [_export(row) for row in self._session.rows("recent_exports", limit=limit, since=now - LONGEST_WORK)]
+
     def hold(self, identity: UUID) -> Export | None:
         """As `get`; until the transaction ends nobody else changes it."""
         return next((_export(row) for row in self._session.rows("hold_export", id=identity)), None)

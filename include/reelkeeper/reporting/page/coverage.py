@@ -1,9 +1,13 @@
-"""Cameras on the page: who is silent, and how much of the last days each has recorded."""
+"""Cameras on the page: who is silent, and how much of the last days each has recorded.
+
+A camera is silent when no footage of it has come in for too long, and out of service when that is very long ago.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
 from reelkeeper.model import CameraId
 from reelkeeper.reporting.figures import CameraDay, CameraFigures
@@ -12,8 +16,27 @@ from reelkeeper.wording import ago, counted, percent, size
 
 STRIP_DAYS = 14
 PAGE_CAMERAS = 25
+_ORDER = {"silent": 0, "recording": 1, "new": 2, "out of service": 3}
+_LEVELS: dict[str, Level] = {"silent": "bad", "recording": "good", "new": "unknown", "out of service": "unknown"}
 _SHADES = (0.0, 0.5, 0.9, 0.99)
 """From what ratio on a day has the next darker shade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a camera may be without footage until it is silent, and until it is out of service."""
+
+    silent_after: timedelta
+    forgotten_after: timedelta
+
+    def of(self, camera: CameraFigures, now: datetime) -> Literal["recording", "silent", "out of service", "new"]:
+        """How a camera is."""
+        if camera.last_end is None:
+            return "new"
+        quiet = now - camera.last_end
+        if quiet > self.forgotten_after:
+            return "out of service"
+        return "silent" if quiet > self.silent_after else "recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +84,21 @@ class CamerasPage:
 
 
 def choose(
-    cameras: Iterable[CameraFigures], *, query: str, number: int, silent_after: timedelta, now: datetime
+    cameras: Iterable[CameraFigures], *, query: str, number: int, silence: Silence, now: datetime
 ) -> CamerasPage:
-    """The cameras of one page of those whose name, slug or tenant has `query` in it: the silent ones first, the longest
-    silent of them first of all, then by name. A page beyond the last one is the last one.
+    """The cameras of one page of those whose name, slug or tenant has `query` in it: the silent ones first, then those
+    that record, both by name; those without footage and those out of service last. A page beyond the last one is the
+    last one.
     """
     wanted = query.strip().casefold()
-    found = [camera for camera in cameras
+    found = [(_ORDER[silence.of(camera, now)], camera.tenant, camera.slug, camera) for camera in cameras
              if wanted in f"{camera.tenant}/{camera.slug}\n{camera.name}".casefold()]  # fmt: skip
-    quiet = [camera for camera in found if _is_silent(camera, silent_after, now)]
-    others = [camera for camera in found if not _is_silent(camera, silent_after, now)]
-    quiet.sort(key=lambda camera: (camera.last_end or now, camera.tenant, camera.slug))
-    others.sort(key=lambda camera: (camera.last_end is None, camera.tenant, camera.slug))
+    found.sort(key=lambda one: one[:3])
+    silent = sum(order == _ORDER["silent"] for order, *_ in found)
     numbers = max(-(-len(found) // PAGE_CAMERAS), 1)
     number = min(max(number, 1), numbers)
-    shown = [*quiet, *others][(number - 1) * PAGE_CAMERAS : number * PAGE_CAMERAS]
-    return CamerasPage(tuple(shown), query.strip(), len(found), len(quiet), number, numbers)
+    shown = [camera for *_, camera in found[(number - 1) * PAGE_CAMERAS : number * PAGE_CAMERAS]]
+    return CamerasPage(tuple(shown), query.strip(), len(found), silent, number, numbers)
 
 
 def strip_days(now: datetime) -> tuple[date, ...]:
@@ -86,35 +108,28 @@ def strip_days(now: datetime) -> tuple[date, ...]:
 
 
 def views(
-    cameras: Sequence[CameraFigures], days: Iterable[CameraDay], *, silent_after: timedelta, now: datetime
+    cameras: Sequence[CameraFigures], days: Iterable[CameraDay], *, silence: Silence, now: datetime
 ) -> tuple[CameraView, ...]:
     """Cameras with their strips; `days` has those of `strip_days(now)` on which they recorded, in any order."""
     recorded: dict[CameraId, dict[date, CameraDay]] = defaultdict(dict)
     for day in days:
         recorded[day.camera_id][day.day] = day
-    return tuple(_view(camera, recorded[camera.id], silent_after, now) for camera in cameras)
+    return tuple(_view(camera, recorded[camera.id], silence, now) for camera in cameras)
 
 
-def _is_silent(camera: CameraFigures, silent_after: timedelta, now: datetime) -> bool:
-    return camera.last_end is not None and now - camera.last_end > silent_after
-
-
-def _view(
-    camera: CameraFigures, recorded: dict[date, CameraDay], silent_after: timedelta, now: datetime
-) -> CameraView:  # fmt: skip
+def _view(camera: CameraFigures, recorded: dict[date, CameraDay], silence: Silence, now: datetime) -> CameraView:
     strip = strip_days(now)
     ratios = [_ratio(recorded.get(day), day, now) for day in strip]
-    cells = tuple(_cell(number, day, ratio, day == strip[-1])
+    cells = tuple(_cell(number, day, ratio, is_today=day == strip[-1])
                   for number, (day, ratio) in enumerate(zip(strip, ratios, strict=True)))  # fmt: skip
-    whole = ratios[:-1]
-    level: Level = "unknown" if camera.last_end is None else "good"
-    last = "no footage yet"
-    if camera.last_end:
-        silent = _is_silent(camera, silent_after, now)
-        level = "bad" if silent else "good"
-        last = f"silent for {ago(camera.last_end, now)}" if silent else f"{ago(camera.last_end, now)} ago"
+    state, whole = silence.of(camera, now), ratios[:-1]
+    since = ago(camera.last_end, now) if camera.last_end else ""
+    last = {
+        "silent": f"silent for {since}", "recording": f"{since} ago", "new": "no footage yet",
+        "out of service": f"out of service, last {since} ago",
+    }[state]  # fmt: skip
     return CameraView(
-        camera.tenant, camera.slug, camera.name, level, last, counted(camera.segments, "segment"),
+        camera.tenant, camera.slug, camera.name, _LEVELS[state], last, counted(camera.segments, "segment"),
         size(camera.size_bytes), cells, percent(sum(whole) / len(whole)),
     )  # fmt: skip
 
@@ -128,7 +143,7 @@ def _ratio(day: CameraDay | None, on: date, now: datetime) -> float:
     return min(day.recorded_seconds / passed, 1.0) if passed > 0 else 0.0
 
 
-def _cell(number: int, day: date, ratio: float, is_today: bool) -> DayCell:
+def _cell(number: int, day: date, ratio: float, *, is_today: bool) -> DayCell:
     shade = sum(ratio > bound for bound in _SHADES)
     so_far = " so far" if is_today else ""
     return DayCell(number, shade, f"{day}: {percent(ratio)} recorded{so_far}")
