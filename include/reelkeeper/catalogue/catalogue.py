@@ -15,6 +15,7 @@ from reelkeeper.catalogue.identity import Identity
 from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.locks import Locks
 from reelkeeper.catalogue.orphans import Orphans
+from reelkeeper.catalogue.quality import Quality
 from reelkeeper.catalogue.reconciliations import Reconciliations
 from reelkeeper.catalogue.repairs import Repairs
 from reelkeeper.catalogue.replicas import Replicas
@@ -63,6 +64,7 @@ class Catalogue:
         self.orphans = Orphans(self._session)
         self.repairs = Repairs(self._session)
         self.reconciliations = Reconciliations(self._session)
+        self.quality = Quality(self._session)
         self.store_health = StoreHealth(self._session)
         self.alarms = Alarms(self._session)
 

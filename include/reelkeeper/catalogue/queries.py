@@ -1,4 +1,4 @@
-"""The named queries of `sql/queries`, and where the SQL files lie."""
+"""The named queries of `sql/queries` and `sql/quality`, and where the SQL files lie."""
 
 from functools import cache
 from pathlib import Path
@@ -18,4 +18,11 @@ def sql_directory() -> Path:
 def queries() -> Queries:
     """Every query by its name. Parameters are named and always bound by the driver."""
     loaded: Queries = aiosql.from_path(sql_directory() / "queries", "psycopg2", mandatory_parameters=False)
+    return loaded
+
+
+@cache
+def quality_queries() -> Queries:
+    """What the expectations of `policy/quality.py` look at, and which rows of it are wrong, by name."""
+    loaded: Queries = aiosql.from_path(sql_directory() / "quality", "psycopg2", mandatory_parameters=False)
     return loaded

@@ -92,6 +92,11 @@ class Session:
             changed: int = getattr(queries(), query)(self.connection(), **_bindable(parameters))
             return changed
 
+    def bound(self, sql: str, /, **parameters: object) -> str:
+        """A statement as the driver would send it, its parameters in place. Errors as in `rows`."""
+        with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:
+            return cursor.mogrify(sql, _bindable(parameters)).decode()
+
     def load(self, table: str, rows: bytes) -> None:
         """Add rows in COPY's text format to one of this connection's temporary tables. Errors as in `rows`."""
         with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:

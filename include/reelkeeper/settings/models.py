@@ -614,7 +614,7 @@ class Quality(Section):
     """What is expected of the catalogue (`check_catalogue`), and of what a run of `ingest_recordings` took in."""
 
     expectations: Mapping[quality.Name, Demand] = Field(default_factory=dict)
-    """Expectations that are to count differently: `expectations.camera_coverage = { severity = "fail", mostly = 0.9 }`."""
+    """Expectations that count differently: `expectations.camera_coverage = { severity = "fail", mostly = 0.9 }`."""
     check_ingest: bool = True
     """Whether each run of `ingest_recordings` that took something in checks it at once. That takes some seconds."""
     window_days: Annotated[Whole, Field(ge=1, le=366)] = 3

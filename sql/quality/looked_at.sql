@@ -1,0 +1,83 @@
+-- What the expectations look at: great-expectations puts one of these in the place of `looked` in a query of the other
+-- files. Footage is named by ranges of a day each, so that only their months are opened, by an index.
+
+-- name: looked_segments
+-- The segments that start in any of these ranges.
+SELECT s.id, s.camera_id, s.start_time, s.end_time, s.duration_seconds, s.size_bytes, s.checksum, s.extension, s.container,
+       s.video_codec, s.width, s.height, s.frame_rate, s.has_audio, s.rollout_bucket, s.storage_backend, s.storage_path,
+       s.created_at
+FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
+JOIN segments s ON s.start_time >= range.first AND s.start_time < range.last;
+
+-- name: ingested_segments
+-- The segments that a run of ingest took in.
+SELECT s.id, s.camera_id, s.start_time, s.end_time, s.duration_seconds, s.size_bytes, s.checksum, s.extension, s.container,
+       s.video_codec, s.width, s.height, s.frame_rate, s.has_audio, s.rollout_bucket, s.storage_backend, s.storage_path,
+       s.created_at
+FROM batches b
+JOIN landing_files f ON f.batch_id = b.id AND f.state = 'ingested'
+JOIN segments s ON s.id = f.segment_id AND s.start_time = f.start_time
+WHERE b.job = 'ingest' AND b.run_id = :run_id;
+
+-- name: looked_transfers
+-- The transfers that ended in any of these ranges.
+SELECT t.id, t.segment_id, t.start_time, t.job, t.batch_id, t.source_store, t.destination_store, t.outcome, t.fallback,
+       t.error_code, t.error, t.size_bytes, t.started_at, t.finished_at
+FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
+JOIN transfers t ON t.finished_at >= range.first AND t.finished_at < range.last;
+
+-- name: looked_exports
+-- The exports that were asked for in any of these ranges, and all that have not expired.
+SELECT e.id, e.tenant, e.camera_ids, e.start_time, e.end_time, e.format, e.reason, e.status, e.store, e.file_path,
+       e.file_size, e.file_hash, e.manifest_path, e.expires_at, e.created_by, e.created_at, e.completed_at, e.updated_at,
+       e.failure
+FROM exports e
+WHERE e.status <> 'EXPIRED'
+   OR EXISTS (SELECT FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
+              WHERE e.created_at >= range.first AND e.created_at < range.last);
+
+-- name: looked_cameras
+-- The cameras in service, and the end of the last segment of each: those that recorded anything for so long, and that
+-- nobody has taken out of service. What a camera dated into the future says nothing of when it last recorded.
+SELECT c.id, c.tenant, c.slug, c.retention_days, last.end_time AS last_end
+FROM cameras c
+CROSS JOIN LATERAL (
+    SELECT s.end_time FROM segments s
+    WHERE s.camera_id = c.id AND s.start_time >= :in_service_since AND s.start_time <= :now
+    ORDER BY s.start_time DESC LIMIT 1) last
+WHERE c.slug <> ALL (:out_of_service::text[]) AND c.tenant || '/' || c.slug <> ALL (:out_of_service::text[]);
+
+-- name: looked_camera_days
+-- The days of these ranges, of each camera that was in service before the day and keeps its footage until now, and how
+-- much of each it recorded: what several segments show counts once, and a segment over midnight in both days.
+WITH days AS (
+    SELECT first, last FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
+    WHERE last <= :now
+), recorded AS (
+    SELECT s.camera_id, days.first, count(*) AS segments,
+           range_agg(tstzrange(greatest(s.start_time, days.first), least(s.end_time, days.last))) AS ranges
+    FROM days
+    JOIN segments s ON s.start_time >= days.first - interval '24 hours' AND s.start_time < days.last
+        AND s.end_time > days.first AND s.end_time > s.start_time
+    GROUP BY s.camera_id, days.first
+)
+SELECT c.id, c.tenant, c.slug, days.first AS day, coalesce(recorded.segments, 0) AS segments,
+       coalesce((SELECT sum(extract(epoch FROM upper(range) - lower(range))) FROM unnest(recorded.ranges) AS range), 0)
+           / extract(epoch FROM days.last - days.first) AS coverage_ratio
+FROM days
+CROSS JOIN cameras c
+LEFT JOIN recorded ON recorded.camera_id = c.id AND recorded.first = days.first
+WHERE c.slug <> ALL (:out_of_service::text[]) AND c.tenant || '/' || c.slug <> ALL (:out_of_service::text[])
+  AND days.first >= :now - make_interval(days => coalesce(c.retention_days, :default_days))
+  AND EXISTS (SELECT FROM segments s
+              WHERE s.camera_id = c.id AND s.start_time >= days.first - :in_service_for AND s.start_time < days.first);
+
+-- name: looked_stores
+-- The stores of the estate, and what was found when each was last held against its listing.
+SELECT store.name, last.run_id, last.outcome, last.objects, last.replicas, last.orphans, last.lost, last.wrong_size,
+       last.finished_at
+FROM unnest(:stores::text[]) AS store (name)
+LEFT JOIN LATERAL (
+    SELECT r.run_id, r.outcome, r.objects, r.replicas, r.orphans, r.lost, r.wrong_size, r.finished_at
+    FROM reconciliations r WHERE r.store = store.name
+    ORDER BY r.finished_at DESC LIMIT 1) last ON true;
