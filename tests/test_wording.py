@@ -1,8 +1,9 @@
 """Figures as people read them."""
 
+from datetime import date
 from decimal import Decimal
 
-from reelkeeper.wording import counted, duration, percent, size, usd
+from reelkeeper.wording import counted, day_name, duration, percent, size, usd
 
 
 def test_people_can_read_sizes_and_times() -> None:
@@ -29,3 +30,7 @@ def test_one_is_not_many() -> None:
     assert [counted(1, "store"), counted(2000, "store"), counted(0, "camera is", "cameras are")] == [
         "1 store", "2,000 stores", "0 cameras are",
     ]  # fmt: skip
+
+
+def test_days_are_named_without_a_leading_zero() -> None:
+    assert day_name(date(2026, 3, 5)) == "5 March 2026"

@@ -1,7 +1,6 @@
 """Figures as people read them."""
 
-from datetime import datetime
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 
