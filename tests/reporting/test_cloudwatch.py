@@ -1,0 +1,213 @@
+"""CloudWatch: what is put there is read back from a server that keeps it, and no call is larger than it may be."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from demo.servers import S3Server
+from reelkeeper.errors import AccessDenied, MonitoringUnavailable
+from reelkeeper.model import StoreName
+from reelkeeper.reporting import cloudwatch
+from reelkeeper.reporting.cloudwatch import CLOUD_METRICS, MAX_BATCH_METRICS, Published, publish_to_cloudwatch
+from reelkeeper.reporting.figures import TransferTotals
+from reelkeeper.reporting.rounds import Round
+from tests.reporting.hand_made import CLOUD, LOCAL, NOW, lasted, taken
+
+LATER = NOW + timedelta(minutes=15)
+
+
+class Recorder:
+    """A client that keeps what it is given; `fails` is raised at the call of that number, from 1."""
+
+    def __init__(self, fails_at: int = 0, error: Exception | None = None) -> None:
+        self.calls: list[list[dict[str, Any]]] = []
+        self._fails_at, self._error = fails_at, error
+
+    def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803
+        self.calls.append(MetricData)
+        if self._error is not None and len(self.calls) == self._fails_at:
+            raise self._error
+
+    def told(self) -> dict[tuple[str, str], float]:
+        """What came, by name and dimension's value."""
+        return {
+            (datum["MetricName"], datum["Dimensions"][0]["Value"] if "Dimensions" in datum else ""): datum["Value"]
+            for call in self.calls
+            for datum in call
+        }
+
+
+def client_of(server: S3Server, **options: Any) -> Any:
+    return boto3.client("cloudwatch", endpoint_url=server.endpoint_url, region_name="us-east-1",
+                        aws_access_key_id="key", aws_secret_access_key="secret", config=Config(**options))  # fmt: skip
+
+
+def publish(what: Round, published: Published) -> dict[tuple[str, str], float]:
+    client = Recorder()
+    publish_to_cloudwatch(client, "Test", what, published)
+    return client.told()
+
+
+def moved_on(what: Round) -> Round:
+    """A quarter of an hour later: two more files in the cloud, one more refusal."""
+    figures = what.figures
+    usage = tuple(replace(use, replicas=use.replicas + 2, size_bytes=use.size_bytes + 300)
+                  if use.store == CLOUD and use.tier == "COOL" else use for use in figures.usage)  # fmt: skip
+    more = (
+        TransferTotals("migrate", CLOUD, "succeeded", None, False, 300, lasted(2.0, 4.0)),
+        TransferTotals("migrate", CLOUD, "failed", "access_denied", False, 0, lasted(0.5)),
+        TransferTotals("ingest", LOCAL, "failed", "access_denied", False, 0, lasted(0.5)),
+    )
+    return replace(what, figures=replace(figures, now=LATER, usage=usage, transfers=figures.transfers + more))
+
+
+def test_a_server_keeps_what_was_published(moto: S3Server) -> None:
+    client, namespace = client_of(moto), f"Test/{uuid4().hex}"
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=20)
+    published: Published = {}
+    first = replace(taken(), figures=replace(taken().figures, now=now))
+    publish_to_cloudwatch(client, namespace, first, published)
+    second = moved_on(first)
+    publish_to_cloudwatch(
+        client, namespace, replace(second, figures=replace(second.figures, now=now + timedelta(minutes=15))), published
+    )
+
+    def kept(name: str, statistic: str, store: str | None = None) -> list[float]:
+        found = client.get_metric_statistics(
+            Namespace=namespace, MetricName=name, StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=30), Period=60, Statistics=[statistic],
+            Dimensions=[{"Name": "Store", "Value": store}] if store else [],
+        )["Datapoints"]  # fmt: skip
+        assert {point["Unit"] for point in found} <= {"Bytes", "Count", "Seconds", "Percent"}
+        return [point[statistic] for point in sorted(found, key=lambda point: point["Timestamp"])]
+
+    assert kept("TotalStorageSize", "Maximum", "cloud") == [540, 840]
+    assert kept("TotalStorageSize", "Maximum", "local") == [1200]  # it did not change
+    assert kept("FileCount", "Maximum", "cloud") == [6, 8]
+    assert kept("FilesStored", "Sum", "cloud") == [2]  # nothing is counted in the first round
+    assert kept("UploadSeconds", "Sum", "cloud") == [6]
+    assert kept("AccessDenied", "Sum", "cloud") == [1]
+    listed = client.list_metrics(Namespace=namespace)["Metrics"]
+    assert {metric["MetricName"] for metric in listed} <= {metric.name for metric in CLOUD_METRICS}
+
+
+def test_only_what_changed_is_told_again() -> None:
+    published: Published = {}
+    first = publish(taken(), published)
+    assert first["TotalStorageSize", ""] == 1740
+    assert first["TotalStorageSize", "local"] == 1200
+    assert first["FileCount", ""] == 18
+    assert first["DoubtfulFiles", "local"] == 1
+    assert first["RolloutPercentage", ""] == 25
+    assert first["ForecastMonthlyCost", ""] == 14
+    assert first["StoreUp", "cloud"] == 0
+    assert first["AlarmsUp", "store_unreachable"] == 1
+    assert not {name for name, _ in first} & {metric.name for metric in CLOUD_METRICS if metric.counts}
+    assert publish(taken(), published) == {}
+    second = publish(moved_on(taken()), published)
+    assert second == {
+        ("TotalStorageSize", ""): 2040, ("TotalStorageSize", "cloud"): 840, ("FileCount", ""): 20,
+        ("FileCount", "cloud"): 8, ("FilesStored", "cloud"): 2, ("BytesStored", "cloud"): 300,
+        ("UploadSeconds", "cloud"): 6, ("UploadFailures", "cloud"): 1, ("UploadFailures", "local"): 1,
+        ("AccessDenied", "cloud"): 1, ("AccessDenied", "local"): 1,  # the first there ever was
+        ("OldestUnmigratedAge", ""): 2 * 3600 + 900, ("OldestUnverifiedAge", ""): 3 * 86_400 + 900,
+    }  # fmt: skip
+
+
+def test_what_stands_still_is_told_once_an_hour() -> None:
+    published: Published = {}
+    publish(taken(), published)
+    hour = replace(taken(), figures=replace(taken().figures, now=NOW + timedelta(hours=1)))
+    assert publish(hour, published)["TotalStorageSize", "local"] == 1200
+
+
+def test_what_was_published_outlives_its_process_as_json() -> None:
+    published: Published = {}
+    publish(taken(), published)
+    again: Published = {key: tuple(value) for key, value in json.loads(json.dumps(dict(published))).items()}
+    assert publish(taken(), again) == {}
+
+
+def many_stores(number: int, length: int = 8) -> Round:
+    what = taken()
+    names = [StoreName(f"s{index}".ljust(length, "ü")) for index in range(number)]
+    stores = tuple(replace(what.figures.stores[1], name=name, monthly_usd=None) for name in names)
+    return replace(what, figures=replace(what.figures, stores=stores, transfers=(), retrievals=(), deletions=()))
+
+
+def test_no_call_has_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Recorder()
+    count = publish_to_cloudwatch(client, "Test", many_stores(500), {})
+    assert count == sum(len(call) for call in client.calls) > 2 * MAX_BATCH_METRICS
+    assert [len(call) for call in client.calls[:-1]] == [MAX_BATCH_METRICS] * (len(client.calls) - 1)
+
+
+@pytest.mark.parametrize("length", [8, 40, 200])
+def test_no_call_is_larger_than_it_may_be(length: int) -> None:
+    sizes: list[int] = []
+    client = client_of(
+        S3Server("http://127.0.0.1:9", "key", "secret", "us-east-1"),
+        retries={"total_max_attempts": 1}, disable_request_compression=True,
+    )  # fmt: skip
+
+    def measure(request: Any, **others: Any) -> Any:
+        sizes.append(len(request.body))
+        raise Measured
+
+    class Measured(Exception):
+        pass
+
+    client.meta.events.register("before-send.cloudwatch.*", measure)
+    for batch in cloudwatch._batches(cloudwatch._changes(many_stores(300, length), {})):
+        with pytest.raises(Measured):
+            client.put_metric_data(Namespace="Test", MetricData=[change.datum for change in batch])
+    assert len(sizes) >= 2
+    assert max(sizes) < 1_000_000
+
+
+def refused(code: str, status: int) -> Exception:
+    from botocore.exceptions import ClientError
+
+    return ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutMetricData"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (lambda: refused("AccessDenied", 403), AccessDenied),
+        (lambda: refused("Throttling", 400), MonitoringUnavailable),
+        (lambda: refused("InternalFailure", 500), MonitoringUnavailable),
+    ],
+)
+def test_a_refusal_is_an_error_of_ours(error: Callable[[], Exception], expected: type[Exception]) -> None:
+    with pytest.raises(expected, match="CloudWatch namespace 'Test' did not take metrics"):
+        publish_to_cloudwatch(Recorder(1, error()), "Test", taken(), {})
+
+
+def test_a_server_that_is_not_there() -> None:
+    client = client_of(S3Server("http://127.0.0.1:9", "key", "secret", "us-east-1"), retries={"total_max_attempts": 1})
+    with pytest.raises(MonitoringUnavailable, match="cannot be reached"):
+        publish_to_cloudwatch(client, "Test", taken(), {})
+
+
+def test_what_came_before_a_failure_is_not_told_again() -> None:
+    what, published = many_stores(500), {}
+    broken = Recorder(2, refused("Throttling", 400))
+    with pytest.raises(MonitoringUnavailable):
+        publish_to_cloudwatch(broken, "Test", what, published)
+    again = Recorder()
+    publish_to_cloudwatch(again, "Test", what, published)
+    told = {**Recorder.told(again)}
+    first = {(datum["MetricName"], datum.get("Dimensions", [{"Value": ""}])[0]["Value"]) for datum in broken.calls[0]}
+    assert len(first) == MAX_BATCH_METRICS
+    assert not first & {*told}
+    assert publish(what, published) == {}
