@@ -6,7 +6,7 @@ from html import escape
 from itertools import groupby
 
 from reelkeeper.policy.alarm_states import AlarmEvent, EventKind
-from reelkeeper.policy.alarms import Alarm, AlarmName
+from reelkeeper.policy.alarms import Alarm, AlarmName, Severity
 
 REPOSITORY = "https://github.com/reelkeeper/reelkeeper/blob/main/"
 """Where runbooks are read."""
@@ -55,6 +55,12 @@ class Message:
     alarms: Mapping[AlarmName, Alarm]
 
     @property
+    def severity(self) -> Severity:
+        """critical when something critical fires; what is over is never more than a warning."""
+        urgent = any(event.severity == "critical" and event.kind != "recovered" for event in self.events)
+        return "critical" if urgent else "warning"
+
+    @property
     def subject(self) -> str:
         """One line, of at most 100 characters: subjects of mails to SNS end there."""
         counts = [
@@ -62,9 +68,10 @@ class Message:
             for kind, told in (("fired", "firing"), ("reminded", "still firing"), ("recovered", "over"))
             if (number := sum(event.kind == kind for event in self.events))
         ]
-        urgent = any(event.severity == "critical" and event.kind != "recovered" for event in self.events)
         names = ", ".join(dict.fromkeys(part.alarm.name for part in self._parts()))
-        line = f"{'CRITICAL: ' if urgent else ''}{self.estate} alarms: {', '.join(counts)}: {names}"
+        line = (
+            f"{'CRITICAL: ' if self.severity == 'critical' else ''}{self.estate} alarms: {', '.join(counts)}: {names}"
+        )
         return line if len(line) <= 100 else f"{line[:97]}..."
 
     @property

@@ -18,6 +18,7 @@ from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.reporting.alarm_readings import REFUSALS, Latest, readings, terms
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.settings import Estate
+from reelkeeper.settings.models import AlarmChannel
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -100,17 +101,17 @@ def to_send(estate: Estate, catalogue: Catalogue, channel: str) -> Message | Non
 
 
 def send_waiting(
-    estate: Estate, catalogue: Catalogue, send: Callable[[str, Message], None], *, now: Callable[[], datetime]
+    estate: Estate, catalogue: Catalogue, send: Callable[[AlarmChannel, Message], None], *, now: Callable[[], datetime]
 ) -> Sending:
     """Tell each channel what it was not told yet. One that fails hinders no other: what it was to be told waits for the
-    next round. `send` gets the channel's name."""
+    next round."""
     sent: dict[str, int] = {}
     failures: dict[str, str] = {}
     for channel in estate.alarms.notify:
         while (message := to_send(estate, catalogue, channel.name)) is not None:
             ids = [event.id for event in message.events]
             try:
-                send(channel.name, message)
+                send(channel, message)
             except Exception as exc:  # noqa: BLE001 - whatever it is, the other channels are to be told
                 failures[channel.name] = _named(exc)
                 log.error("channel %r could not be told of %d events: %s", channel.name, len(ids), _named(exc))
