@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def filled(example: str) -> str:
     """The example with a secret in each empty value. They stand in URLs: hexadecimal."""
-    lines = []
-    for line in example.splitlines():
-        name, separator, value = line.partition("=")
-        if separator and not value and not line.startswith("#"):
-            line = f"{name}={_secret(name)}"
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{_filled(line)}\n" for line in example.splitlines())
+
+
+def _filled(line: str) -> str:
+    name, separator, value = line.partition("=")
+    if value or not separator or line.startswith("#"):
+        return line
+    return f"{name}={_secret(name)}"
 
 
 def _secret(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The settings of docker-compose.yaml on this machine: CeleryExecutor, a real Redis, one worker. Only addresses change."""
+"""The settings of docker-compose.yaml on this machine: CeleryExecutor, Redis, a worker. Only addresses change."""
 
 import os
 import shutil
