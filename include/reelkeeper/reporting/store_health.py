@@ -43,7 +43,7 @@ def look_at_stores(
     """Look at stores once and record what was found; the looks, in the order of estate.toml.
 
     `stores` are those that this machine sees (by default all of the estate): a disk is looked at by the workers of its
-    queue (`looked_at_from`). ConfigurationError for one that the estate lacks.
+    queue (`Estate.stores_by_queue`). ConfigurationError for one that the estate lacks.
     """
     names = [estate.store(name).store_name for name in stores] if stores is not None else _all(estate)
     identity = retrying()(catalogue.identity.find)
@@ -53,14 +53,6 @@ def look_at_stores(
         looks = _looks(names, identity, open_store, now, look_seconds)
     retrying()(catalogue.store_health.record, looks)
     return looks
-
-
-def looked_at_from(estate: Estate) -> dict[str | None, list[str]]:
-    """The stores by the worker queue that sees them; None: any worker does."""
-    queues: dict[str | None, list[str]] = {}
-    for store in estate.stores:
-        queues.setdefault(store.queue, []).append(store.name)
-    return queues
 
 
 def _all(estate: Estate) -> list[StoreName]:

@@ -1,0 +1,434 @@
+"""Rounds of the alarms on a real catalogue, by a clock: what fires, is held, taken on and over, and who is told."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+import pytest
+
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.partitions import HISTORY
+from reelkeeper.errors import RequestRefused
+from reelkeeper.model import CameraId, StoreKind, StoreName
+from reelkeeper.reporting.alarm_messages import Message
+from reelkeeper.reporting.alarm_readings import silent_cameras
+from reelkeeper.reporting.alarms import Evaluated, acknowledge, evaluate, send_waiting
+from reelkeeper.reporting.figures import CameraFigures, Figures
+from reelkeeper.settings import Estate, Placement, StoreSettings
+from reelkeeper.settings.models import AlarmChannel, Alarms
+from tests.reporting.hand_made import CLOUD, LOCAL, NOW, figures
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+PEOPLE = AlarmChannel(name="people", kind="smtp", to=("ops@example.org",))
+PAGER = AlarmChannel(name="pager", kind="webhook", least="critical")
+
+
+def estate(notify: tuple[AlarmChannel, ...] = (PEOPLE, PAGER), **alarms: Any) -> Estate:
+    return Estate(
+        name="test",
+        stores=(StoreSettings(name="local", kind=StoreKind.FILESYSTEM, root="/footage"),
+                StoreSettings(name="cloud", kind=StoreKind.MINIO, bucket="footage")),
+        placement=Placement(mode="hybrid", local_store="local", cloud_store="cloud"),
+        alarms=Alarms(notify=notify, **alarms),
+    )  # fmt: skip
+
+
+def well(now: datetime = NOW, **others: Any) -> Figures:
+    """The estate when nothing is wrong with it, but for what is said otherwise."""
+    found = figures(now)
+    stores = tuple(
+        replace(store, health="healthy", health_reason=None, orphans=0, looked_at=now) for store in found.stores
+    )
+    cameras = tuple(replace(camera, last_end=now - MINUTE) for camera in found.cameras)
+    usual = {"stores": stores, "cameras": cameras, "unprotected_segments": 0}
+    return replace(found, **(usual | others))
+
+
+def cloud_is(now: datetime, **facts: Any) -> tuple[Any, ...]:
+    """The stores of an estate that is well, with these facts of the cloud store."""
+    local, cloud = well(now).stores
+    return (local, replace(cloud, **facts))
+
+
+def unreachable(now: datetime) -> Figures:
+    return well(now, stores=cloud_is(now, health="unreachable", health_reason="store_timeout"))
+
+
+def up(found: Evaluated) -> dict[tuple[str, str], str]:
+    return {(state.name, state.subject): state.state for state in found.up}
+
+
+def told(found: Evaluated) -> list[tuple[str, str, str]]:
+    return [(event.kind, event.name, event.subject) for event in found.events]
+
+
+class Outbox:
+    """Keeps what each channel is told. Channels named in `broken` refuse."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, Message]] = []
+        self.broken: set[str] = set()
+
+    def send(self, channel: AlarmChannel, message: Message) -> None:
+        if channel.name in self.broken:
+            raise ConnectionRefusedError("https://hooks.example.org/a-secret refused")
+        self.messages.append((channel.name, message))
+
+    def of(self, channel: str) -> list[tuple[str, str]]:
+        return [(event.kind, event.name) for name, message in self.messages if name == channel
+                for event in message.events]  # fmt: skip
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def transferred(catalogue: Catalogue, catalogue_dsn: str) -> Iterator[Callable[..., None]]:
+    """Puts uploads into the history: `number` that ended at `at`, the first `failed` of which failed."""
+    with closing(psycopg2.connect(catalogue_dsn, options="-c search_path=reelkeeper")) as connection:
+
+        def add(
+            number: int, failed: int = 0, *, at: datetime, seconds: float = 5, code: str = "store_timeout",
+            store: StoreName = CLOUD,
+        ) -> None:  # fmt: skip
+            catalogue._session.ensure_partitions(HISTORY, [at])
+            with connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO transfers (segment_id, start_time, job, batch_id, destination_store, outcome,"
+                    " error_code, size_bytes, started_at, finished_at)"
+                    " SELECT gen_random_uuid(), %(at)s, 'migrate', gen_random_uuid(), %(store)s,"
+                    " CASE WHEN i <= %(failed)s THEN 'failed' ELSE 'succeeded' END,"
+                    " CASE WHEN i <= %(failed)s THEN %(code)s END, 1000, %(at)s::timestamptz - %(took)s, %(at)s"
+                    " FROM generate_series(1, %(number)s) AS i",
+                    {"at": at, "failed": failed, "code": code, "number": number, "store": store,
+                     "took": timedelta(seconds=seconds)},
+                )  # fmt: skip
+
+        yield add
+
+
+def test_all_is_well(catalogue: Catalogue, outbox: Outbox) -> None:
+    found = evaluate(estate(budget_usd=1000), catalogue, well(), now=NOW)
+    assert (found.up, found.pending, found.events) == ((), 0, ())
+    assert send_waiting(estate(), catalogue, outbox.send, now=lambda: NOW).sent == {}
+    assert outbox.messages == []
+
+
+def test_a_store_through_held_firing_taken_on_and_over(catalogue: Catalogue, outbox: Outbox) -> None:
+    ours = estate()
+    key = ("store_unreachable", "cloud")
+
+    def round_at(minutes: float, *, wrong: bool) -> Evaluated:
+        now = NOW + minutes * MINUTE
+        found = evaluate(ours, catalogue, unreachable(now) if wrong else well(now), now=now)
+        assert not send_waiting(ours, catalogue, outbox.send, now=lambda: now).failures
+        return found
+
+    assert round_at(0, wrong=True).pending == 1
+    assert outbox.messages == []
+    assert up(round_at(15, wrong=True)) == {key: "firing"}
+    assert up(round_at(30, wrong=True)) == {key: "firing"}
+    assert outbox.of("people") == outbox.of("pager") == [("fired", "store_unreachable")]
+
+    taken = acknowledge(
+        ours, catalogue, "store_unreachable", "cloud", by="ada", reason="disk on order", now=NOW + HOUR
+    )  # fmt: skip
+    assert taken.state == "acknowledged"
+    with pytest.raises(RequestRefused, match="'ada' already"):
+        acknowledge(ours, catalogue, "store_unreachable", "cloud", by="bob", reason="me too", now=NOW + HOUR)
+    assert up(round_at(75, wrong=True)) == {key: "acknowledged"}
+    assert up(round_at(24 * 60 + 90, wrong=True)) == {key: "acknowledged"}
+    assert up(round_at(24 * 60 + 105, wrong=False)) == {key: "acknowledged"}
+    over = round_at(24 * 60 + 135, wrong=False)
+    assert (over.up, told(over)) == ((), [("recovered", *key)])
+    assert outbox.of("people") == outbox.of("pager") == [("fired", key[0]), ("recovered", key[0])]
+
+    history = catalogue.alarms.history(10, name="store_unreachable", subject="cloud")
+    assert [(each.event.kind, each.event.by, each.told, each.waiting) for each in history] == [
+        ("recovered", None, ("pager", "people"), ()),
+        ("acknowledged", "ada", (), ()),
+        ("fired", None, ("pager", "people"), ()),
+    ]
+    assert history[1].event.detail == "disk on order"
+    kept = catalogue.alarms.get(*key)
+    assert kept
+    assert (kept.state, kept.acknowledged_by, kept.fired_at) == ("ok", None, NOW + 15 * MINUTE)
+
+
+def test_what_is_critical_and_nobodys_is_told_again(catalogue: Catalogue, outbox: Outbox) -> None:
+    ours = estate(remind_hours=2)
+    for hours in range(6):
+        now = NOW + hours * HOUR
+        evaluate(ours, catalogue, well(now, unprotected_segments=3), now=now)
+        send_waiting(ours, catalogue, outbox.send, now=lambda now=now: now)
+    assert [kind for kind, _ in outbox.of("pager")] == ["fired", "reminded", "reminded"]
+
+
+def test_the_same_round_twice_changes_nothing(catalogue: Catalogue) -> None:
+    first = evaluate(estate(), catalogue, well(unprotected_segments=3), now=NOW)
+    again = evaluate(estate(), catalogue, well(unprotected_segments=3), now=NOW)
+    assert told(first) == [("fired", "unprotected_footage", "")]
+    assert told(again) == []
+    assert up(again) == up(first) == {("unprotected_footage", ""): "firing"}
+    assert len(catalogue.alarms.history(10)) == 1
+
+
+def test_warnings_are_for_those_who_want_them(catalogue: Catalogue, outbox: Outbox) -> None:
+    ours = estate()
+    cameras = well().cameras
+    late = (replace(cameras[0], last_end=NOW - 25 * HOUR), *cameras[1:])
+    evaluate(ours, catalogue, well(cameras=late), now=NOW)
+    now = NOW + HOUR
+    evaluate(ours, catalogue, well(now), now=now)
+    assert send_waiting(ours, catalogue, outbox.send, now=lambda: now).sent == {"people": 2}
+    assert outbox.of("people") == [("fired", "camera_silent"), ("recovered", "camera_silent")]
+    assert outbox.of("pager") == []
+
+
+def test_a_channel_that_fails_hinders_no_other_and_is_told_by_the_next_round(
+    catalogue: Catalogue, outbox: Outbox
+) -> None:
+    ours = estate()
+    outbox.broken = {"people"}
+    evaluate(ours, catalogue, well(unprotected_segments=3), now=NOW)
+    sending = send_waiting(ours, catalogue, outbox.send, now=lambda: NOW)
+    assert (sending.sent, sending.failures) == ({"pager": 1}, {"people": "ConnectionRefusedError"})
+    (waits,) = catalogue.alarms.backlog()
+    assert (waits.channel, waits.events, waits.tries, waits.failure) == ("people", 1, 1, "ConnectionRefusedError")
+
+    later = NOW + HOUR
+    for now in (later, later + HOUR):
+        evaluate(ours, catalogue, well(now), now=now)
+    outbox.broken = set()
+    sending = send_waiting(ours, catalogue, outbox.send, now=lambda: later)
+    assert (sending.sent, sending.failures) == ({"pager": 1, "people": 2}, {})
+    assert outbox.of("people") == outbox.of("pager") == [
+        ("fired", "unprotected_footage"), ("recovered", "unprotected_footage"),
+    ]  # fmt: skip
+    assert catalogue.alarms.backlog() == []
+
+
+def test_a_kill_between_sending_and_marking_sends_twice_with_the_same_ids(
+    catalogue: Catalogue, outbox: Outbox
+) -> None:  # fmt: skip
+    ours = estate(notify=(PEOPLE,))
+    evaluate(ours, catalogue, well(unprotected_segments=3), now=NOW)
+
+    class Killed(BaseException):
+        pass
+
+    def send_and_die(channel: AlarmChannel, message: Message) -> None:
+        outbox.send(channel, message)
+        raise Killed
+
+    with pytest.raises(Killed):
+        send_waiting(ours, catalogue, send_and_die, now=lambda: NOW)
+    send_waiting(ours, catalogue, outbox.send, now=lambda: NOW)
+    send_waiting(ours, catalogue, outbox.send, now=lambda: NOW)
+    ids = [[event.id for event in message.events] for _, message in outbox.messages]
+    assert len(ids) == 2
+    assert ids[0] == ids[1]
+
+
+def test_a_kill_before_sending_loses_nothing(catalogue: Catalogue, catalogue_dsn: str, outbox: Outbox) -> None:
+    evaluate(estate(), catalogue, well(unprotected_segments=3), now=NOW)
+    with Catalogue(lambda: psycopg2.connect(catalogue_dsn)) as other:
+        assert send_waiting(estate(), other, outbox.send, now=lambda: NOW).sent == {"people": 1, "pager": 1}
+
+
+def test_a_round_that_fails_half_way_recorded_nothing(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue.alarms, "add_events", broken)
+        with pytest.raises(RuntimeError, match="killed"):
+            evaluate(estate(), catalogue, well(unprotected_segments=3), now=NOW)
+    assert catalogue.alarms.up() == []
+    assert told(evaluate(estate(), catalogue, well(unprotected_segments=3), now=NOW)) == [
+        ("fired", "unprotected_footage", "")
+    ]
+
+
+def test_who_was_not_told_that_it_fires_is_not_told_that_it_is_over(catalogue: Catalogue, outbox: Outbox) -> None:
+    before, after = estate(notify=(PAGER,)), estate(notify=(PEOPLE,))
+    evaluate(before, catalogue, well(unprotected_segments=3), now=NOW)
+    for minutes in (10, 50):
+        now = NOW + minutes * MINUTE
+        found = evaluate(after, catalogue, well(now), now=now)
+    assert told(found) == [("recovered", "unprotected_footage", "")]
+    assert send_waiting(after, catalogue, outbox.send, now=lambda: NOW).sent == {}
+    # The pager is asked for again a year later: what it was not told is forgotten.
+    assert send_waiting(before, catalogue, outbox.send, now=lambda: NOW).sent == {}
+
+
+def test_failed_uploads_in_the_worst_five_minutes(catalogue: Catalogue, transferred: Callable[..., None]) -> None:
+    transferred(100, 5, at=NOW - 3 * MINUTE)
+    assert up(evaluate(estate(), catalogue, well(), now=NOW)) == {}
+    transferred(100, 6, at=NOW - 8 * MINUTE)
+    found = evaluate(estate(), catalogue, well(), now=NOW)
+    assert up(found) == {("upload_failures", "cloud"): "firing"}
+    assert found.up[0].value == pytest.approx(0.06)
+    assert "6 of 100 uploads failed (6.0%) in the 5 minutes from 11:50 UTC" in found.up[0].detail
+
+
+def test_few_uploads_say_nothing(catalogue: Catalogue, transferred: Callable[..., None]) -> None:
+    transferred(19, 19, at=NOW - MINUTE)
+    assert up(evaluate(estate(), catalogue, well(), now=NOW)) == {}
+    transferred(40, 40, at=NOW + 14 * MINUTE)
+    now = NOW + 15 * MINUTE
+    assert up(evaluate(estate(), catalogue, well(now), now=now)) == {("upload_failures", "cloud"): "firing"}
+    # Hours of too few to say, each failing: it cannot be over. Without any it is, in half an hour.
+    for hour in range(1, 4):
+        now = NOW + hour * HOUR
+        transferred(1, 1, at=now - MINUTE)
+        assert up(evaluate(estate(), catalogue, well(now), now=now)) == {("upload_failures", "cloud"): "firing"}
+    for minutes, state in ((0, {("upload_failures", "cloud"): "firing"}), (30, {})):
+        now = NOW + 5 * HOUR + minutes * MINUTE
+        assert up(evaluate(estate(), catalogue, well(now), now=now)) == state
+
+
+def test_slow_uploads_and_refused_ones(catalogue: Catalogue, transferred: Callable[..., None]) -> None:
+    transferred(20, at=NOW - MINUTE, seconds=30)
+    transferred(20, at=NOW - MINUTE, seconds=31, store=LOCAL)
+    transferred(1, 1, at=NOW - MINUTE, code="access_denied")
+    transferred(5, 5, at=NOW - HOUR, code="access_denied", store=LOCAL)
+    found = evaluate(estate(), catalogue, well(), now=NOW)
+    assert up(found) == {("slow_uploads", "local"): "firing", ("access_denied", "cloud"): "firing"}
+
+
+def test_a_look_that_is_refused_is_access_denied(catalogue: Catalogue) -> None:
+    refused = well(stores=cloud_is(NOW, health="unreachable", health_reason="access_denied"))
+    found = evaluate(estate(), catalogue, refused, now=NOW)
+    assert up(found) == {("access_denied", "cloud"): "firing"}
+    assert found.pending == 1  # store_unreachable
+
+
+@pytest.mark.parametrize(
+    ("others", "alarm", "subject"),
+    [
+        ({"unprotected_segments": 1}, "unprotected_footage", ""),
+        ({"oldest_unverified": NOW - 46 * DAY}, "verification_overdue", ""),
+        ({"stores": cloud_is(NOW, health="foreign", health_reason="store_not_ours")}, "store_not_ours", "cloud"),
+        ({"stores": cloud_is(NOW, orphans=1)}, "orphans_above_cap", "cloud"),
+        ({"rollout": replace(well().rollout, last_action="step_back")}, "rollout_stepped_back", ""),
+    ],
+)
+def test_one_thing_that_is_wrong_is_one_alarm(
+    catalogue: Catalogue, others: dict[str, Any], alarm: str, subject: str
+) -> None:
+    found = evaluate(estate(), catalogue, well(**others), now=NOW)
+    assert up(found) == {(alarm, subject): "firing"}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"oldest_unverified": NOW - 44 * DAY},
+        {"oldest_unverified": None},
+        {"stores": cloud_is(NOW, health="unreachable", health_reason="store_timeout", looked_at=NOW - 2 * HOUR)},
+        {"stores": cloud_is(NOW, health="unknown", health_reason="not_set_up", looked_at=NOW)},
+        {"stores": cloud_is(NOW, health="unknown", health_reason=None, looked_at=None)},
+        {"rollout": replace(well().rollout, last_action="hold")},
+        {"rollout": replace(well().rollout, last_action="step_back", mode="local")},
+        {"rollout": replace(well().rollout, last_action=None)},
+    ],
+)
+def test_what_is_right_or_not_known_is_none(catalogue: Catalogue, others: dict[str, Any]) -> None:
+    found = evaluate(estate(), catalogue, well(**others), now=NOW)
+    assert (up(found), found.pending) == ({}, 0)
+
+
+def test_a_step_back_stands_until_the_ramp_goes_on(catalogue: Catalogue) -> None:
+    states = []
+    for day, action in enumerate(["advance", "step_back", "hold", "hold", "advance"]):
+        now = NOW + day * DAY
+        found = evaluate(
+            estate(), catalogue, well(now, rollout=replace(well().rollout, last_action=action)), now=now
+        )  # fmt: skip
+        states.append(list(up(found).values()))
+    assert states == [[], ["firing"], ["firing"], ["firing"], []]
+
+
+def test_orphans_are_held_against_what_the_store_has(catalogue: Catalogue) -> None:
+    """Six copies and ten orphans: one percent of sixteen is none. With a count alone, ten may go and eleven not."""
+    caps = {"soft_ratio": 1, "hard_ratio": 1, "soft_count": 10}
+    ours = estate().model_copy(update={"reconcile_caps": estate().reconcile_caps.model_copy(update=caps)})
+    assert up(evaluate(ours, catalogue, well(stores=cloud_is(NOW, orphans=10)), now=NOW)) == {}
+    found = evaluate(ours, catalogue, well(stores=cloud_is(NOW, orphans=11)), now=NOW)
+    assert up(found) == {("orphans_above_cap", "cloud"): "firing"}
+    assert found.up[0].threshold == 10
+
+
+def test_the_budget_now_and_as_forecast(catalogue: Catalogue) -> None:
+    def states(usd: str, forecast: float | None, hours: int) -> list[str]:
+        now = NOW + hours * HOUR
+        stores = cloud_is(now, monthly_usd=Decimal(usd))
+        found = evaluate(
+            estate(budget_usd=20), catalogue, well(now, stores=stores), now=now, forecast_usd=forecast
+        )  # fmt: skip
+        return [state.state for state in catalogue.alarms.up()] if not found.events else [found.events[0].kind]
+
+    assert states("20.00", None, 0) == []
+    assert states("20.01", None, 1) == ["pending"]
+    assert states("15.00", 19.0, 2) == []
+    assert states("15.00", 20.5, 3) == ["pending"]
+    assert states("15.00", 20.5, 4) == ["fired"]
+    assert states("15.00", 15.0, 5) == ["firing"]
+    assert states("15.00", 15.0, 11) == ["recovered"]
+    no_budget = well(stores=cloud_is(NOW, monthly_usd=Decimal(10**9)))
+    assert evaluate(estate(), catalogue, no_budget, now=NOW + DAY).pending == 0
+
+
+def test_a_camera_is_silent_then_out_of_service(catalogue: Catalogue) -> None:
+    last = NOW
+    states = []
+    for hours in (23, 24, 25, 24 * 29, 24 * 31):
+        now = last + hours * HOUR
+        yard = CameraFigures(CameraId(well().cameras[0].id), "acme", "yard", "Yard", 3, 300, last)
+        found = evaluate(estate(), catalogue, well(now, cameras=(yard,)), now=now)
+        silent = silent_cameras(estate(), well(now, cameras=(yard,)), now)
+        assert [camera.slug for camera in silent] == (["yard"] if found.up else [])
+        states.append((up(found), told(found)))
+    key = ("camera_silent", "acme/yard")
+    assert states == [
+        ({}, []), ({}, []), ({key: "firing"}, [("fired", *key)]), ({key: "firing"}, []), ({}, [("recovered", *key)]),
+    ]  # fmt: skip
+    (event, *_) = catalogue.alarms.history(1)
+    assert "out of service" in event.event.detail
+
+
+def test_an_alarm_that_is_off_is_not_measured_and_one_that_was_on_is_over(catalogue: Catalogue) -> None:
+    bad = {"unprotected_segments": 3}
+    evaluate(estate(), catalogue, well(**bad), now=NOW)
+    off = estate(off=("unprotected_footage",))
+    for minutes in (1, 40):
+        now = NOW + minutes * MINUTE
+        found = evaluate(off, catalogue, well(now, **bad), now=now)
+    assert told(found) == [("recovered", "unprotected_footage", "")]
+    assert up(found) == {}
+
+
+def test_a_thousand_cameras_are_few_messages(catalogue: Catalogue, outbox: Outbox) -> None:
+    cameras = tuple(
+        replace(well().cameras[0], slug=f"camera-{number:04}", last_end=NOW - 2 * DAY) for number in range(1000)
+    )  # fmt: skip
+    evaluate(estate(), catalogue, well(cameras=cameras), now=NOW)
+    sending = send_waiting(estate(), catalogue, outbox.send, now=lambda: NOW)
+    assert sending.sent == {"people": 1000}
+    assert [len(message.events) for _, message in outbox.messages] == [500, 500]
+    assert all(len(message.text) < 5000 for _, message in outbox.messages)
+    assert "and 490 more" in outbox.messages[0][1].text
+
+
+def test_nobody_acknowledges_what_is_not_there(catalogue: Catalogue) -> None:
+    with pytest.raises(RequestRefused, match="does not fire"):
+        acknowledge(estate(), catalogue, "over_budget", "", by="ada", reason="so what", now=NOW)
+    with pytest.raises(RequestRefused, match="unknown alarm 'no_alarm'"):
+        acknowledge(estate(), catalogue, "no_alarm", "", by="ada", reason="so what", now=NOW)
