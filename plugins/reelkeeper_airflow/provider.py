@@ -37,6 +37,16 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"password": "-----BEGIN PRIVATE KEY-----; line breaks may be lost"},
                 },
             },
+            {
+                "connection-type": "reelkeeper_token",
+                "hook-class-name": "reelkeeper_airflow.hooks.tokens.TokenHook",
+                "hook-name": "Reelkeeper token",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "login", "port", "extra"],
+                    "relabeling": {"password": "Token"},
+                    "placeholders": {"password": "at least 16 characters: openssl rand -hex 32"},
+                },
+            },
         ],
         "config": {
             "reelkeeper": {

@@ -792,6 +792,13 @@ class Estate(Section):
                 return store
         raise ConfigurationError(f"unknown store {name!r}: expected one of {[store.name for store in self.stores]}")
 
+    def stores_by_queue(self) -> dict[str | None, list[str]]:
+        """The names of the stores by the worker queue that sees them; None: any worker does."""
+        queues: dict[str | None, list[str]] = {}
+        for store in self.stores:
+            queues.setdefault(store.queue, []).append(store.name)
+        return queues
+
     def is_local(self, store: StoreSettings) -> bool:
         """Whether a store counts as local, in use in every mode: the primary store of whatever kind, and every disk."""
         return store.name == self.placement.local_store or store.kind in _ON_THIS_MACHINE
