@@ -1,7 +1,7 @@
 """Every named query runs on a real server, says what it does, and is used."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,7 @@ VALUES = {
     "manifest_path": "a", "number": 0, "state": "cut", "step": "a", "thumbnail_path": None,
     "channel": "people", "channels": ["people"], "codes": ["access_denied"], "name": "upload_failures", "subject": "",
     "with_ok": True,
+    "day": date(2026, 1, 1), "first_day": date(2026, 1, 1), "last_day": date(2026, 1, 1), "size_bytes": 1,
 }  # fmt: skip
 """A value for each parameter of any query: a new query with a new parameter adds one here."""
 

@@ -25,6 +25,7 @@ from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
 from reelkeeper.catalogue.store_health import StoreHealth
+from reelkeeper.catalogue.tallies import Tallies
 from reelkeeper.catalogue.thumbnails import Thumbnails
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.tier_planning import TierPlanning
@@ -66,6 +67,7 @@ class Catalogue:
         self.reconciliations = Reconciliations(self._session)
         self.quality = Quality(self._session)
         self.store_health = StoreHealth(self._session)
+        self.tallies = Tallies(self._session)
         self.alarms = Alarms(self._session)
 
     def transaction(self) -> AbstractContextManager[None]:

@@ -107,6 +107,12 @@ class Session:
         with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:
             cursor.execute(SQL("ANALYZE {}").format(Identifier(table)))
 
+    def read_one_moment(self) -> None:
+        """Let the transaction that begins here read what is committed by its first query and nothing later, and change
+        nothing."""
+        with self.transaction(), self._errors_mapped(), self.connection().cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
     def ensure_partitions(self, tables: Sequence[str], times: Iterable[datetime]) -> None:
         """Make the months of `times` in partitioned tables that are not there yet.
 

@@ -7,44 +7,43 @@ the catalogue: a restart loses nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from reelkeeper.model import CameraId, ReplicaState, StoreKind, StoreName, Tier
+from reelkeeper.catalogue.tally_records import (
+    LATENCY_BOUNDS,
+    CameraDay,
+    CameraFigures,
+    DeletionTotals,
+    Durations,
+    ExportTotals,
+    RetrievalTotals,
+    TransferTotals,
+    Usage,
+    UsageDay,
+)
+from reelkeeper.model import StoreKind, StoreName
 
-LATENCY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Upper bounds, in seconds, of the classes that durations are counted in; one more class holds what took longer."""
+__all__ = [
+    "LATENCY_BOUNDS",
+    "CameraDay",
+    "CameraFigures",
+    "DeletionTotals",
+    "Durations",
+    "ExportTotals",
+    "Figures",
+    "Health",
+    "RetrievalTotals",
+    "RolloutFigures",
+    "StoreFigures",
+    "TransferTotals",
+    "Usage",
+    "UsageDay",
+]
 
 Health = Literal["healthy", "unreachable", "foreign", "unknown"]
 """Of a store: it answers; it does not; its marker names another catalogue, or is gone; nobody has looked yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Durations:
-    """How long things took: their number, seconds in all, and the number in each class of LATENCY_BOUNDS and above."""
-
-    count: int = 0
-    seconds: float = 0.0
-    classes: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
-
-    @property
-    def mean_seconds(self) -> float | None:
-        """None without any."""
-        return self.seconds / self.count if self.count else None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Replicas that have all this in common."""
-
-    store: StoreName
-    tenant: str
-    tier: Tier
-    storage_class: str | None
-    state: ReplicaState
-    replicas: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,70 +71,6 @@ class StoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraFigures:
-    """One camera. `last_end` is the end of its latest segment; None: it has none."""
-
-    id: CameraId
-    tenant: str
-    slug: str
-    name: str
-    segments: int
-    size_bytes: int
-    last_end: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class CameraDay:
-    """What one camera recorded on one UTC day: `recorded_seconds` of the 86,400; a segment over midnight is in both."""
-
-    camera_id: CameraId
-    day: date
-    segments: int
-    recorded_seconds: float
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TransferTotals:
-    """Transfers that have all this in common: since ever, or in a window."""
-
-    job: Literal["ingest", "migrate", "repair", "tier"]
-    store: StoreName  # the destination
-    outcome: Literal["succeeded", "failed"]
-    error_code: str | None
-    fallback: bool
-    size_bytes: int
-    durations: Durations
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionTotals:
-    """Objects that we deleted since ever, by store and reason."""
-
-    store: StoreName
-    reason: str
-    objects: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalTotals:
-    """Segments that were read for somebody since ever, by the store that they came from."""
-
-    store: StoreName
-    segments: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExportTotals:
-    """Exports that came to this status since ever, and how long they took (COMPLETED and FAILED)."""
-
-    status: str
-    durations: Durations
-
-
-@dataclass(frozen=True, slots=True)
 class RolloutFigures:
     """The ramp, and what it has not reached yet. `oldest_unmigrated` is the start of the oldest segment that policy
     wants in the cloud now and the cloud has not; None: there is none."""
@@ -147,18 +82,6 @@ class RolloutFigures:
     last_decided_at: datetime | None
     unmigrated: int
     oldest_unmigrated: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageDay:
-    """What a store held in one tier at the end of one UTC day (or, of today, at the last round)."""
-
-    day: date
-    store: StoreName
-    tier: Tier
-    replicas: int
-    size_bytes: int
-    monthly_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
