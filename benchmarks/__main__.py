@@ -15,6 +15,7 @@ QUICK = {
     "dag": "--segments 100 --runs 1",
     "deletion": "--objects 500 --runs 1",
     "export": "--segment-seconds 20 --clip-seconds 10 --runs 1",
+    "mosaic": "--seconds 2 --runs 1",
     "retention": "--objects 1000",
     "planning": "--segments 100000",
 }
