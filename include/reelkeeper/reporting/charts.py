@@ -14,7 +14,7 @@ from reelkeeper.model import Tier
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.ramp import BY_ITSELF
 from reelkeeper.reporting.drawing import Canvas, Chart, draw, ink, shown
-from reelkeeper.reporting.figures import UsageDay
+from reelkeeper.reporting.figures import TransferTotals, UsageDay
 from reelkeeper.reporting.plotting import bars, byte_unit, moments, span_days, thinned
 from reelkeeper.wording import counted, day_name, percent, size
 
@@ -178,6 +178,18 @@ class FailureHour:
     def ratio(self) -> float:
         """The share that failed; 0 when there were none."""
         return self.failed / self.transfers if self.transfers else 0.0
+
+
+def failure_hours(transfers: Mapping[datetime, Sequence[TransferTotals]]) -> list[FailureHour]:
+    """Transfers of each hour, all jobs and stores together."""
+    return [
+        FailureHour(
+            start,
+            sum(total.durations.count for total in totals),
+            sum(total.durations.count for total in totals if total.outcome == "failed"),
+        )
+        for start, totals in transfers.items()
+    ]
 
 
 def failure_rate(hours: Sequence[FailureHour], *, limit: float, until: datetime, days: int = 7) -> Chart:

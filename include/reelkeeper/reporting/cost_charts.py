@@ -103,7 +103,7 @@ def _paint_forecast(canvas: Canvas, past: Sequence[tuple[date, float]], ahead: S
 
 def _forecast_title(past: Sequence[tuple[date, float]], ahead: Sequence[tuple[date, float]]) -> str:
     if not past:
-        return "Nothing says what the footage costs yet"
+        return "There are no costs to make a forecast from yet"
     now = usd(past[-1][1])
     if not ahead:
         return f"The footage costs {now} a month; a forecast needs a week of days"

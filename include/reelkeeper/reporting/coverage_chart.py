@@ -134,7 +134,7 @@ def _shade(ratio: float) -> str:
 
 def _title(cameras: Sequence[CameraCoverage]) -> str:
     if not cameras:
-        return "No footage yet"
+        return "No camera has recorded yet"
     days = counted(len(cameras[0].days), "day")
     well = sum((camera.mean or 0) >= _WELL for camera in cameras)
     if well == len(cameras):

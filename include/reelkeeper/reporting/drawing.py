@@ -166,7 +166,7 @@ def draw(
     """A chart that `paint` paints, for each of the two widths, `height` pixels high. When there is nothing to paint,
     the picture says so in the words of `empty` (None: there is something)."""
     if empty is not None:
-        paint, height = partial(_say, empty), 120
+        paint, height = partial(_say, empty), 72
     wide, narrow = (
         _svg(f"{chart_id}-{size}", title, description, paint, width, height)
         for size, width in (("wide", WIDE), ("narrow", NARROW))

@@ -1,0 +1,168 @@
+"""What the daily report says first, in sentences: what it costs, and what needs a decision.
+
+Whether footage is safe is said in the words of the Estate page (`page.safety`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from reelkeeper.catalogue.quality import QualityResult, QualityRun
+from reelkeeper.policy.alarm_states import AlarmState
+from reelkeeper.policy.alarms import Alarm, AlarmName
+from reelkeeper.policy.ramp import RampDecision
+from reelkeeper.reporting.cost_charts import CostDay
+from reelkeeper.reporting.figures import Figures
+from reelkeeper.reporting.page.attention import AlarmView, alarms_up
+from reelkeeper.reporting.page.safety import Level
+from reelkeeper.wording import ago, counted, day_name, percent, usd
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that waits for a person: what, and what to do about it."""
+
+    level: Level
+    what: str
+    details: tuple[str, ...]
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummary:
+    """What it costs, in a sentence, and what should be known beside it."""
+
+    level: Level
+    sentence: str
+    facts: tuple[str, ...]
+
+
+def cost_summary(
+    figures: Figures,
+    days: Sequence[CostDay],
+    *,
+    ahead: tuple[date, float] | None,
+    month_bill: float | None,
+    budget: Decimal | None,
+) -> CostSummary:
+    """`ahead`: the last day of the forecast and what it says; `month_bill`: of this calendar month; in US dollars."""
+    now = figures.monthly_usd()
+    if now is None:
+        return CostSummary("unknown", "Nothing says what the footage costs.", tuple(_unpriced(figures)))
+    facts = []
+    if ahead is not None:
+        facts.append(
+            f"If it goes on as in the last 30 days, it will cost {usd(ahead[1])} a month on {day_name(ahead[0])}."
+        )
+    if month_bill is not None:
+        facts.append(f"This calendar month comes to about {usd(month_bill)}.")
+    if days and days[-1].all_hot_usd > days[-1].usd:
+        saved = days[-1].all_hot_usd - days[-1].usd
+        facts.append(f"Tiers save {usd(saved)} a month ({percent(saved / days[-1].all_hot_usd)}).")
+    highest = max(float(now), ahead[1] if ahead else 0.0)
+    level: Level = "good"
+    if budget is not None:
+        level = "warning" if highest > budget else "good"
+        facts.append(f"The budget is {usd(budget)} a month.")
+    return CostSummary(level, f"Keeping the footage costs {usd(now)} a month now.", (*facts, *_unpriced(figures)))
+
+
+def _unpriced(figures: Figures) -> Iterator[str]:
+    names = [store.name for store in figures.stores if store.monthly_usd is None]
+    if names:
+        yield f"Without a price, and so not counted: {', '.join(names)}."
+
+
+def decisions(
+    figures: Figures,
+    states: Sequence[AlarmState],
+    alarms: Mapping[AlarmName, Alarm],
+    *,
+    proposal: RampDecision | None,
+    quality: QualityRun | None,
+    now: datetime,
+) -> tuple[Decision, ...]:
+    """All that waits for a person as far as the catalogue knows, the worst first. What Airflow asks people is on the
+    Estate page."""
+    found = [
+        *(_of_alarm(view) for view in alarms_up(states, alarms, now=now)),
+        *_of_rollout(proposal),
+        *_of_reconciliations(figures, now),
+        *_of_quality(quality, now),
+        *_of_landing(figures),
+    ]
+    return tuple(sorted(found, key=lambda each: each.level != "bad"))
+
+
+def _of_alarm(view: AlarmView) -> Decision:
+    details = [f"{subject.name}: {subject.detail}" if subject.name else subject.detail for subject in view.subjects]
+    details = [
+        f"{told}, for {subject.since}{f' (taken on by {subject.acknowledged})' if subject.acknowledged else ''}"
+        for told, subject in zip(details, view.subjects, strict=True)
+    ]
+    if view.more:
+        details.append(f"and {view.more:,} more")
+    what = f"{view.means}{f' ({view.count})' if view.count else ''}"
+    return Decision(view.level, what, tuple(details), view.do)
+
+
+def _of_rollout(proposal: RampDecision | None) -> Iterator[Decision]:
+    if proposal is not None and proposal.asks:
+        yield Decision(
+            "warning",
+            f"The rollout is ready to go on to {proposal.to}.",
+            (proposal.reason,),
+            "Approve or reject it when advance_rollout asks, under Required Actions in Airflow.",
+        )
+
+
+def _of_reconciliations(figures: Figures, now: datetime) -> Iterator[Decision]:
+    for store in figures.stores:
+        when = ago(store.reconciled_at, now) if store.reconciled_at else ""
+        if store.reconcile_outcome == "refused":
+            yield Decision(
+                "warning",
+                f"Store {store.name} had more orphans than one run may take away.",
+                (f"{counted(store.orphans, 'orphan')}, found {when} ago; nothing was taken",),
+                "Read the report of reconcile_stores, then approve what its next run asks, or raise the cap.",
+            )
+        elif store.reconcile_outcome == "sick":
+            yield Decision(
+                "bad",
+                f"Store {store.name} lacked so much at once that it was doubted as a whole.",
+                (f"found {when} ago; nothing was concluded",),
+                "See whether the right disk or bucket is there; if it is, run reconcile_stores with accept_loss.",
+            )
+
+
+def _of_quality(quality: QualityRun | None, now: datetime) -> Iterator[Decision]:
+    if quality is None or quality.outcome == "passed":
+        return
+    unmet = [result for result in quality.results if not result.success]
+    told = counted(len(unmet), "expectation of the catalogue is", "expectations of the catalogue are")
+    yield Decision(
+        "bad" if quality.outcome == "failed" else "warning",
+        f"{told} not met, as checked {ago(quality.finished_at, now)} ago.",
+        tuple(f"{wording(result.expectation)}: {_rows(result)}" for result in unmet),
+        "Read the page of check_catalogue: it names the rows.",
+    )
+
+
+def _rows(result: QualityResult) -> str:
+    return f"{result.failing:,} of {counted(result.looked_at, 'row')}"
+
+
+def wording(name: str) -> str:
+    """A name of the code, an expectation's say, as people read it."""
+    return name.replace("_", " ")
+
+
+def _of_landing(figures: Figures) -> Iterator[Decision]:
+    if figures.quarantined_files:
+        yield Decision(
+            "warning",
+            f"{counted(figures.quarantined_files, 'file')} that came in could not become footage.",
+            (),
+            "They lie in .quarantine of their landing zone; table landing_files has the reason of each.",
+        )

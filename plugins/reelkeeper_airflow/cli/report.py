@@ -1,0 +1,31 @@
+"""`reelkeeper report`: the daily report as a file."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--day", type=click.DateTime(["%Y-%m-%d"]), help="The UTC day that its charts end with; by default today."
+)
+def report(file: Path, day: datetime | None) -> None:
+    """Write the daily report into FILE, one page of HTML that holds all it shows, and print what it says first.
+
+    The DAG report_estate keeps one in the exports store every day. This one is for you alone: nothing is kept, and a
+    file that is there is overwritten.
+    """
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.reporting.daily import collect, render
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr
+    from reelkeeper_airflow.estate import current_estate
+
+    log_to_stderr()
+    estate, now = current_estate(), datetime.now(UTC)
+    with Catalogue(connect_to_catalogue, schema=estate.catalogue.db_schema) as catalogue:
+        data = collect(estate, catalogue, day=(day or now).date(), now=now)
+    page = render(estate, data)
+    file.write_text(page.html, encoding="utf-8")
+    click.echo(page.summary)
