@@ -71,6 +71,19 @@ def test_arguments_that_are_not_on_the_list(arguments: tuple[str, ...], message:
     assert message in str(error.value)
 
 
+def test_what_is_there_is_not_taken_for_a_result(tmp_path: Path) -> None:
+    """Without `-y` ffmpeg asks, nobody answers, and the old file stays: with some versions that is a success."""
+    old = tmp_path / "x.mp4"
+    old.write_bytes(b"old")
+    for outputs in ([old], [tmp_path / "new.mp4", old]):
+        with pytest.raises(MediaError, match=r"file 'x\.mp4' exists: expected none where ffmpeg is to write"):
+            run([*TEST_PICTURE, *map(file_url, outputs)], limits=LIMITS)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.mp4": b"old"}
+    run([*TEST_PICTURE, "-y", file_url(old)], limits=LIMITS)
+    run(["-i", file_url(old), "-c", "copy", file_url(tmp_path / "y.mp4")], limits=LIMITS)  # an input may be there
+    assert (tmp_path / "y.mp4").stat().st_size > 3
+
+
 def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
     """What calls itself footage and names an address is not followed."""
     (tmp_path / "x.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n")

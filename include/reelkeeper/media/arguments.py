@@ -5,6 +5,7 @@ file, an address or a filter that opens one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from reelkeeper.errors import MediaError
 
@@ -78,6 +79,16 @@ def checked(arguments: Sequence[str]) -> Iterator[str]:
                 _check_value(name, value)
             is_graph = (name, value) == ("f", "lavfi") or (is_graph and argument != "-i")
             yield from (argument, value)
+
+
+def outputs(arguments: Sequence[str]) -> Iterator[Path]:
+    """The files that such arguments name for ffmpeg to write."""
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            yield Path(argument.removeprefix("file:"))
+        elif argument[1:].partition(":")[0] not in _FLAGS:
+            next(rest, None)  # its value
 
 
 def _check_input(source: str, *, is_graph: bool) -> None:

@@ -17,7 +17,7 @@ import ffmpeg
 
 from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
 from reelkeeper.media import launch
-from reelkeeper.media.arguments import checked
+from reelkeeper.media.arguments import checked, outputs
 from reelkeeper.media.binaries import program
 
 _POLL_SECONDS = 0.5
@@ -53,12 +53,13 @@ def run(
     """Run ffmpeg to its end.
 
     `stream_or_args`: what ffmpeg-python built, or the arguments without the program's name. Inputs are `file:` paths,
-    `pipe:0` (what `stdin` yields) or a `lavfi` graph; outputs are `file:` paths, overwritten when `-y` is among the
-    arguments. `progress` hears the seconds of footage written. No shell is involved, nothing but those files is opened.
+    `pipe:0` (what `stdin` yields) or a `lavfi` graph; outputs are `file:` paths: new ones, unless `-y` is among the
+    arguments, which overwrites them. `progress` hears the seconds of footage written. No shell is involved, nothing but
+    those files is opened.
 
-    MediaError with ffmpeg's last words when it fails, when an argument is not on the allow-list, or when a file
-    outgrows `limits.bytes`; MediaTimeout after `limits.seconds`; WorkFolderFull when the disk is full. On any
-    exception, and when this process or thread dies, ffmpeg is killed.
+    MediaError with ffmpeg's last words when it fails, when an argument is not on the allow-list, when an output exists
+    that is not to be overwritten, or when a file outgrows `limits.bytes`; MediaTimeout after `limits.seconds`;
+    WorkFolderFull when the disk is full. On any exception, and when this process or thread dies, ffmpeg is killed.
     """
     is_list = isinstance(stream_or_args, Sequence) and not isinstance(stream_or_args, str)
     asked = [str(argument) for argument in (stream_or_args if is_list else ffmpeg.get_args(stream_or_args))]
@@ -66,6 +67,7 @@ def run(
         "-hide_banner", "-loglevel", "error", *(["-nostdin"] if stdin is None else []), "-progress", "pipe:1",
         *checked(asked),
     ]  # fmt: skip
+    _expect_new(asked)
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), str(limits.bytes), str(program("ffmpeg")),
@@ -86,6 +88,16 @@ def run(
                 pipe.close()
     _check_end(returncode, last_words, limits)
     return Command(("ffmpeg", *arguments), time.monotonic() - started)
+
+
+def _expect_new(arguments: Sequence[str]) -> None:
+    """ffmpeg would ask whether it may overwrite; without an answer some of its versions leave the old file and report
+    success."""
+    if "-y" in arguments:
+        return
+    for path in outputs(arguments):
+        if path.exists():
+            raise MediaError(f"file {path.name!r} exists: expected none where ffmpeg is to write, or the argument '-y'")
 
 
 def _check_end(returncode: int, last_words: str, limits: Limits) -> None:
