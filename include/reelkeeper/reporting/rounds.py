@@ -1,10 +1,21 @@
 """What one round of metrics tells: the figures of the moment, and what days and alarms add to them."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
-from reelkeeper.model import CameraId
-from reelkeeper.reporting.figures import Figures
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.model import CameraId, utc
+from reelkeeper.policy.alarms import ALARM_NAMES
+from reelkeeper.policy.forecast import HISTORY_DAYS, forecast, horizons, month_bill
+from reelkeeper.reporting.alarm_readings import silent_cameras
+from reelkeeper.reporting.figures import Figures, UsageDay
+from reelkeeper.reporting.gathering import camera_days, gather, usage_days
+from reelkeeper.settings import Estate
+from reelkeeper.stores.retry import retrying
+
+ALARM_STATES = ("pending", "firing", "acknowledged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +34,63 @@ class Round:
     alarms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """How many subjects an alarm has in a state, by its name and the state, for each name and state there is."""
     silent_cameras: int | None = None  # None: nobody watches
+
+
+def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
+    """Read all of it as it is at this moment; changes nothing. As `gather`."""
+    today = utc(now).date()
+    yesterday = today - timedelta(days=1)
+    figures = gather(estate, catalogue, now=now)
+    usage = usage_days(catalogue, _first_day(today), today)
+    of_bytes, of_usd = _bytes_by_day(usage), _usd_by_day(usage)
+    return Round(
+        figures,
+        recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
+        forecast_bytes=_ahead(of_bytes, today),
+        forecast_usd=_ahead(of_usd, today),
+        month_bill_usd=month_bill(of_usd, today),
+        alarms=_alarms(catalogue),
+        silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
+    )
+
+
+def forecast_cost(catalogue: Catalogue, *, today: date, days: int) -> float | None:
+    """What storage will cost in a month, in US dollars, so many days from now; None: the history is too short."""
+    history = _usd_by_day(usage_days(catalogue, _first_day(today), today))
+    return forecast(_recent(history, today), today + timedelta(days=days))
+
+
+def _ahead(history: list[tuple[date, float]], today: date) -> dict[str, float]:
+    recent = _recent(history, today)
+    found = {name: forecast(recent, day) for name, day in horizons(today).items()}
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _first_day(today: date) -> date:
+    """Of the history that forecasts and this month's bill need."""
+    return min(today.replace(day=1), today - timedelta(days=HISTORY_DAYS - 1))
+
+
+def _recent(history: list[tuple[date, float]], today: date) -> list[tuple[date, float]]:
+    return [(day, figure) for day, figure in history if day > today - timedelta(days=HISTORY_DAYS)]
+
+
+def _bytes_by_day(usage: Iterable[UsageDay]) -> list[tuple[date, float]]:
+    sums: Counter[date] = Counter()
+    for each in usage:
+        sums[each.day] += each.size_bytes
+    return sorted(sums.items())
+
+
+def _usd_by_day(usage: Iterable[UsageDay]) -> list[tuple[date, float]]:
+    """Of the stores of which the price is known."""
+    sums: dict[date, float] = {}
+    for each in usage:
+        if each.monthly_usd is not None:
+            sums[each.day] = sums.get(each.day, 0.0) + float(each.monthly_usd)
+    return sorted(sums.items())
+
+
+def _alarms(catalogue: Catalogue) -> dict[tuple[str, str], int]:
+    up = Counter((str(alarm.name), str(alarm.state)) for alarm in retrying()(catalogue.alarms.up))
+    return {(name, state): up[name, state] for name in ALARM_NAMES for state in ALARM_STATES}

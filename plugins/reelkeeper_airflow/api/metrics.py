@@ -1,0 +1,96 @@
+"""`GET /reelkeeper/metrics`: the estate's metrics as Prometheus reads them.
+
+For a Prometheus that shows the token of connection `metrics.scrape_connection`, and for those who may see the runs of
+`report_metrics`. They are read from the catalogue's summaries when somebody asks, and are at most
+`metrics.cache_seconds` old: any number of scrapers costs one reading.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_dag
+from airflow.sdk.exceptions import AirflowNotFoundException
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials
+from prometheus_client import CollectorRegistry
+from starlette.concurrency import run_in_threadpool
+
+from reelkeeper.errors import ReelkeeperError
+from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metrics import registry_of
+from reelkeeper.reporting.publishing import exposition
+from reelkeeper.reporting.rounds import take_round
+from reelkeeper.settings import Estate
+from reelkeeper_airflow.estate import current_estate, open_catalogue
+from reelkeeper_airflow.hooks.tokens import TokenHook
+
+DAG_ID = "report_metrics"
+_may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
+log = logging.getLogger(__name__)
+
+
+async def _may_read(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)]
+) -> None:
+    """The scrape token, or else whoever Airflow lets see the runs: 401 for nobody, 403 for the others."""
+    if bearer is not None and await run_in_threadpool(_is_scrape_token, bearer.credentials):
+        return
+    user = await get_user(request, None, bearer)
+    await run_in_threadpool(_may_see_runs, request, user)
+
+
+router = APIRouter(dependencies=[Depends(_may_read)])
+
+
+@router.get("/metrics")
+def read_metrics(accept: Annotated[str, Header()] = "") -> Response:
+    """The metrics, as text or OpenMetrics. 404 where the estate publishes none, 503 when they cannot be read."""
+    try:
+        estate = current_estate()
+        if "prometheus" not in estate.metrics.publish:
+            raise HTTPException(404, "metrics.publish of estate.toml lacks 'prometheus'")
+        text, content_type = exposition(_latest.registry(estate), accept)
+    except ReelkeeperError as exc:
+        log.warning("the metrics cannot be read now: %s", exc)
+        raise HTTPException(503, f"the metrics cannot be read now: {exc.code}") from exc
+    return Response(text, media_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def _is_scrape_token(given: str) -> bool:
+    """Without a connection, or with one that holds no token, nothing is."""
+    try:
+        return TokenHook(current_estate().metrics.scrape_connection).is_token(given)
+    except AirflowNotFoundException:
+        return False
+    except ReelkeeperError as exc:
+        log.warning("nobody can read the metrics by a token: %s", exc)
+        return False
+
+
+@dataclass
+class _Latest:
+    """The last reading. Those who ask while one is made wait for it, and share it."""
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: tuple[Estate, float, CollectorRegistry] | None = None
+
+    def registry(self, estate: Estate) -> CollectorRegistry:
+        with self._lock:
+            if self._read is not None:
+                of, at, registry = self._read
+                if of is estate and monotonic() - at < estate.metrics.cache_seconds:
+                    return registry
+            with open_catalogue() as catalogue:
+                taken = take_round(estate, catalogue, now=datetime.now(UTC))
+            registry = registry_of(taken, Limits(estate.metrics.cameras, estate.metrics.tenants))
+            self._read = (estate, monotonic(), registry)
+            return registry
+
+
+_latest = _Latest()

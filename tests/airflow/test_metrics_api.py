@@ -1,0 +1,138 @@
+"""Who may read the metrics over HTTP, in which format, and how often the catalogue is asked for them."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics
+
+from reelkeeper_airflow.api import metrics as api
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+ADDRESS = "http://airflow/reelkeeper/metrics"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_read_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_latest", api._Latest())
+
+
+@pytest.fixture
+def scrape_token(monkeypatch: pytest.MonkeyPatch) -> str:
+    connection = {"conn_type": "reelkeeper_token", "password": TOKEN}
+    monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_METRICS", json.dumps(connection))
+    return TOKEN
+
+
+@pytest.fixture
+def users(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The JWTs of a viewer, and of somebody who has no role."""
+    from airflow.api_fastapi.app import get_auth_manager, init_auth_manager, purge_cached_app
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    monkeypatch.setenv(
+        "AIRFLOW__API_AUTH__JWT_SECRET", "a secret of sixty-four characters at least, as SHA-512 wants it to be"
+    )
+    init_auth_manager(FastAPI())
+    yield {
+        name: get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
+        for name, role in (("viewer", "viewer"), ("stranger", None))
+    }
+    purge_cached_app()
+
+
+def ask(headers: dict[str, str] | None = None, cookies: dict[str, str] | None = None) -> httpx.Response:
+    from reelkeeper_airflow.api.app import app
+
+    outer = FastAPI()
+    outer.mount("/reelkeeper", app)
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(app=outer)
+        async with httpx.AsyncClient(transport=transport, cookies=cookies) as client:
+            return await client.get(ADDRESS, headers=headers)
+
+    return asyncio.run(get())
+
+
+def bearer(token: str, **others: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", **others}
+
+
+@pytest.mark.usefixtures("estate_file", "scrape_token", "users")
+def test_nobody_reads_them_without_a_name() -> None:
+    assert ask().status_code == 401
+    for wrong in ("x", TOKEN[:-1], TOKEN + "0", TOKEN.upper()):
+        assert ask(bearer(wrong)).status_code in (401, 403), wrong
+    assert ask({"Authorization": f"Basic {TOKEN}"}).status_code == 401
+
+
+@pytest.mark.usefixtures("estate")
+def test_a_prometheus_reads_them_by_its_token(scrape_token: str) -> None:
+    answer = ask(bearer(scrape_token))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in parser.text_string_to_metric_families(answer.text)}
+    quiet = {sample.labels["backend"]: sample.value for sample in families["storage_bytes_used"].samples}
+    assert quiet == {"local": 0, "cloud": 0}
+    answer = ask(bearer(scrape_token, Accept="application/openmetrics-text; version=1.0.0"))
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    assert {family.name for family in openmetrics.text_string_to_metric_families(answer.text)} == {*families}
+
+
+@pytest.mark.usefixtures("estate")
+def test_who_may_see_the_runs_reads_them_too(users: dict[str, str]) -> None:
+    assert ask(bearer(users["viewer"])).status_code == 200
+    assert ask(cookies={"_token": users["viewer"]}).status_code == 200
+    assert ask(bearer(users["stranger"])).status_code == 403
+
+
+@pytest.mark.usefixtures("estate_file", "users")
+def test_a_token_that_could_be_guessed_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for short in ("", "short"):
+        connection = {"conn_type": "reelkeeper_token", "password": short}
+        monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_METRICS", json.dumps(connection))
+        assert ask(bearer(short or "x")).status_code in (401, 403)
+
+
+@pytest.mark.usefixtures("estate", "users")
+def test_the_token_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN + "\n")
+    monkeypatch.setenv("REELKEEPER_METRICS_TOKEN_FILE", str(path))
+    assert ask(bearer(TOKEN)).status_code == 200
+
+
+@pytest.mark.usefixtures("estate")
+def test_any_number_of_scrapers_costs_one_reading(
+    estate_file: Path, scrape_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = []
+    take_round = api.take_round
+    monkeypatch.setattr(api, "take_round", lambda *args, **kwargs: readings.append(1) or take_round(*args, **kwargs))
+    first, second = ask(bearer(scrape_token)), ask(bearer(scrape_token))
+    assert first.content == second.content
+    assert len(readings) == 1
+    estate_file.write_text(estate_file.read_text() + "[metrics]\ncache_seconds = 0\n")
+    assert {ask(bearer(scrape_token)).status_code for _ in range(2)} == {200}
+    assert len(readings) == 3
+
+
+def test_an_estate_that_publishes_none_has_none(estate_file: Path, scrape_token: str) -> None:
+    estate_file.write_text(estate_file.read_text() + '[metrics]\npublish = ["airflow"]\n')
+    assert ask(bearer(scrape_token)).status_code == 404
+
+
+@pytest.mark.usefixtures("estate_file")
+def test_without_its_catalogue_it_says_so(scrape_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reelkeeper.stores.retry.FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_CATALOGUE", "postgresql://somebody:secret-word@127.0.0.1:9/nothing")
+    answer = ask(bearer(scrape_token))
+    assert (answer.status_code, answer.json()) == (
+        503, {"detail": "the metrics cannot be read now: catalogue_unavailable"}
+    )  # fmt: skip
