@@ -37,7 +37,7 @@ def stores_table(figures: Figures) -> Table:
         )
         for view in holdings.stores(figures)
     ]  # fmt: skip
-    columns = ("store", "kind", "state", "holds", "copies", "of its quota", "a month", "reconciled", "beside footage")
+    columns = ("store", "kind", "state", "holds", "copies", "quota", "a month", "reconciled", "beside footage")
     return Table("Stores", columns, rows, frozenset({3, 4, 6}))
 
 
@@ -81,7 +81,7 @@ def cameras_table(
     ]  # fmt: skip
     left_out = len(ordered) - len(rows)
     return Table(
-        "Cameras", ("camera", "tenant/slug", "last footage", f"of {day:%Y-%m-%d}", "segments", "size"), rows,
+        "Cameras", ("camera", "tenant/slug", "last footage", f"recorded of {day:%Y-%m-%d}", "segments", "size"), rows,
         frozenset({3, 4, 5}), empty="No camera is known yet.",
         note=f"{counted(left_out, 'more camera')} that recorded more on that day." if left_out else "",
     )  # fmt: skip
@@ -97,12 +97,12 @@ def _last_footage(camera: CameraFigures, now: datetime, *, is_silent: bool) -> s
 def alarms_table(events: Sequence[ToldEvent]) -> Table:
     """What became of alarms, the newest first."""
     rows = [(event.at, event.what, event.kind, event.detail) for event in attention.history(events)]
-    return Table("Alarms", ("time (UTC)", "alarm", "it", "measured"), rows, empty="No alarm has fired yet.")
+    return Table("Alarms", ("time (UTC)", "alarm", "event", "measured"), rows, empty="No alarm has fired yet.")
 
 
 def quality_table(quality: QualityRun | None) -> Table:
     """What the last check of the catalogue found, what is not met first."""
-    results = sorted(quality.results if quality else (), key=lambda result: result.success)
+    results = sorted(quality.results if quality else (), key=lambda result: (result.success, result.severity))
     rows = [
         (wording(result.expectation), result.suite, "met" if result.success else "NOT MET", result.severity,
          f"{result.failing:,}", f"{result.looked_at:,}")

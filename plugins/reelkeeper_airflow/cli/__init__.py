@@ -13,6 +13,7 @@ from reelkeeper_airflow.cli.doctor import doctor
 from reelkeeper_airflow.cli.estate import estate
 from reelkeeper_airflow.cli.hold import hold
 from reelkeeper_airflow.cli.metrics import metrics
+from reelkeeper_airflow.cli.report import report
 from reelkeeper_airflow.cli.signing_key import signing_key
 from reelkeeper_airflow.cli.verify_export import verify_export
 
@@ -59,5 +60,6 @@ main.add_command(doctor)
 main.add_command(estate)
 main.add_command(hold)
 main.add_command(metrics)
+main.add_command(report)
 main.add_command(signing_key)
 main.add_command(verify_export)
