@@ -21,6 +21,8 @@ DAGS = {
     "ingest_recordings",
     "migrate_recordings",
     "reconcile_stores",
+    "report_estate",
+    "report_metrics",
     "restore_recordings",
     "setup_estate",
     "tier_recordings",

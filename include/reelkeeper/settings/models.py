@@ -653,6 +653,13 @@ class Quality(Section):
     """How long the catalogue knows what earlier checks found."""
 
 
+class DailyReport(Section):
+    """The page that `report_estate` writes each day. retention.report_days says how long it is kept."""
+
+    hour: Annotated[Whole, Field(ge=0, le=23)] = 6
+    """The UTC hour at which it is written: after the night's jobs."""
+
+
 class AlarmChannel(Section):
     """Who is told of alarms, and by what: an Airflow connection has the address of its server, and its secrets."""
 
@@ -772,6 +779,7 @@ class Estate(Section):
     costs: Costs = Costs()
     delivery: Delivery = Delivery()
     metrics: Metrics = Metrics()
+    daily_report: DailyReport = DailyReport()
     alarms: Alarms = Alarms()
     quality: Quality = Quality()
     catalogue: Catalogue = Catalogue()

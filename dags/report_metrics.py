@@ -1,0 +1,66 @@
+"""Look at the stores, judge the alarms, tell people, and publish the estate's metrics. Every 15 minutes.
+
+Each store is looked at once (does it answer, is it ours?), the alarms are held against what is measured, people are
+told by the channels of `[[alarms.notify]]`, and the metrics go where `metrics.publish` says: a Pushgateway, a file for
+node_exporter, CloudWatch, Airflow's own StatsD or OpenTelemetry. A Prometheus needs none of that: it reads
+`/reelkeeper/metrics` by itself (docs/operations.md, "Metrics"; docs/metrics.md lists them).
+
+All is read from summaries in the catalogue, in seconds for ten million segments; nothing is lost by a run that did not
+take place, as counters count since ever. CloudWatch is told only what changed since the run before.
+
+Stores of a worker queue are looked at by a task of that queue, beside the rest: where its worker is away, that task
+waits and fails, the run with it, and alarms and metrics go out all the same, with that store as it was last seen.
+
+**Danger**: none to footage. CloudWatch takes money for each metric (some twenty and a dozen for each store).
+
+**By hand**: trigger it, without any field, to look at once: after a store was mended, say, or a channel was added.
+
+**Recover**: the next run makes good what this one could not do, so that a failed one needs nothing; a failed `alarms`
+sends what it could not send in its next try or run. When every run fails, the task's log says at which way or channel:
+the others were served.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import TaskGroup, chain, dag
+
+from reelkeeper_airflow.estate import current_estate
+from reelkeeper_airflow.failures import TASK_DEFAULTS
+from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator
+from reelkeeper_airflow.operators.report import PublishMetricsOperator, TakeStockOperator
+
+ESTATE = current_estate()
+INTERVAL = timedelta(minutes=15)
+LOOK_LIMIT = timedelta(minutes=2)
+
+
+@dag(
+    schedule="*/15 * * * *",
+    start_date=datetime(2000, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=INTERVAL - timedelta(minutes=1),  # a worker that is away must not hold up the next run
+    default_args=TASK_DEFAULTS | {"max_retry_delay": timedelta(minutes=2)},
+    doc_md=__doc__,
+    tags=["reelkeeper", "reporting"],
+    owner_links={"reelkeeper": "https://github.com/reelkeeper/reelkeeper"},
+)
+def report_metrics() -> None:
+    stock = TakeStockOperator(task_id="take_stock")
+    with TaskGroup("look", tooltip="one task for each worker queue that sees stores"):
+        for queue, stores in ESTATE.stores_by_queue().items():
+            look = LookAtStoresOperator(
+                # In no store's pool: a look is one small request, and must not wait for hours of copying.
+                task_id=queue or "any_worker", stores=stores, execution_timeout=LOOK_LIMIT,
+                **({"queue": queue} if queue else {}),
+            )  # fmt: skip
+            if queue is None:
+                look >> stock
+    alarms = EvaluateAlarmsOperator(task_id="alarms")
+    publish = PublishMetricsOperator(
+        task_id="publish", **({"queue": ESTATE.metrics.queue} if ESTATE.metrics.queue else {})
+    ).as_teardown(on_failure_fail_dagrun=True)  # whatever became of the alarms
+    chain(stock, alarms, publish)
+
+
+report_metrics()
