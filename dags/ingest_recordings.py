@@ -55,7 +55,7 @@ def ingest_recordings() -> None:
         with TaskGroup(zone.name, tooltip=f"landing zone {zone.name!r}"):
             place = placed_at(LOCAL, zone)
             plan = PlanIngestOperator(task_id="plan", zone=zone.name, only="{{ params.zone }}", **seen_from(zone))
-            ingest = IngestBatchOperator.partial(task_id="ingest", **place).expand(batch_id=plan.output)
+            ingest = IngestBatchOperator.partial(task_id="ingest", zone=zone.name, **place).expand(batch_id=plan.output)
             thumbnails = ThumbnailBatchOperator.partial(
                 task_id="thumbnails", trigger_rule=TriggerRule.ALL_DONE, **place
             ).expand(batch_id=plan.output)

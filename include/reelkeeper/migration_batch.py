@@ -26,7 +26,7 @@ from reelkeeper.errors import (
     TransientError,
 )
 from reelkeeper.media_options import media_options
-from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, SegmentId
+from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, SegmentId, StoreName
 from reelkeeper.policy.restoration import needs_restore
 from reelkeeper.pricing import WritePlace, WritePlaces
 from reelkeeper.settings import Estate, StoreSettings
@@ -59,6 +59,7 @@ class BatchResult:
     succeeded_bytes: int
     barred: str | None = None  # why the rest of the batch was left alone; nothing of it is lost
     archived: int = 0  # of those that succeeded: must be restored before the copy can be read
+    source: StoreName | None = None  # what was read; None: nothing was
 
 
 def barred(estate: Estate, destination: StoreSettings) -> str | None:
@@ -152,6 +153,7 @@ class _Worker:
         self._first_error: ReelkeeperError | None = None  # of those to try again
         self._left = 0
         self._barred: str | None = None
+        self._source: StoreName | None = None
         self._succeeded = self._failed = self._succeeded_bytes = self._archived = 0
         self._items_done = self._bytes_done = 0
         self._recorded_at = self._extended_at = self._ask_mode_at = monotonic()
@@ -201,8 +203,9 @@ class _Worker:
                         "read: they are read from the local copies, for migration.local_retention_days",
                         self._archived, self._batch.id, self._destination.name)  # fmt: skip
         return BatchResult(
-            self._batch.id, self._succeeded, self._failed, self._succeeded_bytes, self._barred, self._archived
-        )
+            self._batch.id, self._succeeded, self._failed, self._succeeded_bytes, self._barred, self._archived,
+            self._source,
+        )  # fmt: skip
 
     # --- claiming -----------------------------------------------------------------------------------------------------
 
@@ -234,7 +237,8 @@ class _Worker:
 
     def _transfer(self, items: list[TransferItem]) -> None:
         """Copy these segments and what else can be claimed."""
-        source = self._open_store(items[0].source_store)
+        self._source = items[0].source_store
+        source = self._open_store(self._source)
         before = self._bytes_done
         with closing(
             transfer_all(

@@ -12,6 +12,7 @@ from reelkeeper.errors import RequestRefused
 from reelkeeper.wording import duration, size
 from reelkeeper_airflow.assets import EXPORTS
 from reelkeeper_airflow.estate import current_estate, load_signer, open_catalogue, open_store
+from reelkeeper_airflow.lineage import EXPORTED, Objects, Table, TellsLineage
 from reelkeeper_airflow.links import EXPORT_KEY, ExportLink, export_address
 from reelkeeper_airflow.operators.restore import RestoreOperator, waiting_run
 from reelkeeper_airflow.progress import ShareLog
@@ -65,7 +66,7 @@ class AcceptExportOperator(BaseOperator, SkipMixin):
         return list(range(len(export.camera_ids)))
 
 
-class CutCameraOperator(BaseOperator):
+class CutCameraOperator(TellsLineage, BaseOperator):
     """Cuts one camera of the run's export, and writes it to the exports store. What is cut is not cut again.
 
     Returns counts: frames, bytes, and whether it is empty, or was cut before.
@@ -93,6 +94,8 @@ class CutCameraOperator(BaseOperator):
                     current_estate(), catalogue, open_store, identity, number, run_id=run_id,
                     now=lambda: datetime.now(UTC), told=ShareLog(self.log, f"camera {camera.slug}"),
                 )  # fmt: skip
+        made = Objects(_exports(), EXPORTED, objects=1 - (done.state == "empty"), size_bytes=done.size_bytes)
+        self.touched(read=[Table("replicas"), Table("segments")], wrote=[made, Table("export_cameras", 1)])
         if done.state == "empty":
             self.log.warning("camera %s has no footage in the range: the export goes on with the others", camera.slug)
         else:
@@ -104,7 +107,7 @@ class CutCameraOperator(BaseOperator):
         }  # fmt: skip
 
 
-class ComposeExportOperator(BaseOperator):
+class ComposeExportOperator(TellsLineage, BaseOperator):
     """Makes what the run's export consists of but its manifest: mosaic, sequence or archive, pictures, playback.
 
     What an earlier try has made is not made again. Returns counts: files, bytes, cameras without footage.
@@ -122,6 +125,8 @@ class ComposeExportOperator(BaseOperator):
                 current_estate(), catalogue, open_store, identity, run_id=run_id, now=lambda: datetime.now(UTC),
                 told=ShareLog(self.log, "composing"),
             )  # fmt: skip
+        made = Objects(_exports(), EXPORTED, objects=done.files, size_bytes=done.size_bytes)
+        self.touched(read=[Table("export_cameras")], wrote=[made])
         if done.empty:
             self.log.warning("cameras without footage in the range: %s", ", ".join(done.empty))
         if done.without_picture:
@@ -129,7 +134,7 @@ class ComposeExportOperator(BaseOperator):
         return {"files": done.files, "bytes": done.size_bytes, "empty": len(done.empty)}
 
 
-class DeliverExportOperator(BaseOperator):
+class DeliverExportOperator(TellsLineage, BaseOperator):
     """Signs the manifest of the run's export, and completes it. Returns counts: files, bytes.
 
     The link on the task leads to its files. It is no secret, and signs a URL anew for whoever may open it.
@@ -159,6 +164,8 @@ class DeliverExportOperator(BaseOperator):
         self.log.info("export %s is completed, and lasts until %s: %s", identity, done.expires_at.isoformat(),
                       export_address(identity))  # fmt: skip
         counts = {"files": len(files), "bytes": sum(file.size_bytes for file in files)}
+        made = Objects(_exports(), EXPORTED, objects=counts["files"], size_bytes=counts["bytes"])
+        self.touched(wrote=[made, Table("exports", 1)])
         context["outlet_events"][EXPORTS].extra.update(counts | {"export_id": str(identity)})
         return counts
 
@@ -206,6 +213,11 @@ class ConcludeExportOperator(BaseOperator):
         stats.incr("reelkeeper.exports", tags=tags)
         stats.timing("reelkeeper.export_duration", (now - export.created_at).total_seconds() * 1000, tags=tags)
         return {"completed": int(export.status == "COMPLETED")}
+
+
+def _exports() -> str:
+    """The store that holds exports."""
+    return current_estate().placement.exports_in
 
 
 def export_of(context: Context) -> UUID:

@@ -1,6 +1,6 @@
 """The tasks that take footage in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from reelkeeper.model import BatchId
 from reelkeeper.wording import size
 from reelkeeper_airflow.assets import SEGMENTS
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.lineage import THUMBNAILS, Dataset, Objects, Table, TellsLineage, Zone
 from reelkeeper_airflow.progress import ProgressLog
 
 
@@ -47,20 +48,26 @@ class PlanIngestOperator(BaseOperator):
         return [str(batch.id) for batch in plan.batches]
 
 
-class IngestBatchOperator(BaseOperator):
+class IngestBatchOperator(TellsLineage, BaseOperator):
     """Takes in the open files of one batch: probe, hash, place, write, verify, record. Returns counts.
 
     What cannot become a segment goes to quarantine with a reason, and the rest goes on. Footage that the cloud would
     not take is kept in the local store, and migrates later.
 
     :param batch_id: of a batch that `PlanIngestOperator` planned
+    :param zone: the batch's landing zone, for those who ask where footage came from; None: nobody is told
     """
 
     template_fields: Sequence[str] = ("batch_id",)
 
-    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, batch_id: str, zone: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id
+        self.zone = zone
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        read = (Zone(self.zone),) if self.zone else ()
+        return read, (*_destinations(), Table("segments"), Table("replicas"))
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow.sdk.observability import stats
@@ -74,6 +81,11 @@ class IngestBatchOperator(BaseOperator):
             BatchId(UUID(str(self.batch_id))),
             progress=ProgressLog(self.log, "files"),
         )
+        files, size_bytes = result.ingested, result.bytes_ingested
+        self.touched(
+            read=[Zone(self.zone, files, size_bytes)] if self.zone else (),
+            wrote=[*_destinations(files, size_bytes), Table("segments", files), Table("replicas", files)],
+        )
         if result.fallbacks:
             self.log.warning("the cloud failed for %d files: they are in the local store until a migration takes them",
                              result.fallbacks)  # fmt: skip
@@ -82,7 +94,7 @@ class IngestBatchOperator(BaseOperator):
         return asdict(result)
 
 
-class ThumbnailBatchOperator(BaseOperator):
+class ThumbnailBatchOperator(TellsLineage, BaseOperator):
     """Makes one picture of each segment that a batch took in. Returns counts.
 
     :param batch_id: of a batch that was ingested
@@ -104,6 +116,7 @@ class ThumbnailBatchOperator(BaseOperator):
             BatchId(UUID(str(self.batch_id))),
             progress=ProgressLog(self.log, "thumbnails"),
         )
+        self.touched(read=_destinations(), wrote=[Objects(_thumbnails(), THUMBNAILS, objects=result.made)])
         return asdict(result)
 
 
@@ -153,6 +166,19 @@ class SummariseIngestOperator(BaseOperator):
             raise AirflowSkipException(f"nothing was ingested: {result.files} files seen")
         context["outlet_events"][SEGMENTS].extra.update(asdict(result))
         return asdict(result)
+
+
+def _destinations(objects: int | None = None, size_bytes: int | None = None) -> list[Objects]:
+    """Where footage goes when it comes in. Where it may be two stores, each one's share stands in the catalogue."""
+    placement = current_estate().placement
+    if placement.at_ingest == "local" or placement.mode == "local" or placement.cloud_store is None:
+        return [Objects(placement.local_store, objects=objects, size_bytes=size_bytes)]
+    return [Objects(placement.local_store), Objects(placement.cloud_store)]
+
+
+def _thumbnails() -> str:
+    placement = current_estate().placement
+    return placement.thumbnail_store or placement.local_store
 
 
 def _unfinished(zone: str, batch_ids: list[str] | None, ingested: int, thumbnails: int) -> list[str]:

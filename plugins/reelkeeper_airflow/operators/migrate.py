@@ -12,6 +12,7 @@ from reelkeeper.model import BatchId, SegmentId
 from reelkeeper.wording import size
 from reelkeeper_airflow.assets import REPLICAS
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.lineage import Table, TellsLineage
 from reelkeeper_airflow.operators.plan_migration import left_out
 
 _ARCHIVED = (
@@ -20,7 +21,7 @@ _ARCHIVED = (
 )
 
 
-class VerifyBatchOperator(BaseOperator):
+class VerifyBatchOperator(TellsLineage, BaseOperator):
     """Looks, apart from the copying, whether what a batch claims to have made is in the store. Returns counts.
 
     :param batch_id: of a batch that was transferred
@@ -36,6 +37,7 @@ class VerifyBatchOperator(BaseOperator):
         from reelkeeper.migrate import verify_batch
 
         found = verify_batch(current_estate(), open_catalogue, open_store, BatchId(UUID(str(self.batch_id))))
+        self.touched(read=[Table("replicas", found.verified + found.unverified)])
         self.log.info("%d replicas are as recorded, %d are not", found.verified, found.unverified)
         return {"verified": found.verified, "unverified": found.unverified, "bytes": found.verified_bytes}
 

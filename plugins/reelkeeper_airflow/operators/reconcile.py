@@ -1,6 +1,6 @@
 """The tasks of a reconciliation, except the copying of repairs, which is each backend's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseBranchOperator, BaseOperator, Context
@@ -11,6 +11,7 @@ from reelkeeper.wording import size
 from reelkeeper_airflow.clock import clock_offset, run_clock, trusted_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.links import ReportLink, link_report
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
@@ -50,7 +51,7 @@ class RouteReconciliationOperator(BaseBranchOperator):
         return self.routes[store]
 
 
-class ReconcileStoreOperator(BaseOperator):
+class ReconcileStoreOperator(TellsLineage, BaseOperator):
     """Holds one store against the catalogue, concludes what each difference means, and reports all of them.
 
     Takes nothing away. Returns counts, and whether a person must approve what is to be taken (`asks`); XCom `question`
@@ -68,6 +69,9 @@ class ReconcileStoreOperator(BaseOperator):
         super().__init__(**kwargs)
         self.store = store
         self.accept_loss = accept_loss
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (Objects(self.store), Table("replicas")), (Table("orphans"),)
 
     def execute(self, context: Context) -> dict[str, Any]:
         from reelkeeper.reconciling import reconcile_store
@@ -92,6 +96,13 @@ class ReconcileStoreOperator(BaseOperator):
         from reelkeeper.model import Key
 
         row = found.row
+        self.touched(
+            read=[
+                Objects(row.store, objects=row.objects, size_bytes=row.object_bytes),
+                Table("replicas", row.replicas),
+            ],
+            wrote=[Table("orphans", row.orphans)],
+        )
         if row.report_path:
             link_report(context, Key(row.report_path))
         self.log.info(
@@ -115,7 +126,7 @@ class ReconcileStoreOperator(BaseOperator):
         }  # fmt: skip
 
 
-class QuarantineOrphansOperator(BaseOperator):
+class QuarantineOrphansOperator(TellsLineage, BaseOperator):
     """Puts the ripe orphans of one store into quarantine, and deletes those whose time there is over.
 
     Only what nothing knows at that moment. Returns counts. Skipped in a dry run. GateFailed, with nothing touched,
@@ -150,6 +161,10 @@ class QuarantineOrphansOperator(BaseOperator):
             shift=clock_offset(context),
             approved=self._asked_for(context) if answer and answer.approved and answer.by else 0,
             current_estate=current_estate,
+        )
+        moved = done.quarantined + done.deleted
+        self.touched(
+            read=[Table("orphans", moved)], wrote=[Objects(self.store, objects=moved), Table("orphans", moved)]
         )
         self.log.info(
             "store %r: %d orphans into quarantine (%d of them left in place), %d known or changed meanwhile, %d that "

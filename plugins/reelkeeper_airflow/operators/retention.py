@@ -1,6 +1,6 @@
 """The tasks of retention: count, ask, condemn, delete, sweep, tell."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.model import SegmentId, utc
 from reelkeeper_airflow.clock import clock_offset, run_clock, trusted_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
 
@@ -97,7 +98,7 @@ class CondemnOperator(BaseOperator):
         }
 
 
-class DeleteCondemnedOperator(BaseOperator):
+class DeleteCondemnedOperator(TellsLineage, BaseOperator):
     """Deletes what is condemned in one store and whose grace is over, each object judged again right before.
 
     Returns the counts; safe to try again after a kill. GateFailed when the store would not delete some of them.
@@ -108,6 +109,9 @@ class DeleteCondemnedOperator(BaseOperator):
     def __init__(self, *, store: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.store = store
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (Table("condemnations"),), (Objects(self.store), Table("deletions"))
 
     def execute(self, context: Context) -> dict[str, int]:
         from airflow.sdk.observability import stats
@@ -126,6 +130,8 @@ class DeleteCondemnedOperator(BaseOperator):
             current_estate=current_estate,
         )
         tags = {"store": self.store}
+        gone = Objects(self.store, objects=result.deleted, size_bytes=result.deleted_bytes)
+        self.touched(read=[Table("condemnations", result.deleted)], wrote=[gone, Table("deletions", result.deleted)])
         stats.incr("reelkeeper.objects_deleted", result.deleted, tags=tags)
         stats.incr("reelkeeper.bytes_deleted", result.deleted_bytes, tags=tags)
         return self._told(result, context)

@@ -1,6 +1,6 @@
 """Tasks that work on one store of the estate, whatever its kind. Each backend's module binds them to its connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from reelkeeper.model import BatchId, StoreKind
 from reelkeeper.settings import LandingZone, StoreSettings
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 
 if TYPE_CHECKING:
     from reelkeeper.stores.protocols import Store
@@ -108,7 +109,7 @@ class CheckStoreOperator(StoreOperator):
         return {"passed": len(checks)}
 
 
-class TransferBatchOperator(StoreOperator):
+class TransferBatchOperator(TellsLineage, StoreOperator):
     """Copies the open segments of one batch into the store, each verified, then recorded.
 
     Returns the counts of this try. What is there already is found and accepted, so that a re-run after a kill finishes
@@ -126,6 +127,9 @@ class TransferBatchOperator(StoreOperator):
         self.batch_id = batch_id
         self.verify = verify
         self.delete_local = delete_local
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (), (Objects(self.store), Table("replicas"))
 
     def execute(self, context: Context) -> dict[str, int]:
         from uuid import UUID
@@ -147,6 +151,11 @@ class TransferBatchOperator(StoreOperator):
             progress=ProgressLog(self.log, "segments"),
             current_estate=current_estate,
         )
+        copies, size_bytes = result.succeeded, result.succeeded_bytes
+        self.touched(
+            read=[Objects(result.source, objects=copies, size_bytes=size_bytes)] if result.source else (),
+            wrote=[Objects(settings.name, objects=copies, size_bytes=size_bytes), Table("replicas", copies)],
+        )
         tags = {"store": settings.name, "backend": str(settings.kind)}
         stats.incr("reelkeeper.segments_stored", result.succeeded, tags=tags)
         stats.incr("reelkeeper.bytes_stored", result.succeeded_bytes, tags=tags)
@@ -161,7 +170,7 @@ class TransferBatchOperator(StoreOperator):
         return counts | {"stopped": 0}
 
 
-class TierBatchOperator(StoreOperator):
+class TierBatchOperator(TellsLineage, StoreOperator):
     """Moves the open replicas of one batch to their new tiers, each verified, then recorded.
 
     Returns the counts of this try. What a try that was killed has moved is found, so that a re-run finishes the work.
@@ -175,6 +184,9 @@ class TierBatchOperator(StoreOperator):
     def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (), (Objects(self.store), Table("replicas"))
 
     def execute(self, context: Context) -> dict[str, int]:
         from uuid import UUID
@@ -196,6 +208,8 @@ class TierBatchOperator(StoreOperator):
             now=lambda: run_clock(context),
             current_estate=current_estate,
         )
+        self.touched(wrote=[Objects(settings.name, objects=result.moved, size_bytes=result.moved_bytes),
+                            Table("replicas", result.moved)])  # fmt: skip
         counts = {
             "moved": result.moved, "failed": result.failed, "dropped": result.dropped, "bytes": result.moved_bytes
         }  # fmt: skip

@@ -1,6 +1,6 @@
 """The tasks that look again at what the stores hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from reelkeeper.wording import size
 from reelkeeper_airflow.clock import clock_offset
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-class VerifyStoreOperator(BaseOperator):
+class VerifyStoreOperator(TellsLineage, BaseOperator):
     """Looks at replicas of one store and records what it finds. Returns counts, and what reading cost (`cost_usd`).
 
     By default those that are due, the longest unproved first, up to the estate's budget of bytes. A later try of the
@@ -68,6 +69,9 @@ class VerifyStoreOperator(BaseOperator):
         self.start_time = start_time
         self.end_time = end_time
 
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (Objects(self.store),), (Table("replicas"),)
+
     def execute(self, context: Context) -> dict[str, float]:
         from airflow.sdk.observability import stats
 
@@ -89,8 +93,11 @@ class VerifyStoreOperator(BaseOperator):
         )
         for problem in found.problems:
             self.log.error("%s", problem)
+        looked_at = found.read + found.seen
+        self.touched(read=[Objects(self.store, objects=looked_at, size_bytes=found.bytes_read)],
+                     wrote=[Table("replicas", looked_at)])  # fmt: skip
         tags = {"store": self.store}
-        stats.incr("reelkeeper.replicas_verified", found.read + found.seen, tags=tags)
+        stats.incr("reelkeeper.replicas_verified", looked_at, tags=tags)
         stats.incr("reelkeeper.replicas_wrong", found.wrong + found.missing, tags=tags)
         return {name: getattr(found, name) for name in _COUNTS} | {"cost_usd": round(float(found.cost_usd), 2)}
 
