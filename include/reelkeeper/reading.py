@@ -26,7 +26,7 @@ _CENT = Decimal("0.01")
 
 
 def locate(estate: Estate, catalogue: Catalogue, segment_id: SegmentId, *, now: datetime) -> Replica:
-    """The replica from which to read a segment.
+    """The replica from which to read a segment; it counts as read from that store.
 
     One that is verified and can be read at once, in a cloud store or else in a local one; without any, one that is
     suspicious, as unknown is not missing: its reader may find that it is gone. In the modes local and milestone only
@@ -53,7 +53,8 @@ def copies(
 ) -> dict[SegmentId, tuple[Replica, ...]]:
     """All replicas from which each segment can be read at once, the best first, for who reads many and needs each.
 
-    What would be read from a local store, though policy wants it in the cloud, is asked for as by `locate`.
+    What would be read from a local store, though policy wants it in the cloud, is asked for as by `locate`. What is
+    read of them counts when it is recorded as an export's source.
     ObjectArchived, ObjectNotFound for the first segment that cannot be read.
     """
     found = catalogue.replicas.of_segments([(segment.id, segment.start_time) for segment in segments])
@@ -76,6 +77,7 @@ def _choose(estate: Estate, catalogue: Catalogue, segment: Segment, now: datetim
                     "better copy", segment.id, replica.store)  # fmt: skip
     elif _is_local_only(estate, served):
         _ask_for(estate, catalogue, [segment])
+    catalogue.tallies.note_retrieval(replica.store, replica.size_bytes)
     return replica
 
 
