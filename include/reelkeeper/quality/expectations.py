@@ -11,10 +11,22 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"  # it is read when the package is i
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it imports what Python and pydantic deprecate
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+    from great_expectations.datasource.fluent.interfaces import TestConnectionError
     from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
 
-__all__ = ["ProgressBarsConfig", "RowsAreRight", "gx"]
+__all__ = [
+    "DataContextConfig",
+    "InMemoryStoreBackendDefaults",
+    "ProgressBarsConfig",
+    "RowsAreRight",
+    "TestConnectionError",
+    "gx",
+]
 
 _WRONG, _LOOKED_AT = "unexpected_rows_query.table", "table.row_count"
 COUNT_COLUMN = "wrong_rows_in_all"

@@ -11,7 +11,14 @@ from uuid import UUID
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import CatalogueUnavailable
-from reelkeeper.quality.expectations import ProgressBarsConfig, RowsAreRight, gx
+from reelkeeper.quality.expectations import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+    RowsAreRight,
+    TestConnectionError,
+    gx,
+)
 from reelkeeper.quality.statements import Demanded
 
 _NAME = "name"
@@ -37,7 +44,8 @@ def validate(catalogue: Catalogue, demanded: Iterable[Demanded], *, examples: in
     the catalogue.
     """
     wanted = {one.expectation.name: one for one in demanded}
-    context = gx.get_context(mode="ephemeral")
+    config = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())  # nothing goes to a disk
+    context = gx.get_context(mode="ephemeral", project_config=config)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.enable_analytics(False)
     with _source(context, catalogue, timeout) as source:
@@ -52,9 +60,14 @@ def validate(catalogue: Catalogue, demanded: Iterable[Demanded], *, examples: in
 
 @contextmanager
 def _source(context: Any, catalogue: Catalogue, timeout: timedelta) -> Any:
-    source = context.data_sources.add_postgres(
-        "catalogue", connection_string=_UNUSED_ADDRESS, kwargs={"creator": lambda: catalogue.quality.connect(timeout)}
-    )
+    try:
+        source = context.data_sources.add_postgres(
+            "catalogue",
+            connection_string=_UNUSED_ADDRESS,
+            kwargs={"creator": lambda: catalogue.quality.connect(timeout)},
+        )
+    except TestConnectionError as exc:
+        raise CatalogueUnavailable(f"the catalogue did not answer great-expectations: {exc}") from exc
     with closing(_Engines(source)):
         yield source
 
@@ -98,7 +111,7 @@ def _definition(
 ) -> Any:
     """One suite over one batch. A suite whose expectations look at different things is several here."""
     name = f"{suite_name}: {demanded[0].expectation.looks_at}"
-    asset = source.add_query_asset(name, query=looks_at)
+    asset = source.add_query_asset(name, query=f"SELECT * FROM ({looks_at}) AS looked")  # noqa: S608  (ours, bound)
     suite = context.suites.add(gx.ExpectationSuite(name))
     for one in demanded:
         suite.add_expectation(

@@ -1,0 +1,94 @@
+"""Data Docs: what a check found, as one page that needs nothing from outside and runs no script.
+
+great-expectations' own site takes its scripts, styles and fonts from other people's servers whenever it is looked at,
+which a closed network does not allow and a page about footage should not do. This one is made of the same results.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from reelkeeper.catalogue.quality import Outcome, QualityResult
+from reelkeeper.model import Key
+from reelkeeper.policy.quality import EXPECTATIONS
+from reelkeeper.reports import publish
+from reelkeeper.stores.body import Body
+from reelkeeper.stores.protocols import Writes
+
+_TEMPLATE = "data_docs.html.j2"
+_SAYS = {expectation.name: expectation.says for expectation in EXPECTATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page says beside the results."""
+
+    title: str
+    estate: str
+    run_id: str
+    scope: str  # what was looked at, in a sentence
+    now: datetime
+    gx_version: str
+
+
+def publish_page(store: Writes, name: str, page: Page, results: Sequence[QualityResult], queries: Sequence[str]) -> Key:
+    """Write the page as `reports/{name}.html`; where it lies. `queries` are those of the results, in their order.
+
+    Errors of the store.
+    """
+    return publish(store, name, "html", Body.of_bytes(render(page, results, queries).encode()))
+
+
+def render(page: Page, results: Sequence[QualityResult], queries: Sequence[str]) -> str:
+    """The page, as HTML. Everything in it that comes from the catalogue is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    cards = [_card(result, query) for result, query in zip(results, queries, strict=True)]
+    suites = [
+        {"name": suite, "cards": list(those)} for suite, those in groupby(cards, key=lambda card: str(card["suite"]))
+    ]
+    outcome = outcome_of(results)
+    return environment.get_template(_TEMPLATE).render(
+        title=page.title, estate=page.estate, run_id=page.run_id, scope=page.scope, now=page.now,
+        gx_version=page.gx_version, outcome=outcome, headline=headline(results), suites=suites,
+    )  # fmt: skip
+
+
+def outcome_of(results: Sequence[QualityResult]) -> Outcome:
+    """Of a whole check: the worst of its results."""
+    outcomes = {_outcome(result) for result in results}
+    return "failed" if "failed" in outcomes else "warned" if "warned" in outcomes else "passed"
+
+
+def headline(results: Sequence[QualityResult]) -> str:
+    """What came of a check, in a sentence."""
+    failed, warned = (sum(_outcome(result) == kind for result in results) for kind in ("failed", "warned"))
+    if not failed and not warned:
+        return f"All {len(results)} expectations are met."
+    told = [f"{count} {word}" for count, word in ((failed, "failed"), (warned, "only warned")) if count]
+    return f"Of {len(results)} expectations {' and '.join(told)}."
+
+
+def _outcome(result: QualityResult) -> Outcome:
+    if result.success:
+        return "passed"
+    return "failed" if result.severity == "fail" else "warned"
+
+
+def _card(result: QualityResult, query: str) -> dict[str, Any]:
+    """One expectation, as the template has it."""
+    told = f"{result.failing:,} wrong; {result.looked_at:,} looked at"
+    if result.mostly < 1:
+        told += f"; {result.mostly:.4%} of them must be right".replace(".0000%", " %")
+    report = result.report_path.rpartition("/")[2] if result.report_path else None
+    return {
+        "suite": result.suite, "name": str(result.expectation), "says": _SAYS[result.expectation],
+        "outcome": _outcome(result), "told": told, "failing": result.failing, "examples": result.examples,
+        "report": report, "report_says": f"All wrong rows ({report})", "query": query,
+    }  # fmt: skip
