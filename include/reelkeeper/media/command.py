@@ -19,6 +19,7 @@ from reelkeeper.errors import MediaError, MediaTimeout, WorkFolderFull
 from reelkeeper.media import launch
 from reelkeeper.media.arguments import checked, outputs
 from reelkeeper.media.binaries import program
+from reelkeeper.media.graph_file import graph_apart
 
 _POLL_SECONDS = 0.5
 _LAST_LINES = 12
@@ -69,12 +70,7 @@ def run(
     ]  # fmt: skip
     _expect_new(asked)
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), str(limits.bytes), str(program("ffmpeg")),
-         *arguments],
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = _started(program("ffmpeg"), arguments, limits, is_fed=stdin is not None)
     try:
         last_words = _Pipes(process, progress, stdin).pump(started + limits.seconds)
         returncode = process.wait(max(started + limits.seconds - time.monotonic(), 0.1))
@@ -88,6 +84,15 @@ def run(
                 pipe.close()
     _check_end(returncode, last_words, limits)
     return Command(("ffmpeg", *arguments), time.monotonic() - started)
+
+
+def _started(path: Path, arguments: Sequence[str], limits: Limits, *, is_fed: bool) -> subprocess.Popen[bytes]:
+    with graph_apart(path, arguments) as (passed, descriptors):
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), str(limits.bytes), str(path), *passed],
+            stdin=subprocess.PIPE if is_fed else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+        )  # fmt: skip
 
 
 def _expect_new(arguments: Sequence[str]) -> None:

@@ -18,8 +18,6 @@ from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
 from reelkeeper.media.probe import open_footage, video_stream
 
 _KEY_FRAME_SECONDS = 2
-_LONGEST_ARGUMENT = 120_000
-"""Bytes. Linux takes 128 KiB; a gap of a camera takes about 40."""
 _CONTAINER_OPTIONS: dict[str, dict[str, str | int]] = {
     ".mp4": {"movflags": "+faststart"}, ".mkv": {}, ".ts": {"muxdelay": 0, "muxpreload": 0},
 }  # fmt: skip
@@ -43,14 +41,8 @@ def write(
         preset="veryfast", crf=23, pix_fmt="yuv420p", color_range="tv", g=ceil(rate * _KEY_FRAME_SECONDS),
         fps_mode="passthrough", map_metadata=-1, map_chapters=-1, fflags="+bitexact", flags="+bitexact", **container,
     )  # fmt: skip
-    arguments = ffmpeg.get_args(output.global_args("-copyts", "-y"))
-    if (longest := max(len(argument.encode()) for argument in arguments)) > _LONGEST_ARGUMENT:
-        raise MediaError(
-            f"the description of the picture has {longest} bytes: expected at most {_LONGEST_ARGUMENT}; ask for a "
-            f"shorter range, or for fewer cameras with many gaps"
-        )
     with _unfinished(target, work) as unfinished:
-        command = run(arguments, limits=limits, progress=tell, stdin=stdin)
+        command = run(output.global_args("-copyts", "-y"), limits=limits, progress=tell, stdin=stdin)
         _expect_frames(unfinished, frames)
     return command
 

@@ -32,6 +32,8 @@ _SAMPLE_RATE = 48000
 _INTERLEAVED = "1/1000000"
 """The time base in which `ainterleave` gives times, whatever it says."""
 _PACKETS_LOOKED_AT = 250
+_SUMMED = 8
+"""Terms of one sum in an expression that ffmpeg evaluates."""
 _GREY = (150, 150, 150, 255)
 
 
@@ -189,12 +191,17 @@ class Cell:
         return audio
 
     def _between(self, numbers: Sequence[tuple[int, int]]) -> str:
-        """True for frames of these half-open ranges of numbers: each limit lies half a frame before a frame."""
-        half = Fraction(1, 2)
-        return "+".join(
-            f"between(t,{float((start - half) / self._rate):.4f},{float((end - half) / self._rate):.4f})"
-            for start, end in numbers
-        )
+        """True for frames of these half-open ranges of numbers, which are in order: each limit lies half a frame before
+        a frame. Many are searched by halves: ffmpeg takes no sum of thousands, and would look at each at each frame."""
+        limits = [(self._before(start), self._before(end)) for start, end in numbers]
+        if len(limits) <= _SUMMED:
+            return "+".join(f"between(t,{start},{end})" for start, end in limits)
+        middle = len(numbers) // 2
+        earlier, later = self._between(numbers[:middle]), self._between(numbers[middle:])
+        return f"if(lt(t,{limits[middle][0]}),{earlier},{later})"
+
+    def _before(self, number: int) -> str:
+        return f"{float((number - Fraction(1, 2)) / self._rate):.4f}"
 
     def _offset(self) -> float:
         assert self._tile.cut is not None
