@@ -108,13 +108,7 @@ def _paint(canvas: Canvas, cameras: Sequence[CameraCoverage], first: date) -> No
         [row + 0.5 for row in range(len(cameras))],
         labels=[shown(camera.name, 13 if canvas.is_narrow else 20) for camera in cameras],
     )
-    every = 7 if len(cameras[0].days) > 14 else 2 if len(cameras[0].days) > 5 else 1
-    marked = [*range(len(cameras[0].days) - 1, -1, -every)]
-    axes.set_xticks(
-        [origin + number + 0.5 for number in marked],
-        labels=[f"{day.day} {day:%b}" for day in (first + number * _DAY for number in marked)],
-    )
-    axes.set_xlabel("day (UTC)", color=ink("muted"), labelpad=4)
+    canvas.days(axes, within=0.5)
     handles = [Patch(color=ink(name)) for name, _ in _shades()]
     names = [label for _, label in _shades()]
     canvas.legend(axes, handles, names, columns=3 if canvas.is_narrow else 0)

@@ -10,9 +10,10 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from io import StringIO
+from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # importing matplotlib takes a second and 60 MB: only who dra
 WIDE, NARROW = 880, 360
 """Pixels: how wide a picture is on a screen, and on a phone."""
 _FONT_PIXELS = 12
+_EVERY = (1, 2, 4, 7, 14, 28, 56, 112, 365, 730, 3650, 36_500)
+"""How many days the marks of an axis may be apart."""
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _DRAWING = threading.Lock()
 """matplotlib is not made for several threads at a time, and its settings are the whole process's."""
@@ -120,19 +123,19 @@ class Canvas:
         axes.set_axisbelow(True)
         return axes
 
-    def days(self, axes: "Axes") -> None:
-        """Let the x axis be days in UTC, and say so."""
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=4 if self.is_narrow else 9)  # type: ignore[no-untyped-call]
-        locator.intervald[3] = [1, 2, 4, 7, 14]  # DAILY: weeks, not the odd halves of months
-        axes.xaxis.set_major_locator(locator)
-        formats = ["%Y", "%b %Y", "%-d %b", "%H:%M", "%H:%M", "%S.%f"]
-        axes.xaxis.set_major_formatter(
-            ConciseDateFormatter(  # type: ignore[no-untyped-call]
-                locator, tz=UTC, formats=formats, zero_formats=formats, offset_formats=[""] * 6, show_offset=False
-            )
-        )
+    def days(self, axes: "Axes", *, within: float = 0.0) -> None:
+        """Mark days in UTC on the x axis, whose limits are set: at most as many as can be read, counted back from the
+        last. `within`: where in its day a mark stands, from 0 to 1."""
+        first, last = axes.get_xlim()
+        most = 4 if self.is_narrow else 9
+        every = next(days for days in _EVERY if (last - first) / days <= most)
+        ticks = [floor(last - within - 1e-6 * every) + within]
+        while ticks[-1] - every >= first:
+            ticks.append(ticks[-1] - every)
+        ticks = [tick for tick in ticks if first <= tick <= last]
+        named = [datetime.fromtimestamp(tick * 86_400, UTC) for tick in ticks]
+        is_long = last - first > 366
+        axes.set_xticks(ticks, labels=[f"{day:%b %Y}" if is_long else f"{day.day} {day:%b}" for day in named])
         axes.set_xlabel("day (UTC)", color=ink("muted"), labelpad=4)
 
     def unit(self, axes: "Axes", text: str) -> None:
@@ -146,8 +149,8 @@ class Canvas:
         """What the colours mean, above everything."""
         legend = self.figure.legend(
             handles, labels, loc="upper left", ncols=columns or len(labels), frameon=False, borderaxespad=0,
-            borderpad=0, handlelength=1.2, handletextpad=0.5, columnspacing=0.9 if self.is_narrow else 1.4, labelcolor=ink("ink"),
-            bbox_to_anchor=(axes.get_position().x0, 1 - 4 / self.height),
+            borderpad=0, handlelength=1.2, handletextpad=0.5, columnspacing=0.9 if self.is_narrow else 1.4,
+            labelcolor=ink("ink"), bbox_to_anchor=(axes.get_position().x0, 1 - 4 / self.height),
         )  # fmt: skip
         legend.set_zorder(5)
 
@@ -203,13 +206,15 @@ def _for_pages(svg: str, name: str, title: str, description: str, width: int, he
     """What matplotlib wrote as an element that can stand in a page beside others: no fixed size, no id that another one
     has, the page's colours and font, and words for who cannot see it."""
     root = ET.fromstring(svg)  # noqa: S314 - matplotlib wrote it just now
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(metadata)
+    for parent in [*root.iter()]:
+        for child in parent.findall(f"{{{_SVG}}}metadata") + parent.findall(f"{{{_SVG}}}style"):
+            parent.remove(child)  # a style would hold for the whole page
     _rename(root, name)
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     root.attrib |= {
         "viewBox": f"0 0 {width} {height}", "role": "img", "aria-labelledby": f"{name}-title {name}-desc",
+        "stroke-linejoin": "round", "font-family": "system-ui,sans-serif",
     }  # fmt: skip
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
@@ -242,7 +247,7 @@ def _rename(root: ET.Element, name: str) -> None:
 
 def _style(style: str) -> str:
     style = re.sub(r"#0a00[0-9a-f]{2}", lambda found: f"var(--rk-{_NAMES[found[0]]},{_light(found[0])})", style)
-    return re.sub(r"(font:[^;]*?\dpx)[^;]*", r"\1 system-ui,sans-serif", style)
+    return re.sub(r"font-family:[^;]*; ", "", style)
 
 
 def _light(place: str) -> str:
