@@ -1,5 +1,6 @@
 """The settings of docker-compose.yaml on this machine: CeleryExecutor, Redis, a worker. Only addresses change."""
 
+import json
 import os
 import shutil
 import struct
@@ -116,6 +117,9 @@ def _environ(
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["worker"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["triggerer"]),
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",  # what runs is what a test starts
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(folder / "lineage.jsonl"), "append": True}
+        ),
         "REELKEEPER__LANDING_ZONES__RECORDERS__SETTLE_SECONDS": "0.5",
         "HOSTNAME": os.uname().nodename,  # as Docker sets it
         "NO_PROXY": HOST, "no_proxy": HOST,
@@ -184,6 +188,21 @@ def test_recordings_are_taken_in_by_the_worker_that_sees_the_disk(estate: Estate
     with closing(psycopg2.connect(estate.database.dsn("airflow"))) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'")
         assert cursor.fetchone() >= (len(tasks),)
+
+
+def test_what_the_tasks_read_and_wrote_is_told_to_openlineage(estate: Estate) -> None:
+    """By the events that its own client wrote."""
+    told = [json.loads(line) for line in (estate.folder / "lineage.jsonl").read_text().splitlines()]
+    [done] = [event for event in told if event["eventType"] == "COMPLETE" and event["job"]["name"].endswith(".ingest")]
+    names = {(dataset["namespace"], dataset["name"]): dataset for dataset in (*done["inputs"], *done["outputs"])}
+    landed = names["file", f"{estate.folder}/srv/landing"]["inputFacets"]["inputStatistics"]
+    kept = names["file", f"{estate.folder}/srv/footage/media"]["outputFacets"]["outputStatistics"]
+    assert (landed["fileCount"], kept["fileCount"]) == (3, 3)
+    assert landed["size"] == kept["size"] > 0
+    database = f"postgres://{estate.database.host}:{estate.database.port}"
+    assert names[database, "catalogue.reelkeeper.segments"]["outputFacets"]["outputStatistics"]["rowCount"] == 3
+    secrets = {value for name, value in estate.airflow.environ.items() if "SECRET" in name or "PASSWORD" in name}
+    assert not [value for value in secrets if value in json.dumps(told)]
 
 
 def test_the_health_check_of_each_part_passes(estate: Estate) -> None:
