@@ -1,6 +1,7 @@
 """A clip holds the frames of its range and no other: a counter in each picture is read back, hidden ones too."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,8 @@ def make(tmp_path: Path) -> Callable[..., Cut]:
         seen = shown(target)
         assert shown(target, ignore_editlist="1").counters == seen.counters if name.endswith("mp4") else True
         assert made.frames == len(seen.counters)
+        if made.method != "encoded":
+            assert sum(map(int, re.findall(r"\d+", made.why))) == made.frames, "where each comes from is told"
         assert not list(work.iterdir())
         assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
         assert all(before < later for before, later in pairwise(seen.times))
@@ -312,6 +315,8 @@ def test_gaps_filled_with_black(camera: Any, make: Any, kind: str) -> None:
     assert all(at[number / RATE] == number for number in THREE)
     black = [time for time in at if time < 0 or 4 <= time < 5 or time >= 7]
     assert black == pytest.approx([-1.5, -0.5, 4.0, 7.0], abs=0.01)
+    assert made.why == "60 frames are copied as they were recorded; black, for time without footage: 4"
+    assert made.frames == 64
     with av.open(str(made.path)) as container:
         assert float(container.streams.video[0].duration * container.streams.video[0].time_base) == pytest.approx(
             9.5, abs=0.05

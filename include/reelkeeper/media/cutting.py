@@ -157,7 +157,7 @@ def _told(
     method: Method = "copied" if written.copied == written.frames else "smart" if written.copied else "encoded"
     said = [f"{written.copied} frames are copied as they were recorded"] if written.copied else []
     said += [f"encoded anew, since they lean on frames outside the range: {anew}"] if anew else []
-    said += ["time without footage is black"] if black else []
+    said += [f"black, for time without footage: {written.frames - written.copied - anew}"] if black else []
     said += ["the sound was encoded anew as a whole"] if sound else []
     return Cut(
         target, plans[0].source.codec, counted.width, counted.height, written.frames, plans[0].first_moment,
