@@ -1,0 +1,132 @@
+"""Rules for Prometheus and alarms for CloudWatch are made of the alarms' definitions, and read what is published."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import promql_parser as promql
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from demo.servers import S3Server
+from reelkeeper.policy.alarms import ALARM_NAMES
+from reelkeeper.reporting.alarm_rules import prometheus_rules
+from reelkeeper.reporting.alarm_stack import cloudwatch_alarms, cloudwatch_stack
+from reelkeeper.reporting.alarms import definitions
+from reelkeeper.reporting.cloudwatch import CLOUD_METRICS
+from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metrics import registry_of
+from reelkeeper.reporting.publishing import exposition
+from reelkeeper.settings import load_estate
+from tests.reporting.hand_made import taken
+from tests.reporting.test_alarms import estate
+
+ROOT = Path(__file__).parents[2]
+
+
+def rules(**alarms: Any) -> dict[str, dict[str, Any]]:
+    (group,) = yaml.safe_load(prometheus_rules(estate(**alarms)))["groups"]
+    return {rule["labels"]["alarm"]: rule for rule in group["rules"]}
+
+
+def published() -> dict[str, set[str]]:
+    """The labels of each series of the exposition."""
+    text, _ = exposition(registry_of(taken(), Limits(100, 100)), "")
+    series: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text.decode() if isinstance(text, bytes) else text):
+        for sample in family.samples:
+            series.setdefault(sample.name, set()).update(sample.labels)
+    return series
+
+
+def test_the_committed_rules_are_current() -> None:
+    made = prometheus_rules(load_estate(ROOT / "deploy/estate.toml"))
+    committed = (ROOT / "deploy/prometheus/reelkeeper_rules.yml").read_text()
+    assert made == committed, "run: reelkeeper --estate deploy/estate.toml alarm rules --prometheus"
+
+
+def test_every_alarm_has_a_rule_with_its_threshold_and_times() -> None:
+    made = rules(budget_usd=500, max_failure_ratio=0.2, unverified_days=50, recover_minutes=45)
+    assert set(made) == {*ALARM_NAMES, "nobody_watches"}
+    assert made["upload_failures"]["expr"].endswith(" > 0.2")
+    assert "> 50 * 86400" in made["verification_overdue"]["expr"]
+    assert made["over_budget"]["expr"].count(" > 500") == 2
+    assert (made["store_unreachable"]["for"], made["store_unreachable"]["keep_firing_for"]) == ("5m", "45m")
+    for name, alarm in definitions(estate()).items():
+        assert made[name]["labels"] == {"severity": alarm.severity, "alarm": name}
+        assert made[name]["annotations"]["summary"] == alarm.means
+    assert set(rules(off=("slow_uploads",))) == {*ALARM_NAMES, "nobody_watches"} - {"slow_uploads", "over_budget"}
+
+
+@pytest.mark.parametrize("name", [*ALARM_NAMES, "nobody_watches"])
+def test_a_rule_reads_series_that_are_published(name: str) -> None:
+    expression, known = rules(budget_usd=500)[name]["expr"], published()
+    read: list[promql.VectorSelector] = []
+
+    def visit(node: object) -> None:
+        if isinstance(node, promql.VectorSelector):
+            read.append(node)
+
+    promql.walk(promql.parse(expression), visit)
+    assert read
+    for selector in read:
+        assert selector.name in known
+        assert {matcher.name for matcher in selector.matchers.matchers} <= known[selector.name]
+
+
+def test_a_small_store_is_judged_by_the_count_alone() -> None:
+    ours = estate()
+    caps = ours.reconcile_caps.model_copy(update={"ratio_from": 50})
+    (group,) = yaml.safe_load(prometheus_rules(ours.model_copy(update={"reconcile_caps": caps})))["groups"]
+    (expression,) = (rule["expr"] for rule in group["rules"] if rule["labels"]["alarm"] == "orphans_above_cap")
+    assert promql.parse(expression)
+    assert "< 50) * 0 + 1000" in expression
+
+
+def test_each_cloudwatch_alarm_reads_a_metric_that_is_published() -> None:
+    known = {(metric.name, metric.dimension) for metric in CLOUD_METRICS}
+    made = cloudwatch_alarms(estate(budget_usd=500))
+    for alarm in made.values():
+        metrics = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", ()) if "MetricStat" in each] or [alarm]
+        for metric in metrics:
+            dimension = metric["Dimensions"][0]["Name"] if metric["Dimensions"] else None
+            assert (metric["MetricName"], dimension) in known
+            assert metric["Namespace"] == "SPARC/VideoStorage"
+    of = {
+        re.sub(r"-(local|cloud)$", "", alarm["AlarmName"]).removeprefix("reelkeeper-test-") for alarm in made.values()
+    }
+    assert of == set(ALARM_NAMES)
+
+
+def test_the_alarms_of_the_stack_are_taken_and_read_back(moto: S3Server) -> None:
+    """As PutMetricAlarm, which boto3 checks by name and type: moto makes no alarms of a CloudFormation template."""
+    access: Any = {"endpoint_url": moto.endpoint_url, "region_name": "us-east-1", "aws_access_key_id": "key",
+                   "aws_secret_access_key": "secret"}  # fmt: skip
+    ours = estate(max_failure_ratio=0.2).model_copy(update={"name": f"test-{uuid4().hex[:8]}"})
+    topic = boto3.client("sns", **access).create_topic(Name=ours.name)["TopicArn"]
+    watch = boto3.client("cloudwatch", **access)
+    template = json.loads(cloudwatch_stack(ours))
+    boto3.client("cloudformation", **access).validate_template(TemplateBody=json.dumps(template))
+    for name, resource in template["Resources"].items():
+        assert name.isalnum()
+        actions = {key: [topic] for key in ("AlarmActions", "OKActions")}
+        assert all(resource["Properties"][key]["Fn::If"][1] == [{"Ref": "Topic"}] for key in actions)
+        watch.put_metric_alarm(**resource["Properties"] | actions)
+    pages = watch.get_paginator("describe_alarms")
+    found = {
+        alarm["AlarmName"]: alarm
+        for page in pages.paginate(AlarmNamePrefix=f"reelkeeper-{ours.name}-")
+        for alarm in page["MetricAlarms"]
+    }
+    assert sorted(found) == sorted(alarm["AlarmName"] for alarm in cloudwatch_alarms(ours).values())
+    assert len(found) == 4 * 2 + 6  # four of each store; six of the estate, as there is no budget
+    up = found[f"reelkeeper-{ours.name}-store_unreachable-cloud"]
+    assert (up["MetricName"], up["Dimensions"]) == ("StoreUp", [{"Name": "Store", "Value": "cloud"}])
+    assert (up["ComparisonOperator"], up["Threshold"], up["AlarmActions"]) == ("LessThanThreshold", 1.0, [topic])
+    failures = found[f"reelkeeper-{ours.name}-upload_failures-cloud"]
+    assert failures["Threshold"] == 0.2
+    assert [each["Id"] for each in failures["Metrics"]] == ["part", "done", "share"]
