@@ -80,10 +80,10 @@ def evaluate(
 
 
 def acknowledge(
-    estate: Estate, catalogue: Catalogue, name: AlarmName, subject: str, *, by: str, reason: str, now: datetime
+    estate: Estate, catalogue: Catalogue, name: str, subject: str, *, by: str, reason: str, now: datetime
 ) -> AlarmState:
     """A person takes an alarm on, for the record. RequestRefused when it does not fire, or is taken on already."""
-    defined = definitions(estate)
+    defined = {str(each): alarm for each, alarm in definitions(estate).items()}
     if name not in defined:
         raise RequestRefused(f"unknown alarm {name!r}: expected one of {list(defined)}")
     with catalogue.transaction():

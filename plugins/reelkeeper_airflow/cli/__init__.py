@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reelkeeper_airflow.cli.alarm import alarm
 from reelkeeper_airflow.cli.cameras import cameras
 from reelkeeper_airflow.cli.database import db
 from reelkeeper_airflow.cli.doctor import doctor
@@ -54,6 +55,7 @@ def main(estate_file: Path | None) -> None:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
 
 
+main.add_command(alarm)
 main.add_command(cameras)
 main.add_command(db)
 main.add_command(doctor)

@@ -15,6 +15,7 @@ from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Check, Store
 from reelkeeper.stores.rights import cure_of
 from reelkeeper_airflow import estate as airflow_estate
+from reelkeeper_airflow.notifying import check_channel
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection  # noqa: N812
@@ -67,6 +68,8 @@ def check_connections(estate: Estate) -> Iterator[Check]:
     yield _check_signing(estate)
     if estate.delivery.cloudfront_key_id:
         yield _check_cloudfront(estate.delivery.cloudfront_connection, estate.delivery.cloudfront_key_id)
+    for channel in estate.alarms.notify:
+        yield check_channel(channel)
 
 
 def _check_catalogue(name: str) -> Check:

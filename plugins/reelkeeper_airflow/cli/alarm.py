@@ -1,0 +1,123 @@
+"""`reelkeeper alarm`: what is wrong, who has it, what became of it, and the same for Prometheus and CloudWatch."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.policy.alarm_states import AlarmState
+
+
+@click.group()
+def alarm() -> None:
+    """Alarms: what is wrong, and who has taken it on."""
+
+
+@alarm.command(name="list")
+@click.argument("name", required=False)
+@click.option("--all", "with_ok", is_flag=True, help="Those that are over, too.")
+def list_(name: str | None, with_ok: bool) -> None:
+    """Print the alarms that are up: all, or those called NAME; firing or acknowledged, and those that are pending."""
+    with _catalogue() as catalogue:
+        found = catalogue.alarms.list(name=_known(name), with_ok=with_ok)
+        backlog = catalogue.alarms.backlog()
+    for state in found:
+        click.echo(_line(state))
+    if not found:
+        click.echo("no alarm is up" + (f" of those called {name}" if name else ""))
+    for each in backlog:
+        why = f", last by {each.failure}" if each.failure else ""
+        click.echo(f"channel {each.channel!r} is still to be told of {each.events} events: {each.tries} tries{why}")
+
+
+@alarm.command()
+@click.argument("name")
+@click.argument("subject", default="")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 1000), help="Most events to print.")
+def show(name: str, subject: str, last: int) -> None:
+    """Print what the alarm NAME means and what to do about it, how it stands, and its last events.
+
+    SUBJECT is a store, or a camera as TENANT/SLUG; left out, it is the estate, or all of an alarm's subjects.
+    """
+    from reelkeeper.reporting.alarms import definitions
+    from reelkeeper_airflow.estate import current_estate
+
+    _known(name)
+    defined = {str(each): alarm for each, alarm in definitions(current_estate()).items()}[name]
+    with _catalogue() as catalogue:
+        found = [state for state in catalogue.alarms.list(name=name, with_ok=True) if subject in ("", state.subject)]
+        history = catalogue.alarms.history(last, name=name, subject=subject or None)
+    threshold = "" if defined.threshold is None else f", above {defined.threshold:g}"
+    click.echo(f"{name}, {defined.severity}: {defined.means}\n  measures: {defined.measures}{threshold}")
+    click.echo(f"  do: {defined.do}\n  more: {defined.runbook}")
+    for state in found:
+        click.echo(_line(state))
+    for told in history:
+        event = told.event
+        channels = ", ".join([*(f"told {one}" for one in told.told), *(f"not yet told {one}" for one in told.waiting)])
+        by = f" by {event.by}" if event.by else ""
+        click.echo(f"{event.at:%Y-%m-%d %H:%M} UTC  {event.kind}{by}  {event.subject or 'the estate'}: {event.detail}"
+                   f"{f'  ({channels})' if channels else ''}")  # fmt: skip
+
+
+@alarm.command()
+@click.argument("name")
+@click.argument("subject", default="")
+@click.option("--by", required=True, help="Who takes it on.")
+@click.option("--reason", required=True, help="Why it may stand: a ticket, say.")
+def acknowledge(name: str, subject: str, by: str, reason: str) -> None:
+    """Take on the alarm NAME that fires for SUBJECT: nobody is reminded of it any more. Its end is told all the same.
+
+    SUBJECT is a store, or a camera as TENANT/SLUG; left out for an alarm of the whole estate.
+    """
+    from reelkeeper.reporting import alarms
+    from reelkeeper_airflow.estate import current_estate
+
+    with _catalogue() as catalogue:
+        state = alarms.acknowledge(
+            current_estate(), catalogue, name, subject, by=by, reason=reason, now=datetime.now(UTC)
+        )  # fmt: skip
+    click.echo(_line(state))
+
+
+@alarm.command()
+@click.option("--prometheus", "to", flag_value="prometheus", help="Alert rules, as a file that Prometheus reads.")
+@click.option("--cloudwatch", "to", flag_value="cloudwatch", help="A CloudFormation template of CloudWatch alarms.")
+def rules(to: str | None) -> None:
+    """Print the alarms as rules for another system, with the thresholds of estate.toml."""
+    from reelkeeper.reporting.alarm_rules import prometheus_rules
+    from reelkeeper.reporting.alarm_stack import cloudwatch_stack
+    from reelkeeper_airflow.estate import current_estate
+
+    if to is None:
+        raise click.UsageError("expected one of --prometheus, --cloudwatch")
+    make = prometheus_rules if to == "prometheus" else cloudwatch_stack
+    click.echo(make(current_estate()), nl=False)
+
+
+def _known(name: str | None) -> str | None:
+    from reelkeeper.policy.alarms import ALARM_NAMES
+
+    if name is not None and name not in ALARM_NAMES:
+        raise click.BadParameter(f"{name!r}: expected one of {', '.join(ALARM_NAMES)}", param_hint="NAME")
+    return name
+
+
+def _line(state: "AlarmState") -> str:
+    taken = f" by {state.acknowledged_by} ({state.acknowledgement})" if state.acknowledged_by else ""
+    well = f", right since {state.right_since:%H:%M} UTC" if state.right_since else ""
+    return (
+        f"{state.state:<12}  {state.name}  {state.subject or 'the estate'}  since {state.since:%Y-%m-%d %H:%M} UTC"
+        f"{taken}{well}  {state.detail}"
+    )
+
+
+def _catalogue() -> "Catalogue":
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper_airflow.cli.connections import connect_to_catalogue, log_to_stderr
+    from reelkeeper_airflow.estate import current_estate
+
+    log_to_stderr()
+    return Catalogue(connect_to_catalogue, schema=current_estate().catalogue.db_schema)
