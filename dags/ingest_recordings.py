@@ -3,7 +3,9 @@
 Runs every five minutes. In each zone it takes the files that are new and do not grow any more; a file that still grows
 waits for the next run. Each file becomes a segment with a verified replica, in the store that the placement wants. A
 file that cannot be a segment is set aside, with a reason in the catalogue, and the rest goes on. When the cloud fails,
-footage is kept in the local store and a later migration takes it.
+footage is kept in the local store and a later migration takes it. What was taken in is then held against what is
+expected of segments and replicas: task `check` fails with the rows that are wrong, and its link leads to all of them;
+nothing is taken back.
 
 **Danger**: zones with `handling = "move"` lose a file once its replica is verified and recorded, not before. Try a zone
 with `handling = "copy"` first.
@@ -27,6 +29,7 @@ from reelkeeper_airflow.operators.ingest import (
     SummariseIngestOperator,
     ThumbnailBatchOperator,
 )
+from reelkeeper_airflow.operators.quality import CheckIngestedOperator
 from reelkeeper_airflow.operators.store import placed_at, seen_from
 
 ESTATE = current_estate()
@@ -61,9 +64,11 @@ def ingest_recordings() -> None:
             ).expand(batch_id=plan.output)
         chain(plan, ingest, thumbnails)
         planned[zone.name], ingested[zone.name], pictured[zone.name] = plan.output, ingest.output, thumbnails.output
-    SummariseIngestOperator(
+    summary = SummariseIngestOperator(
         task_id="summary", planned=planned, ingested=ingested, pictured=pictured, trigger_rule=TriggerRule.ALL_DONE
     )
+    check = CheckIngestedOperator(task_id="check", **placed_at(ESTATE.store(ESTATE.placement.exports_in)))
+    chain(summary, check)  # skipped, without a process, when the summary has nothing to tell
 
 
 ingest_recordings()

@@ -16,6 +16,7 @@ from reelkeeper_airflow.failures import TASK_DEFAULTS, alert
 ROOT = Path(__file__).parents[2]
 DAGS = {
     "advance_rollout",
+    "check_catalogue",
     "enforce_retention",
     "generate_export",
     "ingest_recordings",

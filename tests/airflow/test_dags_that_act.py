@@ -12,7 +12,10 @@ from reelkeeper_airflow.operators.approval import ApproveOperator
 from reelkeeper_airflow.params import clock_param, dry_run_param
 
 ROOT = Path(__file__).parents[2]
-HARMLESS = {"generate_export", "ingest_recordings", "migrate_recordings", "setup_estate", "verify_replicas"}
+HARMLESS = {
+    "check_catalogue", "generate_export", "ingest_recordings", "migrate_recordings", "report_estate", "report_metrics",
+    "setup_estate", "verify_replicas",
+}  # fmt: skip
 """They add, or only look. Everything else is dry by hand, also what is yet to be written."""
 WITHOUT_CLOCK = {"restore_recordings"}
 """It waits for a store, which has no clock of ours."""

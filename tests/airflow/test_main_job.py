@@ -71,11 +71,12 @@ def test_the_main_job(estate: Path, footage: Any, seaweedfs: S3Server, caplog: p
         shutil.copy(footage.mp4, estate / "landing" / name)
     runs.append(run("ingest_recordings"))
     assert states(runs[-1]) == {
-        name: Counter(success=1) for name in ("recorders.plan", "recorders.ingest", "recorders.thumbnails", "summary")
+        name: Counter(success=1)
+        for name in ("recorders.plan", "recorders.ingest", "recorders.thumbnails", "summary", "check")
     }
     assert [event["ingested"] for event in events(runs[-1])] == [5]
     runs.append(run("ingest_recordings"))  # nothing is left to do
-    assert states(runs[-1])["summary"] == Counter(skipped=1)
+    assert (states(runs[-1])["summary"], states(runs[-1])["check"]) == (Counter(skipped=1), Counter(skipped=1))
     assert events(runs[-1]) == []
 
     runs.append(run("migrate_recordings", {"batch_size": 2, "percentage": 100}))
