@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,9 @@ import psycopg2
 import pytest
 
 from demo.servers import PostgresServer, S3Server
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.policy.alarm_states import evaluate
+from reelkeeper.policy.alarms import AlarmTerms, Reading, alarms
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("reelkeeper")
@@ -232,6 +236,38 @@ def test_holds_are_placed_listed_and_released(run: Run, tmp_path: Path, catalogu
         said = run("hold", *wrong, **environ)
         assert said.code != 0
         assert says in said.err, said.err
+
+
+def test_alarms_are_listed_taken_on_and_shown(
+    run: Run, tmp_path: Path, catalogue: Catalogue, catalogue_dsn: str
+) -> None:
+    write_estate(tmp_path)
+    environ = {"AIRFLOW_CONN_REELKEEPER_CATALOGUE": catalogue_dsn}
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    wrong = [
+        Reading("camera_silent", f"default/{slug}", 30.0, 24.0, "no footage for 30 h") for slug in ("gate", "yard")
+    ]
+    terms = AlarmTerms(0.05, 30, None, 45, 24, recover=timedelta(minutes=30))
+    changes = evaluate(alarms(terms), [], wrong, now=begun, remind_after=None)
+    catalogue.alarms.save([change.state for change in changes])
+    catalogue.alarms.add_events([change.event for change in changes if change.event], {})
+
+    listed = run("alarm", "list", **environ)
+    assert listed.code == 0, listed.err
+    assert [line.split()[:3] for line in listed.out.splitlines()] == [
+        ["firing", "camera_silent", f"default/{slug}"] for slug in ("gate", "yard")
+    ]
+    taken = ("--by", "ada", "--reason", "ticket 9")
+    said = run("alarm", "acknowledge", "camera_silent", "default/gate", *taken, **environ)
+    assert said.code == 0, said.err
+    assert said.out.startswith("acknowledged  camera_silent  default/gate  since ")
+    assert "by ada (ticket 9)" in said.out
+    shown = run("alarm", "show", "camera_silent", "default/gate", **environ).out
+    assert "more: docs/operations.md#camera_silent" in shown
+    assert "acknowledged by ada  default/gate: ticket 9" in shown
+    assert "yard" not in shown
+    rules = run("alarm", "rules", "--prometheus", **environ).out
+    assert "alert: ReelkeeperStoreUnreachable" in rules
 
 
 # --- the doctor -------------------------------------------------------------------------------------------------------
