@@ -130,3 +130,9 @@ def test_the_alarms_of_the_stack_are_taken_and_read_back(moto: S3Server) -> None
     failures = found[f"reelkeeper-{ours.name}-upload_failures-cloud"]
     assert failures["Threshold"] == 0.2
     assert [each["Id"] for each in failures["Metrics"]] == ["part", "done", "share"]
+
+
+def test_the_runbook_has_a_place_for_each_alarm() -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    headings = {line.removeprefix("### ").strip("`") for line in runbook.splitlines() if line.startswith("### ")}
+    assert {*ALARM_NAMES, "Nobody watches"} <= headings
