@@ -132,7 +132,7 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
     figures, now = data.figures, data.figures.now
     costs = cost_days(estate, data.usage)
     measured = [(each.day, each.usd) for each in costs]
-    ahead = _ahead(measured)
+    ahead = _ahead(measured, data.last_day)
     safe = safety(figures)
     cost = daily_summary.cost_summary(
         figures,
@@ -169,11 +169,14 @@ def _template() -> Template:
     return environment.get_template("daily.html")
 
 
-def _ahead(measured: Sequence[tuple[date, float]]) -> list[tuple[date, float]]:
-    """What is expected of the days to come; empty when the history is too short."""
-    last = max((day for day, _ in measured), default=None)
-    days = [last + number * _DAY for number in range(1, _FORECAST_DAYS + 1)] if last else []
-    return [(day, expected) for day in days if (expected := forecast(measured, day)) is not None]
+def _ahead(measured: Sequence[tuple[date, float]], today: date) -> list[tuple[date, float]]:
+    """What is expected of each day to come, as metrics and alarms expect it; empty when the history is too short."""
+    recent = [(day, cost) for day, cost in measured if day > today - HISTORY_DAYS * _DAY]
+    last = max((day for day, _ in recent), default=None)
+    if last is None:
+        return []
+    days = [last + number * _DAY for number in range(1, (today - last).days + _FORECAST_DAYS + 1)]
+    return [(day, expected) for day in days if (expected := forecast(recent, day)) is not None]
 
 
 def _charts(estate: Estate, data: DailyData) -> Iterator[Chart]:

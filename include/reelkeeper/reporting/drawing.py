@@ -129,7 +129,7 @@ class Canvas:
         first, last = axes.get_xlim()
         most = 4 if self.is_narrow else 9
         every = next(days for days in _EVERY if (last - first) / days <= most)
-        ticks = [floor(last - within - 1e-6 * every) + within]
+        ticks = [floor(last - within + 1e-9) + within]
         while ticks[-1] - every >= first:
             ticks.append(ticks[-1] - every)
         ticks = [tick for tick in ticks if first <= tick <= last]

@@ -1,7 +1,7 @@
 """What several charts have in common: axes of times, bytes and money, bars that are one shape, short tables."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, TypeVar
 
 from reelkeeper.reporting.drawing import Canvas
@@ -78,8 +78,9 @@ def money_axis(axes: "Axes", largest: float) -> None:
 
 def span_days(canvas: Canvas, axes: "Axes", first: date, last: date) -> None:
     """Let the x axis go from one day to another; one day alone has room beside it."""
-    margin = timedelta(days=1) if first == last else timedelta()
-    axes.set_xlim(*moments([first - margin, last + margin]))
+    start, end = moments([first, last])
+    margin = 0.6 if first == last else 0
+    axes.set_xlim(start - margin, end + margin)
     canvas.days(axes)
 
 
