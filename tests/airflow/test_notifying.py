@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,13 +17,18 @@ from aiosmtpd.controller import Controller
 
 from demo.processes import free_ports
 from demo.servers import S3Server
-from reelkeeper.errors import ConfigurationError
+from reelkeeper.errors import ConfigurationError, NotificationFailed
+from reelkeeper.estate_setup import setup_estate
+from reelkeeper.model import StoreName
 from reelkeeper.policy.alarm_states import AlarmEvent
 from reelkeeper.policy.alarms import AlarmTerms, alarms
 from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.settings.models import AlarmChannel
+from reelkeeper.stores.protocols import Owner
 from reelkeeper_airflow import notifying
+from reelkeeper_airflow.estate import connect_to_catalogue, current_estate, open_store
 from reelkeeper_airflow.notifying import check_channel, tell
+from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator
 
 ALARMS = alarms(AlarmTerms(0.05, 30, 100, 45, 24, recover=timedelta(minutes=30)))
 EVENT = AlarmEvent(
@@ -179,3 +185,44 @@ def test_the_doctor_says_what_a_channel_lacks(connect, monkeypatch: pytest.Monke
     assert "reelkeeper[slack]" in check_channel(slack).cure
     with pytest.raises(ConfigurationError, match=r"expected the extra 'reelkeeper\[slack\]'"):
         tell(slack, MESSAGE)
+
+
+def test_the_tasks_of_a_round_tell_and_fail_where_they_cannot(
+    estate: Path, estate_file: Path, connect, web: Web
+) -> None:  # fmt: skip
+    """A store becomes another catalogue's: it is seen, judged and told, though the first try meets a server that
+    refuses."""
+    estate_file.write_text(
+        estate_file.read_text()
+        + '[[alarms.notify]]\nname = "pager"\nkind = "webhook"\n'
+        + '[[alarms.notify]]\nname = "chat"\nkind = "slack"\n'
+    )
+    connect("http_default", conn_type="http", host="127.0.0.1", port=web.server_port)
+    connect("slack_default", conn_type="slackwebhook", password=f"http://127.0.0.1:{web.server_port}/slack")
+    context: Any = {}
+    look = LookAtStoresOperator(task_id="look")
+    evaluate = EvaluateAlarmsOperator(task_id="alarms")
+
+    assert look.execute(context) == {"healthy": 0, "unreachable": 0, "foreign": 0, "unknown": 2}
+    list(setup_estate(current_estate(), connect=connect_to_catalogue, open_store=open_store, now=datetime.now(UTC)))
+    assert look.execute(context) == {"healthy": 2, "unreachable": 0, "foreign": 0, "unknown": 0}
+    quiet = {"up": 0, "pending": 0, "fired": 0, "reminded": 0, "recovered": 0, "sent": 0}
+    assert evaluate.execute(context) == quiet
+
+    list(open_store("local").set_up(Owner(StoreName("local"), uuid4(), "another.catalogue"), take_over=True))
+    only = LookAtStoresOperator(task_id="look_again", stores=["local"])
+    assert only.execute(context) == {"healthy": 0, "unreachable": 0, "foreign": 1, "unknown": 0}
+    web.status = 500
+    with pytest.raises(NotificationFailed, match="pager"):
+        evaluate.execute(context)
+    web.posts.clear()
+    web.status = 200
+    assert evaluate.execute(context) == quiet | {"up": 1, "sent": 2}
+    assert sorted(path for path, _, _ in web.posts) == ["/", "/slack"]
+    (told,) = (body["events"] for path, _, body in web.posts if path == "/")
+    assert [(event["alarm"], event["subject"], event["kind"]) for event in told] == [
+        ("store_not_ours", "local", "fired")
+    ]
+    web.posts.clear()
+    assert evaluate.execute(context) == quiet | {"up": 1}
+    assert web.posts == []
