@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
+import yaml
 from rich.console import Console
 
 from demo.airflow import Airflow, Api
@@ -35,6 +36,7 @@ pytestmark = [
     pytest.mark.xdist_group("stack"),
     pytest.mark.skipif(REDIS is None, reason="no redis-server: neither on PATH nor as a wheel for this Python"),
 ]
+PROMETHEUS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 PARTS = ("scheduler", "dag-processor", "triggerer", "worker")
 
 
@@ -203,6 +205,17 @@ def test_what_the_tasks_read_and_wrote_is_told_to_openlineage(estate: Estate) ->
     assert names[database, "catalogue.reelkeeper.segments"]["outputFacets"]["outputStatistics"]["rowCount"] == 3
     secrets = {value for name, value in estate.airflow.environ.items() if "SECRET" in name or "PASSWORD" in name}
     assert not [value for value in secrets if value in json.dumps(told)]
+
+
+def test_prometheus_may_read_the_metrics_with_its_token_alone(estate: Estate) -> None:
+    path = next(job["metrics_path"] for job in PROMETHEUS["scrape_configs"] if job["job_name"] == "reelkeeper")
+    connection = json.loads(estate.airflow.environ["AIRFLOW_CONN_REELKEEPER_METRICS"])
+    url = f"{estate.airflow.url}{path}"
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        assert client.get(url).status_code == httpx.codes.UNAUTHORIZED
+        answer = client.get(url, headers={"Authorization": f"Bearer {connection['password']}"})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    assert "reelkeeper_figures_timestamp_seconds" in answer.text
 
 
 def test_the_health_check_of_each_part_passes(estate: Estate) -> None:
