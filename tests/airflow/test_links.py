@@ -65,6 +65,28 @@ async def test_a_report_is_read_from_its_store(report: bytes) -> None:
     assert answer.headers["content-length"] == str(len(report))
 
 
+@pytest.mark.anyio
+async def test_a_page_is_shown_and_may_do_nothing_else(report: bytes) -> None:
+    key = Key("reports/report_estate/2026-11-21/estate.html")
+    open_store("local").write(key, Body.of_bytes(report))
+    answer = read("report_estate", "2026-11-21/estate.html")
+    assert b"".join([chunk async for chunk in answer.body_iterator]) == report
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("inline;")
+    policy = dict(each.split(" ", 1) for each in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert "script-src" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.usefixtures("report")
+def test_nothing_is_shown_that_is_neither_table_nor_page() -> None:
+    open_store("local").write(Key("reports/report_estate/2026-11-21/estate.svg"), Body.of_bytes(b"<svg/>"))
+    with pytest.raises(HTTPException) as refused:
+        read("report_estate", "2026-11-21/estate.svg")
+    assert refused.value.status_code == 404
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -335,17 +335,20 @@ def test_old_reports_of_ours_go_and_leave_history(rig: Rig) -> None:
     rig.stores[CLOUD] = cloud
     cloud._clock = lambda: NOW - 401 * DAY
     ours = "reports/reconcile_stores/2025-02-24/scheduled__2025-02-24T02:00:00+00:00/cloud"
-    theirs = ["reports/mine.csv", "reports/2025/summary.csv", f"{ours}.xlsx"]
-    for key in (f"{ours}.csv", f"{ours}-2.csv", *theirs):
+    daily = "reports/report_estate/2025-02-24/estate"
+    theirs = ["reports/mine.csv", "reports/2025/summary.csv", f"{ours}.xlsx", "reports/estate.html"]
+    for key in (f"{ours}.csv", f"{ours}-2.csv", f"{daily}.html", f"{daily}-2.html", *theirs):
         cloud.write(Key(key), Body.of_bytes(b"row"))
     cloud._clock = lambda: NOW - 399 * DAY
-    cloud.write(Key(f"{ours}-3.csv"), Body.of_bytes(b"row"))
+    kept = [f"{ours}-3.csv", "reports/report_estate/2025-02-26/estate.html"]
+    for key in kept:
+        cloud.write(Key(key), Body.of_bytes(b"row"))
     owned(cloud, rig.catalogue)
-    assert sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW).reports == 2
-    assert {stat.key for stat in cloud.list("reports/")} == {f"{ours}-3.csv", *theirs}
-    assert rig.history()[CLOUD, "report"] == 2
+    assert sweep_store(rig.estate, rig.catalogue, cloud, run_id="run", now=NOW).reports == 4
+    assert {stat.key for stat in cloud.list("reports/")} == {*kept, *theirs}
+    assert rig.history()[CLOUD, "report"] == 4
     told = summarise_retention(rig.catalogue, run_id="run", since=START)
-    assert {row.reason: row.deleted for row in told}["report"] == 2
+    assert {row.reason: row.deleted for row in told}["report"] == 4
 
 
 def test_uploads_of_others_are_not_touched(rig: Rig) -> None:

@@ -32,10 +32,9 @@ class WriteReportOperator(BaseOperator):
         from reelkeeper.reporting.daily import write_report
 
         estate, now = current_estate(), run_clock(context)
+        day = self._day(now.date())
         with open_catalogue() as catalogue:
-            written = write_report(
-                estate, catalogue, open_store(estate.placement.exports_in), day=self._day(now.date()), now=now
-            )
+            written = write_report(estate, catalogue, open_store(estate.placement.exports_in), day=day, now=now)
         link_report(context, written.key)
         self.log.info("%s", written.page.summary)
         self.log.info("the report is %r in store %r", written.key, estate.placement.exports_in)
