@@ -149,6 +149,44 @@ def test_an_error_names_key_value_and_what_was_expected(problems: Problems, text
     assert found[0].endswith("estate.toml)")
 
 
+NOTIFY = '[[alarms.notify]]\nname = "people"\n'
+BAD_ALARMS = [
+    ("[alarms]\noff = ['camera_mute']\n", "alarms.off[0] is 'camera_mute'", "'camera_silent'"),
+    ("[alarms]\nbudget_usd = 0\n", "alarms.budget_usd is 0", "greater than 0"),
+    ("[alarms]\ncamera_silent_hours = 720\n", "alarms", "'camera_silent_hours' below 'camera_forgotten_days'"),
+    ("[alarms]\nwindow_minutes = 30\n", "alarms", "'window_minutes' not above 'watch_minutes'"),
+    (NOTIFY, "alarms.notify[0].kind", "missing"),
+    (NOTIFY + 'kind = "pigeon"\n', "alarms.notify[0].kind is 'pigeon'", "'smtp'"),
+    (NOTIFY + 'kind = "smtp"\n', "alarms.notify[0]", "expected 'to'"),
+    (NOTIFY + 'kind = "smtp"\nto = ["Ada <ada@example.org>"]\n', "alarms.notify[0].to[0] is 'Ada <ada@", "expected"),
+    (NOTIFY + 'kind = "sns"\n', "alarms.notify[0]", "expected 'topic'"),
+    (NOTIFY + 'kind = "sns"\ntopic = "video"\n', "alarms.notify[0].topic is 'video'", "expected"),
+    (NOTIFY + 'kind = "slack"\npath = "/x"\n', "alarms.notify[0]", "has no 'path'"),
+    (2 * (NOTIFY + 'kind = "slack"\n'), "alarms", "expected another 'name' for each channel"),
+]
+
+
+@pytest.mark.parametrize(("text", "begins", "says"), BAD_ALARMS)
+def test_alarms_and_channels_are_checked(problems: Problems, text: str, begins: str, says: str) -> None:
+    found = problems(WHOLE + text)
+    assert found[0].startswith(begins), found
+    assert says in found[0]
+
+
+def test_a_channel_has_its_kinds_usual_connection(load: Load) -> None:
+    text = "".join(
+        f'[[alarms.notify]]\nname = "{kind}"\nkind = "{kind}"\n{more}'
+        for kind, more in {
+            "smtp": 'to = ["ada@example.org"]\n', "slack": "", "webhook": "",
+            "sns": 'topic = "arn:aws:sns:eu-central-1:123456789012:video"\nconnection = "aws_video"\n',
+        }.items()
+    )  # fmt: skip
+    found = {channel.name: channel.connection for channel in load(WHOLE + text).alarms.notify}
+    assert found == {
+        "smtp": "smtp_default", "slack": "slack_default", "webhook": "http_default", "sns": "aws_video",
+    }  # fmt: skip
+
+
 BAD_ZONES = [
     ('path = "/srv/in"\nurls = "/srv/u"\n', "landing_zones[0] (landing zone 'in')", "exactly one of"),
     ('path = "in"\n', "landing_zones[0]", "absolute 'path'"),
