@@ -656,8 +656,8 @@ class Quality(Section):
 class DailyReport(Section):
     """The page that `report_estate` writes each day. retention.report_days says how long it is kept."""
 
-    hour: Annotated[Whole, Field(ge=0, le=23)] = 6
-    """The UTC hour at which it is written: after the night's jobs."""
+    hour: Annotated[Whole, Field(ge=0, le=23)] = 7
+    """The UTC hour at which it is written: after the night's jobs, and after `check_catalogue`."""
 
 
 class AlarmChannel(Section):
