@@ -18,6 +18,8 @@ QUICK = {
     "mosaic": "--seconds 2 --runs 1",
     "retention": "--objects 1000",
     "planning": "--segments 100000",
+    "reconcile": "--rows 200000 --peer-objects 300 --runs 1",
+    "metrics": "--segments 200000 --rounds 2",
 }
 """Every benchmark, and its arguments for a quick look."""
 
