@@ -1,11 +1,14 @@
 """Rounds of the alarms on a real catalogue, by a clock: what fires, is held, taken on and over, and who is told."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -14,6 +17,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.partitions import HISTORY
 from reelkeeper.errors import RequestRefused
 from reelkeeper.model import CameraId, StoreKind, StoreName
+from reelkeeper.policy.alarm_states import AlarmEvent
 from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.reporting.alarm_readings import silent_cameras
 from reelkeeper.reporting.alarms import Evaluated, acknowledge, evaluate, send_waiting
@@ -432,3 +436,55 @@ def test_nobody_acknowledges_what_is_not_there(catalogue: Catalogue) -> None:
         acknowledge(estate(), catalogue, "over_budget", "", by="ada", reason="so what", now=NOW)
     with pytest.raises(RequestRefused, match="unknown alarm 'no_alarm'"):
         acknowledge(estate(), catalogue, "no_alarm", "", by="ada", reason="so what", now=NOW)
+
+
+def test_rounds_at_the_same_time_take_turns(catalogue: Catalogue, catalogue_dsn: str) -> None:
+    def round_of(number: int) -> list[tuple[str, str, str]]:
+        now = NOW + number * timedelta(seconds=1)
+        with Catalogue(lambda: psycopg2.connect(catalogue_dsn)) as own:
+            return told(evaluate(estate(), own, well(now, unprotected_segments=3), now=now))
+
+    with ThreadPoolExecutor(6) as threads:
+        found = [event for events in threads.map(round_of, [0, 0, 1, 1, 2, 2]) for event in events]
+    assert found == [("fired", "unprotected_footage", "")]
+    assert [each.event.kind for each in catalogue.alarms.history(10)] == ["fired"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_happens_each_channel_hears_of_beginnings_and_ends_in_turn(
+    catalogue: Catalogue, outbox: Outbox, seed: int
+) -> None:
+    """Stores come and go, channels break, workers die between sending and writing that down: nobody hears that
+    something is over that he was not told of, or twice that it began (but for the same event again)."""
+    chance = Random(seed)
+    ours, now = estate(remind_hours=1), NOW
+
+    class Killed(BaseException):
+        pass
+
+    def send(channel: AlarmChannel, message: Message) -> None:
+        outbox.send(channel, message)
+        if chance.random() < 0.1:
+            raise Killed
+
+    for _ in range(50):
+        now += chance.choice([5, 15, 40]) * MINUTE
+        facts = {"health": chance.choice(["healthy", "healthy", "unreachable", "foreign", "unknown"])}
+        outbox.broken = {name for name in ("people", "pager") if chance.random() < 0.4}
+        evaluate(ours, catalogue, well(now, stores=cloud_is(now, **facts)), now=now)
+        with suppress(Killed):
+            send_waiting(ours, catalogue, send, now=lambda now=now: now)
+    for minutes in (1, 40):
+        evaluate(ours, catalogue, well(now + minutes * MINUTE), now=now + minutes * MINUTE)
+    outbox.broken = set()
+    send_waiting(ours, catalogue, outbox.send, now=lambda: now)
+
+    for channel in ("people", "pager"):
+        heard: dict[UUID, AlarmEvent] = {}
+        for name, message in outbox.messages:
+            heard |= {event.id: event for event in message.events if name == channel}
+        for alarm in ("store_unreachable", "store_not_ours"):
+            turns = [event.kind for event in heard.values() if event.name == alarm and event.kind != "reminded"]
+            assert turns, "the seed tells nothing"
+            assert turns == ["fired", "recovered"] * (len(turns) // 2)
+        assert [event.at for event in heard.values()] == sorted(event.at for event in heard.values())

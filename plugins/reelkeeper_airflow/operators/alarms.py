@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowNotFoundException
 
-from reelkeeper.errors import NotificationFailed
+from reelkeeper.errors import CredentialsNotFound, NotificationFailed
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 
 if TYPE_CHECKING:
     from reelkeeper.reporting.alarm_messages import Message
     from reelkeeper.settings.models import AlarmChannel
+    from reelkeeper.stores.protocols import Store
 
 
 FORECAST_DAYS = 30
@@ -37,12 +39,20 @@ class LookAtStoresOperator(BaseOperator):
         from reelkeeper.reporting.store_health import look_at_stores
 
         with open_catalogue() as catalogue:
-            looks = look_at_stores(current_estate(), catalogue, open_store, now=datetime.now(UTC), stores=self.stores)
+            looks = look_at_stores(current_estate(), catalogue, _open, now=datetime.now(UTC), stores=self.stores)
         for look in looks:
             tell = self.log.info if look.state == "healthy" else self.log.warning
             tell("store %r is %s%s", look.store, look.state, f": {look.reason}" if look.reason else "")
         states = ("healthy", "unreachable", "foreign", "unknown")
         return {state: sum(look.state == state for look in looks) for state in states}
+
+
+def _open(name: str) -> "Store":
+    """The store. CredentialsNotFound when Airflow has no connection for it: that is what the look found, no bug."""
+    try:
+        return open_store(name)
+    except AirflowNotFoundException as exc:
+        raise CredentialsNotFound(f"store {name!r}: its Airflow connection is not defined") from exc
 
 
 class EvaluateAlarmsOperator(BaseOperator):
