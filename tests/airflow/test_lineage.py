@@ -1,6 +1,7 @@
 """What operators tell OpenLineage, as its own client writes it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,12 @@ def test_nothing_secret_is_told() -> None:
     mover = Mover()
     mover.execute()
     assert CATALOGUE["password"] not in repr(mover.get_openlineage_facets_on_complete(None))
+
+
+def test_every_table_that_is_told_of_exists() -> None:
+    root = Path(__file__).parents[2]
+    sources = "".join(path.read_text() for path in (root / "plugins/reelkeeper_airflow").rglob("*.py"))
+    told_of = set(re.findall(r'\bTable\("(\w+)"', sources))
+    schema = "".join(path.read_text() for path in (root / "sql/migrations").glob("*.sql"))
+    assert {"segments", "replicas", "deletions", "exports"} <= told_of
+    assert told_of <= set(re.findall(r"CREATE TABLE (\w+)", schema))

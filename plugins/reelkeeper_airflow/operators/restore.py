@@ -1,6 +1,6 @@
 """The tasks of a restore: estimate and plan, ask and wait, and what came of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from reelkeeper.model import SegmentId, StoreName, TimeRange
 from reelkeeper.wording import size
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.hooks.environment import truth
+from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class PlanRestoreOperator(BaseOperator):
         return counts
 
 
-class RestoreOperator(BaseOperator):
+class RestoreOperator(TellsLineage, BaseOperator):
     """Asks one store for what the run waits for there, and waits until it is readable.
 
     It waits in the triggerer, without a worker or a slot, and looks from half of the usual time on. What was asked for,
@@ -146,6 +147,9 @@ class RestoreOperator(BaseOperator):
         super().__init__(**kwargs)
         self.store = store
         self.is_dry_run = is_dry_run
+
+    def expected(self) -> tuple[Iterable[Dataset], Iterable[Dataset]]:
+        return (Objects(self.store),), (Table("restores"),)
 
     def execute(self, context: Context, event: Any = None) -> dict[str, int]:
         from reelkeeper.restoring import look_at_restores, request_restores
@@ -167,6 +171,7 @@ class RestoreOperator(BaseOperator):
 
             self.log.info("waiting until %s to look again", found.next_look.isoformat(timespec="seconds"))
             self.defer(trigger=DateTimeTrigger(moment=found.next_look), method_name="execute")
+        self.touched(read=[Objects(store, objects=asked.readable + found.readable)], wrote=[Table("restores")])
         return {
             "requested": asked.requested,
             "readable": asked.readable + found.readable,

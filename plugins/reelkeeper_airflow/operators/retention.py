@@ -59,7 +59,7 @@ class PlanRetentionOperator(BaseBranchOperator):
         return sorted(self.downstream_task_ids.difference(self.bring_back_tasks))
 
 
-class CondemnOperator(BaseOperator):
+class CondemnOperator(TellsLineage, BaseOperator):
     """Condemns what was planned for one store, all or nothing: no reader gets it, and its grace begins.
 
     Returns the counts. GateFailed when by now it is more than a person approved, or more than the hard cap.
@@ -88,6 +88,8 @@ class CondemnOperator(BaseOperator):
                 approved=sum(planned[reason] for reason in ("expired", "retired", "quota")) if planned["asks"] else 0,
                 grace_from=clock,
             )
+        condemned = found.expired.objects + found.retired.objects + found.quota.objects
+        self.touched(read=[Table("replicas")], wrote=[Table("condemnations", condemned)])
         if found.shortfall:
             self.log.warning("store %r stays above its quota: %s", self.store, found.shortfall)
         return {
@@ -183,7 +185,7 @@ class SweepStoreOperator(BaseOperator):
         }  # fmt: skip
 
 
-class ExpireExportsOperator(BaseOperator):
+class ExpireExportsOperator(TellsLineage, BaseOperator):
     """Ends the exports whose time is over, and condemns their objects. Returns how many of both."""
 
     def execute(self, context: Context) -> dict[str, int]:
@@ -193,6 +195,9 @@ class ExpireExportsOperator(BaseOperator):
             exports, objects = expire_exports(
                 current_estate(), catalogue, open_store, run_id=context["dag_run"].run_id, now=trusted_clock(context)
             )
+        self.touched(
+            read=[Table("exports", exports)], wrote=[Table("exports", exports), Table("condemnations", objects)]
+        )
         return {"exports": exports, "objects": objects}
 
 
