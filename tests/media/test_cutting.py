@@ -167,6 +167,18 @@ def test_a_transport_stream_is_read_from_early_enough(footage: Any, make: Any, c
         assert (made.first_frame, made.last_frame) == (after(wanted[0] / RATE), after(wanted[-1] / RATE))
 
 
+@pytest.mark.parametrize("options", ["keyint=20:b-pyramid=none", "keyint=20", "keyint=12:bframes=2", "keyint=10"])
+def test_open_groups_of_one_length(footage: Any, make: Any, options: str) -> None:
+    """Where copying begins at an open group the numbers by which a decoder orders pictures jump; by how much depends on
+    the place. Wherever a clip begins, its frames come out of a decoder in their order."""
+    name = f"open-{options.replace(':', '-')}.mp4"
+    groups = ("-preset", "veryfast", "-x264-params", f"open-gop=1:scenecut=0:bframes=3:b-adapt=0:{options}")
+    piece = Piece(footage.make(name, seconds=12.0, options=groups), span(0, 12))
+    for first in (9, 14, 19, 23, 25, 30, 31, 40, 47):
+        made = make([piece], first / RATE - 0.05, 11.05)
+        assert shown(made.path).counters == list(range(first, 111))
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_one_frame_is_a_clip(camera: Any, make: Any, suffix: str) -> None:
     for how in (cut, encode):

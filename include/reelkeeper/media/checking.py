@@ -104,7 +104,7 @@ def _check_seam(
     start = max(seam.placed.start + shift + (at - plan.first) * base - _SEEK_SECONDS, shift)
     if start > shift or container.format.name in REWIND:
         container.seek(round(start / own), stream=video)
-    shown = dict(_around(_frames(container, video), seam, to_source))
+    shown = dict(_around(_in_order(_frames(container, video)), seam, to_source))
     for pts, sample in samples.items():
         where = f"at {plan.source.moment(pts).isoformat()}"
         if pts not in shown:
@@ -157,6 +157,16 @@ def _frames(container: InputContainer, video: VideoStream) -> Iterator[tuple[int
         for frame in packet.decode() if has_begun else ():
             if frame.pts is not None:
                 yield frame.pts, frame
+
+
+def _in_order(frames: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """NotRight where a decoder puts out a picture after one that is shown later: some players would leave it out."""
+    last: int | None = None
+    for pts, frame in frames:
+        if last is not None and pts <= last:
+            raise NotRight("its pictures would not be decoded in the order in which they are shown")
+        yield pts, frame
+        last = pts
 
 
 def _sample(frame: Any) -> Sample:
