@@ -54,7 +54,10 @@ def _smtp(channel: AlarmChannel, message: "Message") -> BaseNotifier:
         from_email=channel.sender,
         subject=message.subject,
         html_content=message.html,
-        custom_headers={"Auto-Submitted": "auto-generated"},
+        custom_headers={
+            "Auto-Submitted": "auto-generated",
+            "Message-ID": f"<{message.id}@{message.estate}.reelkeeper>",  # a mail that comes twice is known by it
+        },
     )
 
 
@@ -81,7 +84,11 @@ def _sns(channel: AlarmChannel, message: "Message") -> BaseNotifier:
         region_name=topic.split(":")[3],
         subject=message.subject,
         message=message.text,
-        message_attributes={"estate": message.estate, "severity": message.severity},
+        message_attributes={
+            "estate": message.estate,
+            "severity": message.severity,
+            "event_ids": [str(event.id) for event in message.events],
+        },
     )
 
 

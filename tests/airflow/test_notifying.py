@@ -28,7 +28,7 @@ from reelkeeper.stores.protocols import Owner
 from reelkeeper_airflow import notifying
 from reelkeeper_airflow.estate import connect_to_catalogue, current_estate, open_store
 from reelkeeper_airflow.notifying import check_channel, tell
-from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator
+from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator, TellOfAlarmsOperator
 
 ALARMS = alarms(AlarmTerms(0.05, 30, 100, 45, 24, recover=timedelta(minutes=30)))
 EVENT = AlarmEvent(
@@ -112,11 +112,11 @@ def test_by_mail(connect) -> None:
     mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
     assert mail["Subject"] == "CRITICAL: harbour alarms: 1 firing: store_unreachable"
     assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail.get_all("Message-ID") == [f"<{MESSAGE.id}@harbour.reelkeeper>"]
     body = mail.get_body()
     assert body is not None
     shown = body.get_content()
     assert "unreachable: &lt;store_timeout&gt; &amp; {{ var.value.secret }}" in shown  # as it is: no template
-    assert str(UUID(int=7)) in shown
 
 
 def test_by_slack(connect, web: Web) -> None:
@@ -168,6 +168,7 @@ def test_by_sns_into_a_queue(connect, moto: S3Server, monkeypatch: pytest.Monkey
     assert told["Subject"] == "CRITICAL: harbour alarms: 1 firing: store_unreachable"
     assert told["Message"] == MESSAGE.text
     assert told["MessageAttributes"]["severity"]["Value"] == "critical"
+    assert json.loads(told["MessageAttributes"]["event_ids"]["Value"]) == [str(UUID(int=7))]
 
 
 def test_the_doctor_says_what_a_channel_lacks(connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,23 +202,25 @@ def test_the_tasks_of_a_round_tell_and_fail_where_they_cannot(
     connect("slack_default", conn_type="slackwebhook", password=f"http://127.0.0.1:{web.server_port}/slack")
     context: Any = {}
     look = LookAtStoresOperator(task_id="look")
-    evaluate = EvaluateAlarmsOperator(task_id="alarms")
+    evaluate, tell_people = EvaluateAlarmsOperator(task_id="alarms"), TellOfAlarmsOperator(task_id="tell")
 
     assert look.execute(context) == {"healthy": 0, "unreachable": 0, "foreign": 0, "unknown": 2}
     list(setup_estate(current_estate(), connect=connect_to_catalogue, open_store=open_store, now=datetime.now(UTC)))
     assert look.execute(context) == {"healthy": 2, "unreachable": 0, "foreign": 0, "unknown": 0}
-    quiet = {"up": 0, "pending": 0, "fired": 0, "reminded": 0, "recovered": 0, "sent": 0}
+    quiet = {"up": 0, "pending": 0, "fired": 0, "reminded": 0, "recovered": 0}
     assert evaluate.execute(context) == quiet
+    assert tell_people.execute(context) == {"sent": 0}
 
     list(open_store("local").set_up(Owner(StoreName("local"), uuid4(), "another.catalogue"), take_over=True))
     only = LookAtStoresOperator(task_id="look_again", stores=["local"])
     assert only.execute(context) == {"healthy": 0, "unreachable": 0, "foreign": 1, "unknown": 0}
+    assert evaluate.execute(context) == quiet | {"up": 1, "fired": 1}
     web.status = 500
     with pytest.raises(NotificationFailed, match="pager"):
-        evaluate.execute(context)
+        tell_people.execute(context)
     web.posts.clear()
     web.status = 200
-    assert evaluate.execute(context) == quiet | {"up": 1, "sent": 2}
+    assert tell_people.execute(context) == {"sent": 2}
     assert sorted(path for path, _, _ in web.posts) == ["/", "/slack"]
     (told,) = (body["events"] for path, _, body in web.posts if path == "/")
     assert [(event["alarm"], event["subject"], event["kind"]) for event in told] == [
@@ -225,4 +228,5 @@ def test_the_tasks_of_a_round_tell_and_fail_where_they_cannot(
     ]
     web.posts.clear()
     assert evaluate.execute(context) == quiet | {"up": 1}
+    assert tell_people.execute(context) == {"sent": 0}
     assert web.posts == []

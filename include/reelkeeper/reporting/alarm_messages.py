@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from uuid import UUID, uuid5
 
 from reelkeeper.policy.alarm_states import AlarmEvent, EventKind
 from reelkeeper.policy.alarms import Alarm, AlarmName, Severity
@@ -12,6 +13,7 @@ REPOSITORY = "https://github.com/reelkeeper/reelkeeper/blob/main/"
 """Where runbooks are read."""
 SHOWN = 10
 """Subjects of one alarm that a text names; the rest is counted. JSON has them all."""
+_NAMESPACE = UUID("b8f0ab0e-4a52-5f0c-9f5b-6d6573736167")
 _WORDS: Mapping[EventKind, str] = {
     "fired": "FIRING", "reminded": "STILL FIRING", "recovered": "OVER", "acknowledged": "ACKNOWLEDGED",
 }  # fmt: skip
@@ -33,7 +35,7 @@ class _Part:
     @property
     def lines(self) -> Iterator[str]:
         for event in self.events[:SHOWN]:
-            yield f"{event.subject or 'the estate'}: {event.detail} [{event.id}]"
+            yield f"{event.subject or 'the estate'}: {event.detail}"
         if len(self.events) > SHOWN:
             yield f"and {len(self.events) - SHOWN} more: 'reelkeeper alarm list' names them"
 
@@ -53,6 +55,11 @@ class Message:
     estate: str
     events: tuple[AlarmEvent, ...]
     alarms: Mapping[AlarmName, Alarm]
+
+    @property
+    def id(self) -> UUID:
+        """That of the same events is the same."""
+        return uuid5(_NAMESPACE, "/".join(str(event.id) for event in self.events))
 
     @property
     def severity(self) -> Severity:
@@ -91,7 +98,8 @@ class Message:
             items = "".join(f"<li>{escape(line)}</li>" for line in part.lines)
             advice = f'<p>{escape(part.advice)} <a href="{escape(part.link)}">Runbook</a></p>' if part.advice else ""
             parts.append(f"<h3>{escape(part.heading)}</h3><ul>{items}</ul>{advice}")
-        return f"<h2>Estate {escape(self.estate)}</h2>" + "".join(parts)
+        heading = f"<h2>Estate {escape(self.estate)}</h2>"
+        return f'<div style="font-family: sans-serif">{heading}{"".join(parts)}</div>'
 
     @property
     def json(self) -> dict[str, object]:
