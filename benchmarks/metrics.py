@@ -83,7 +83,7 @@ class Writers:
 
     def confirm(self, calls: int) -> list[float]:
         """Milliseconds of each call that records that 1,000 replicas were seen: nothing of it is counted."""
-        camera, times = self.chance.choice(self.cameras), []
+        camera, times = self.chance.choice(self.cameras), list[float]()
         while len(times) < calls:
             start = FIRST + (LAST - FIRST) * self.chance.random() * 0.9
             segments = self.catalogue.segments.overlapping(camera.id, TimeRange(start, start + timedelta(days=30)))[
