@@ -15,9 +15,9 @@ waits and fails, the run with it, and alarms and metrics go out all the same, wi
 
 **By hand**: trigger it, without any field, to look at once: after a store was mended, say, or a channel was added.
 
-**Recover**: the next run makes good what this one could not do, so that a failed one needs nothing; a failed `alarms`
-sends what it could not send in its next try or run. When every run fails, the task's log says at which way or channel:
-the others were served.
+**Recover**: the next run makes good what this one could not do, so that a failed one needs nothing; `tell` sends what
+it could not send in its next try or run. When every run fails, the log of `tell` or `publish` says at which channel or
+way: the others were served.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from airflow.sdk import TaskGroup, chain, dag
 
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
-from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator
+from reelkeeper_airflow.operators.alarms import EvaluateAlarmsOperator, LookAtStoresOperator, TellOfAlarmsOperator
 from reelkeeper_airflow.operators.report import PublishMetricsOperator, TakeStockOperator
 
 ESTATE = current_estate()
@@ -57,10 +57,11 @@ def report_metrics() -> None:
             if queue is None:
                 look >> stock
     alarms = EvaluateAlarmsOperator(task_id="alarms")
+    tell = TellOfAlarmsOperator(task_id="tell")
     publish = PublishMetricsOperator(
         task_id="publish", **({"queue": ESTATE.metrics.queue} if ESTATE.metrics.queue else {})
-    ).as_teardown(on_failure_fail_dagrun=True)  # whatever became of the alarms
-    chain(stock, alarms, publish)
+    )
+    chain(stock, alarms, [tell, publish])
 
 
 report_metrics()

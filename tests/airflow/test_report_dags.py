@@ -1,7 +1,8 @@
 """report_metrics and report_estate as wholes, by `dag.test()`, on real servers; what they publish is read back."""
 
 import json
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,8 +12,10 @@ import pytest
 from prometheus_client import parser
 
 from demo.servers import S3Server
+from reelkeeper.model import Key
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_catalogue, open_store
+from reelkeeper_airflow.operators.report import PublishMetricsOperator
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -34,6 +37,8 @@ def set_up(estate: Path, estate_file: Path) -> Path:
 
 def run(dag_id: str, conf: dict[str, Any] | None = None) -> Any:
     [dag] = [dag for dag in read_dags(ROOT / "dags") if dag.dag_id == dag_id]
+    for task in dag.tasks:
+        task.retries = 0  # they would be minutes apart
     return dag.test(logical_date=None, run_conf=conf)
 
 
@@ -52,7 +57,8 @@ def test_a_round(set_up: Path, estate_file: Path, moto: S3Server, monkeypatch: p
         f'cloudwatch_namespace = "{namespace}"\n'
     )
     done = run("report_metrics")
-    assert states(done) == dict.fromkeys(("look.any_worker", "take_stock", "alarms", "publish"), "success")  # fmt: skip
+    tasks = ("look.any_worker", "take_stock", "alarms", "tell", "publish")
+    assert states(done) == dict.fromkeys(tasks, "success")
     assert str(done.state) == "success"
     with open_catalogue() as catalogue:
         assert {look.store: look.state for look in catalogue.store_health.all()} == {
@@ -71,6 +77,80 @@ def test_a_round(set_up: Path, estate_file: Path, moto: S3Server, monkeypatch: p
     again = run("report_metrics")  # what stands still is not told twice
     assert str(again.state) == "success"
     assert cloudwatch_values(moto, namespace) == told
+
+
+def test_people_who_cannot_be_told_hold_up_no_metrics_and_fail_the_run(set_up: Path, estate_file: Path) -> None:
+    textfile = set_up / "reelkeeper.prom"
+    estate_file.write_text(
+        estate_file.read_text().replace('queue = "nvr-1"', "")
+        + f'[metrics]\npublish = ["textfile"]\ntextfile = "{textfile}"\n'
+        '[[alarms.notify]]\nname = "people"\nkind = "webhook"\n'  # of a connection that there is not
+    )
+    shutil.rmtree(set_up / "footage")
+    (set_up / "footage").mkdir()
+    list(open_store("local").set_up())  # another disk in its place: nobody's
+    failed = run("report_metrics")
+    assert str(failed.state) == "failed"
+    assert states(failed) == {
+        "look.any_worker": "success", "take_stock": "success", "alarms": "success", "tell": "failed",
+        "publish": "success",
+    }  # fmt: skip
+    text = textfile.read_text()
+    assert 'reelkeeper_store_up{store="local"} 0' in text
+    assert 'reelkeeper_alarms{alarm="store_not_ours",state="firing"} 1' in text
+
+
+def test_a_report(set_up: Path, estate_file: Path) -> None:
+    done = run("report_estate", {"day": "2026-01-31"})
+    assert (str(done.state), states(done)) == ("success", {"write_report": "success"})
+    [report] = [stat.key for stat in open_store("cloud").list("reports/")]
+    assert report.startswith("reports/report_estate/2026-01-31/")
+    assert b"".join(open_store("cloud").read(Key(report))).startswith(b"<!doctype html>")
+
+
+def test_stores_are_looked_at_from_where_they_are_seen(estate_file: Path) -> None:
+    estate_file.write_text(
+        estate_file.read_text() + '[metrics]\nqueue = "monitor"\n[daily_report]\nhour = 5\n'
+    )  # fmt: skip
+    dags = {dag.dag_id: dag for dag in read_dags(ROOT / "dags")}
+    metrics = dags["report_metrics"]
+    placed = {task.task_id: (task.queue, getattr(task, "stores", None)) for task in metrics.tasks}
+    assert placed["look.nvr-1"] == ("nvr-1", ["local"])
+    assert placed["look.any_worker"] == ("default", ["cloud"])
+    assert placed["publish"][0] == "monitor"
+    # A worker that is away holds up nothing but its own look, and no run the next.
+    assert metrics.get_task("look.nvr-1").downstream_task_ids == set()
+    assert metrics.get_task("look.any_worker").downstream_task_ids == {"take_stock"}
+    assert metrics.dagrun_timeout < timedelta(minutes=15)
+    assert dags["report_estate"].timetable.expression == "0 5 * * *"
+
+
+def test_the_main_figures_go_where_airflows_own_metrics_go(
+    set_up: Path, estate_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTelemetry's own SDK, whose reader keeps in memory what it would send."""
+    from airflow.sdk._shared.observability.metrics import stats
+    from airflow.sdk._shared.observability.metrics.otel_logger import SafeOtelLogger
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    estate_file.write_text(estate_file.read_text() + '[metrics]\npublish = ["airflow"]\n')
+    reader = InMemoryMetricReader()
+    monkeypatch.setattr(stats, "_backend", SafeOtelLogger(MeterProvider([reader])))
+    counts = PublishMetricsOperator(task_id="publish").execute({})
+    assert counts["series"] > 50
+    sent = {
+        metric.name: metric.data.data_points[0].value
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert sent["airflow.reelkeeper.stored_bytes"] == 0
+    assert sent["airflow.reelkeeper.rollout_ratio"] == 1
+    assert {name.removeprefix("airflow.reelkeeper.") for name in sent} >= {
+        "unprotected_segments", "orphans", "queued_items", "unmigrated_segments", "stores_not_up", "cameras_silent",
+        "alarms_up",
+    }  # fmt: skip
 
 
 def cloudwatch_values(moto: S3Server, namespace: str) -> dict[str, int]:

@@ -56,14 +56,10 @@ def _open(name: str) -> "Store":
 
 
 class EvaluateAlarmsOperator(BaseOperator):
-    """Judges what the alarms measure, records what comes of it, and tells people by the channels of estate.toml.
-
-    Returns counts. What a channel could not be told fails the task after all others were told, and is sent by its next
-    try, or by the next round: NotificationFailed.
-    """
+    """Judges what the alarms measure, and records what comes of it and what people are to be told. Returns counts."""
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.reporting.alarms import evaluate, send_waiting
+        from reelkeeper.reporting.alarms import evaluate
         from reelkeeper.reporting.gathering import gather
         from reelkeeper.reporting.rounds import forecast_cost
 
@@ -72,22 +68,35 @@ class EvaluateAlarmsOperator(BaseOperator):
             figures = gather(estate, catalogue, now=now)
             ahead = forecast_cost(catalogue, today=now.date(), days=FORECAST_DAYS)
             found = evaluate(estate, catalogue, figures, now=now, forecast_usd=ahead)
-            for event in found.events:
-                tell = self.log.info if event.kind == "recovered" else self.log.warning
-                tell("%s: %s %s: %s", event.kind, event.name, event.subject, event.detail)
-            sending = send_waiting(estate, catalogue, self._tell, now=lambda: datetime.now(UTC))
-        if sending.failures:
-            raise NotificationFailed(
-                f"not told of alarms, each with its error: {sending.failures!r}; the log says more"
-            )
+        for event in found.events:
+            tell = self.log.info if event.kind == "recovered" else self.log.warning
+            tell("%s: %s %s: %s", event.kind, event.name, event.subject, event.detail)
         return {
             "up": len(found.up),
             "pending": found.pending,
             "fired": found.count("fired"),
             "reminded": found.count("reminded"),
             "recovered": found.count("recovered"),
-            "sent": sum(sending.sent.values()),
         }
+
+
+class TellOfAlarmsOperator(BaseOperator):
+    """Tells people of alarms, by the channels of estate.toml. Returns how many events were sent.
+
+    What a channel could not be told fails the task after all others were told, and is sent by its next try, or by the
+    next round: NotificationFailed.
+    """
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from reelkeeper.reporting.alarms import send_waiting
+
+        with open_catalogue() as catalogue:
+            sending = send_waiting(current_estate(), catalogue, self._tell, now=lambda: datetime.now(UTC))
+        if sending.failures:
+            raise NotificationFailed(
+                f"not told of alarms, each with its error: {sending.failures!r}; the log says more"
+            )
+        return {"sent": sum(sending.sent.values())}
 
     def _tell(self, channel: "AlarmChannel", message: "Message") -> None:
         from reelkeeper_airflow.notifying import tell
