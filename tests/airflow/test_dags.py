@@ -22,6 +22,7 @@ DAGS = {
     "ingest_recordings",
     "migrate_recordings",
     "reconcile_stores",
+    "recount_tallies",
     "report_estate",
     "report_metrics",
     "restore_recordings",

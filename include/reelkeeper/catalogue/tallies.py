@@ -47,7 +47,6 @@ _RECOUNTS = (
     "recount_transfer_hours",
     "recount_transfers",
     "recount_deletions",
-    "drop_empty_tallies",
 )
 
 
@@ -86,13 +85,19 @@ class Tallies:
             return {row.tally: row.counts for row in self._session.rows("tally_drift")}
 
     def recount(self) -> None:
-        """Make right what drifted, and forget counts of what is gone. Goes through all footage, several times; writers
-        do not wait. What exports came to and what was read has no rows to count again."""
+        """Make right what drifted. Goes through all footage, several times; writers do not wait. What exports came to
+        and what was read has no rows to count again."""
         with self._session.transaction():
             self._session.rows("lock_planning", what="tallies")
             self._session.rows("prepare_recount")
             for query in (*_FOLDS, *_RECOUNTS):
                 self._session.execute(query)
+
+    def tidy(self) -> None:
+        """Fold, and forget counts of what there is none of any more."""
+        with self._session.transaction():
+            self.fold()
+            self._session.execute("drop_empty_tallies")
 
     def note_retrieval(self, store: StoreName, size_bytes: int) -> None:
         """A segment was read for somebody from this store."""

@@ -67,6 +67,14 @@ def keep_day(estate: Estate, catalogue: Catalogue, figures: Figures) -> None:
     retrying()(catalogue.tallies.keep_day, day, rows)
 
 
+def recount(catalogue: Catalogue) -> dict[str, int]:
+    """Hold the tallies against the rows, and make right what differs: how many counts of each tally did. Goes through
+    all footage, and holds nobody up."""
+    drifted = retrying()(catalogue.tallies.drift)
+    retrying()(catalogue.tallies.recount if any(drifted.values()) else catalogue.tallies.tidy)
+    return drifted
+
+
 def usage_days(catalogue: Catalogue, first: date, last: date) -> list[UsageDay]:
     """What stores held at the end of each UTC day from `first` to `last`; a day without a round is absent."""
     return retrying()(catalogue.tallies.usage_days, first, last)
