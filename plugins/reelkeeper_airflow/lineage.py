@@ -13,13 +13,13 @@ from reelkeeper.policy.reconciliation import MEDIA, THUMBNAILS
 from reelkeeper.settings import LandingZone, StoreSettings
 from reelkeeper_airflow.estate import current_estate
 
-__all__ = ["EXPORTED", "THUMBNAILS", "Dataset", "Objects", "Table", "TellsLineage", "Zone"]
+__all__ = ["EXPORTED", "REPORTED", "THUMBNAILS", "Dataset", "Objects", "Table", "TellsLineage", "Zone"]
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
 
-EXPORTED = "exports/"
+EXPORTED, REPORTED = "exports/", "reports/"
 _SCHEMES = {StoreKind.MINIO: "s3", StoreKind.S3: "s3", StoreKind.GCS: "gs"}
 _POSTGRES_PORT = 5432
 Name = tuple[str, str]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,20 @@ def test_every_table_that_is_told_of_exists() -> None:
     schema = "".join(path.read_text() for path in (root / "sql/migrations").glob("*.sql"))
     assert {"segments", "replicas", "deletions", "exports"} <= told_of
     assert told_of <= set(re.findall(r"CREATE TABLE (\w+)", schema))
+
+
+def test_every_operator_that_moves_judges_or_ends_footage_tells() -> None:
+    operators = Path(__file__).parents[2] / "plugins/reelkeeper_airflow/operators"
+    telling = {
+        name
+        for path in operators.glob("[a-z]*.py")
+        for name, found in vars(import_module(f"reelkeeper_airflow.operators.{path.stem}")).items()
+        if isinstance(found, type) and issubclass(found, TellsLineage)
+    }
+    assert telling >= {
+        "IngestBatchOperator", "ThumbnailBatchOperator", "CheckIngestedOperator", "TransferBatchOperator",
+        "VerifyBatchOperator", "TierBatchOperator", "RestoreOperator", "CutCameraOperator", "ComposeExportOperator",
+        "DeliverExportOperator", "ReconcileStoreOperator", "QuarantineOrphansOperator", "CondemnOperator",
+        "DeleteCondemnedOperator", "ExpireExportsOperator", "VerifyStoreOperator", "CheckCatalogueOperator",
+        "WriteReportOperator", *(f"{kind}TransferBatchOperator" for kind in ("Filesystem", "GCS", "Minio", "S3")),
+    }  # fmt: skip

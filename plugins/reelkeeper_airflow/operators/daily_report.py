@@ -9,10 +9,11 @@ from airflow.sdk import BaseOperator, Context
 from reelkeeper.errors import ConfigurationError
 from reelkeeper_airflow.clock import run_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.lineage import REPORTED, Objects, Table, TellsLineage
 from reelkeeper_airflow.links import ReportLink, link_report
 
 
-class WriteReportOperator(BaseOperator):
+class WriteReportOperator(TellsLineage, BaseOperator):
     """Writes the daily report into the store that keeps exports; the task's link `Report` leads to it.
 
     Returns how many things need a decision, by the report, and its size. A task that is run again writes the day's next
@@ -35,6 +36,8 @@ class WriteReportOperator(BaseOperator):
         day = self._day(now.date())
         with open_catalogue() as catalogue:
             written = write_report(estate, catalogue, open_store(estate.placement.exports_in), day=day, now=now)
+        report = Objects(estate.placement.exports_in, REPORTED, objects=1, size_bytes=written.size_bytes)
+        self.touched(read=[Table("usage_days"), Table("camera_days"), Table("transfer_hours")], wrote=[report])
         link_report(context, written.key)
         self.log.info("%s", written.page.summary)
         self.log.info("the report is %r in store %r", written.key, estate.placement.exports_in)

@@ -11,15 +11,17 @@ from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import TimeRange
 from reelkeeper_airflow.clock import run_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
+from reelkeeper_airflow.lineage import Table, TellsLineage
 from reelkeeper_airflow.links import ReportLink, link_report
 
 if TYPE_CHECKING:
     from reelkeeper.quality.checking import Checked, Run
 
+_CHECKED = (Table("segments"), Table("replicas"), Table("transfers"), Table("exports"))
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class CheckCatalogueOperator(BaseOperator):
+class CheckCatalogueOperator(TellsLineage, BaseOperator):
     """Holds the catalogue against what is expected of it, and fails with the first of the rows that are wrong.
 
     The link leads to the Data Docs, which lead to the reports of all wrong rows. QualityFailed when an expectation of
@@ -55,6 +57,7 @@ class CheckCatalogueOperator(BaseOperator):
                 suites=named([str(suite) for suite in self.suites or ()]),
                 time_range=self._range(run.now),
             )
+        self.touched(read=_CHECKED, wrote=[Table("quality_results", len(checked.results))])
         return _told(checked, context)
 
     def _range(self, now: datetime) -> TimeRange | None:
@@ -68,7 +71,7 @@ class CheckCatalogueOperator(BaseOperator):
             raise ConfigurationError(f"start_time {self.start_time!r}, end_time {self.end_time!r}: {exc}") from exc
 
 
-class CheckIngestedOperator(BaseOperator):
+class CheckIngestedOperator(TellsLineage, BaseOperator):
     """Holds what the run took in against what is expected of segments and replicas; nothing is taken back.
 
     Skipped when the run took nothing in, or `quality.check_ingest` is off. QualityFailed, link and counts as of
@@ -87,6 +90,7 @@ class CheckIngestedOperator(BaseOperator):
             checked = check_ingested(estate, catalogue, open_store, _run_of(context))
         if checked is None:
             raise AirflowSkipException("the run took nothing in")
+        self.touched(read=_CHECKED[:2], wrote=[Table("quality_results", len(checked.results))])
         return _told(checked, context)
 
 
