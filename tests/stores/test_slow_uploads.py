@@ -174,7 +174,7 @@ def connections_to(port: int) -> Iterator[tuple[int, int, int, int]]:
             if not str(descriptor.readlink()).startswith("socket:"):
                 continue
         with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as found:
-            if found.getpeername()[1] == port:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and found.getpeername()[1] == port:
                 tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
                 idle, interval, unanswered = (found.getsockopt(socket.IPPROTO_TCP, option) for option in tcp)
                 yield found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), idle, interval, unanswered
