@@ -439,3 +439,35 @@ def test_where_values_come_from_is_known(tmp_path: Path) -> None:
     assert loaded.estate.rollout.percentage == Percentage(500)
     assert any("S3_SPLIT_PERCENTAGE changes nothing" in note for note in loaded.notes)
     assert any("S3_REGION changes nothing" in note for note in loaded.notes)
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_go_where_the_estate_says(load: Load) -> None:
+    assert load(WHOLE).metrics.publish == ("prometheus", "airflow")
+    given = load(WHOLE, REELKEEPER__METRICS__PUBLISH='["textfile"]', REELKEEPER__METRICS__TEXTFILE="/var/lib/r.prom")
+    assert (given.metrics.publish, given.metrics.textfile) == (("textfile",), Path("/var/lib/r.prom"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ('publish = ["statsd"]', "metrics.publish[0] is 'statsd': expected 'prometheus', 'pushgateway', "),
+        ('publish = ["pushgateway"]', "expected 'pushgateway_url' with 'pushgateway' in 'publish'"),
+        ('publish = ["textfile"]', "expected 'textfile' with 'textfile' in 'publish'"),
+        ('textfile = "r.prom"', "expected an absolute 'textfile' that ends in .prom; got 'r.prom'"),
+        ('textfile = "/var/lib/r.txt"', "expected an absolute 'textfile' that ends in .prom; got '/var/lib/r.txt'"),
+        ('pushgateway_url = "https://me:word@push"', "expected no user and no password in it"),
+        ('cloudwatch_namespace = "AWS/S3"', "expected a 'cloudwatch_namespace' of your own; got 'AWS/S3'"),
+        ("cameras = -1", "metrics.cameras is -1"),
+    ],
+)
+def test_wrong_metrics(problems: Callable[..., list[str]], metrics: str, told: str) -> None:
+    [problem] = problems(f"{WHOLE}[metrics]\n{metrics}\n")
+    assert told in problem
+
+
+def test_stores_by_the_queue_that_sees_them(load: Load) -> None:
+    text = DISK + 'queue = "nvr"\n' + LAKE + AWS + PLACEMENT
+    assert load(text).stores_by_queue() == {"nvr": ["disk"], None: ["lake", "aws"]}

@@ -15,6 +15,7 @@ from reelkeeper_airflow.api import metrics as api
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ADDRESS = "http://airflow/reelkeeper/metrics"
+pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def scrape_token(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def users(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def users(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The JWTs of a viewer, and of somebody who has no role."""
     from airflow.api_fastapi.app import get_auth_manager, init_auth_manager, purge_cached_app
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser

@@ -68,6 +68,8 @@ def check_connections(estate: Estate) -> Iterator[Check]:
     yield _check_signing(estate)
     if estate.delivery.cloudfront_key_id:
         yield _check_cloudfront(estate.delivery.cloudfront_connection, estate.delivery.cloudfront_key_id)
+    if "prometheus" in estate.metrics.publish:
+        yield _check_scraping(estate.metrics.scrape_connection)
     for channel in estate.alarms.notify:
         yield check_channel(channel)
 
@@ -122,6 +124,19 @@ def _check_cloudfront(name: str, key_id: str) -> Check:
         return Check(what, False, _missing(name), _cure(name, "cloudfront"))
     except ReelkeeperError as exc:
         return Check(what, False, str(exc), f"give it the private key, RSA in PEM, that belongs to {key_id!r}")
+    return Check(what, True, _origin(name))
+
+
+def _check_scraping(name: str) -> Check:
+    from reelkeeper_airflow.hooks.tokens import TokenHook
+
+    what = f"connection {name}"
+    try:
+        TokenHook(name).get_conn()
+    except AirflowNotFoundException:
+        return Check(what, True, "not defined: only users of Airflow can read the metrics")
+    except ReelkeeperError as exc:
+        return Check(what, False, str(exc), "make a token by 'openssl rand -hex 32'")
     return Check(what, True, _origin(name))
 
 
