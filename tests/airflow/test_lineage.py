@@ -12,6 +12,9 @@ from reelkeeper_airflow.lineage import Objects, Table, TellsLineage, Zone
 from reelkeeper_airflow.operators.minio import MinioTransferBatchOperator
 from reelkeeper_airflow.operators.verify import VerifyStoreOperator
 
+pytestmark = (
+    pytest.mark.servers
+)  # it needs none, but a second or two for the provider's imports: no part of the fast ones
 CATALOGUE = {"conn_type": "postgres", "host": "db", "login": "u", "password": "s3cret-of-the-catalogue", "schema": "rk"}
 
 

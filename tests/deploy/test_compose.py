@@ -122,6 +122,7 @@ def test_all_parts_of_airflow_have_one_image_and_one_environment() -> None:
     assert [name for name, service in SERVICES.items() if "build" in service] == ["init"]
 
 
+@pytest.mark.servers  # it needs none, but a second for the settings of all providers: no part of the fast ones
 def test_airflow_knows_each_of_its_settings() -> None:
     from airflow.configuration import conf
 
