@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -24,17 +23,12 @@ from reelkeeper.media.packaging import Package, package
 from reelkeeper.media.playlists import signed
 from reelkeeper.media_options import media_options
 from reelkeeper.settings import StoreSettings
+from tests.browser import BROWSER, FLAGS
 
 pytestmark = pytest.mark.encodes
 
 SECONDS, RATE = 3, 10
 PAGE = Path(__file__).with_name("player.html")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-extensions",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 Reports = Queue[tuple[str, dict[str, Any]]]
 
 

@@ -8,15 +8,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from reelkeeper.catalogue.export_records import Export
+from reelkeeper.catalogue.quality import QualityResult, QualityRun
 from reelkeeper.catalogue.rollout import RolloutStep
 from reelkeeper.model import Key, ReplicaState, StoreName, Tenant, Tier, TimeRange
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import AlarmTerms, alarms
 from reelkeeper.policy.exports import ExportRequest
+from reelkeeper.policy.quality import Name, Suite
 from reelkeeper.policy.ramp import Action
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usage, UsageDay
-from reelkeeper.reporting.page import attention, coverage, exports, holdings, ramp
+from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp
 from reelkeeper.reporting.page.safety import safety
 from reelkeeper.settings.models import Rollout
 from tests.reporting.hand_made import CAMERAS, CLOUD, LOCAL, NOW, figures
@@ -236,3 +238,21 @@ def test_an_export_can_be_downloaded_while_it_is_there() -> None:
     assert (busy.progress, busy.has_download) == (40, False)
     [refused] = exports.exports([export(id=uuid4(), status="FAILED", request=None, failure="no such camera")], now=NOW)
     assert (refused.what, refused.by, refused.failure, refused.level) == ("refused", "admin", "no such camera", "bad")
+
+
+def test_of_a_check_what_is_wrong_is_told_and_the_rest_counted() -> None:
+    assert checks.check(None, now=NOW) is None
+    results = (
+        QualityResult(Suite.SEGMENTS, Name.SEGMENT_FIELDS, "fail", success=True, looked_at=9, failing=0, mostly=1),
+        QualityResult(Suite.SEGMENTS, Name.SEGMENT_BITRATES, "warn", success=False, looked_at=9, failing=2, mostly=1),
+        QualityResult(Suite.REPLICAS, Name.VERIFIED_REPLICA, "fail", success=False, looked_at=1200, failing=1, mostly=1,
+                      report_path="reports/check_catalogue/x.csv"),
+    )  # fmt: skip
+    began = NOW - timedelta(hours=3)
+    told = checks.check(QualityRun("check_catalogue", "r", "failed", None, began, began, results), now=NOW)
+    assert told is not None
+    assert (told.level, told.met, told.when, told.path) == ("bad", "1 of 3 expectations met", "3 h 00 min", "")
+    assert [(one.name, one.level, one.failing, one.path) for one in told.unmet] == [
+        ("replicas: verified replica", "bad", "1 of 1,200 rows", "reports/check_catalogue/x.csv"),
+        ("segments: segment bitrates", "warning", "2 of 9 rows", ""),
+    ]  # fmt: skip

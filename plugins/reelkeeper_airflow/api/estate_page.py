@@ -29,7 +29,7 @@ from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.gathering import camera_days, gather, usage_days
-from reelkeeper.reporting.page import attention, coverage, exports, holdings, ramp, safety
+from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp, safety
 from reelkeeper.reports import list_reports
 from reelkeeper.settings import Estate
 from reelkeeper.wording import ago, size
@@ -38,6 +38,7 @@ from reelkeeper_airflow.api.questions import Questions, open_questions
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 
 DAG_ID = "report_metrics"
+_CHECKS_DAG = "check_catalogue"
 STATIC = Path(__file__).with_name("static")
 log = logging.getLogger(__name__)
 router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
@@ -101,6 +102,7 @@ class EstateView:
     ramp: Part[ramp.RampView]
     exports: Part[tuple[exports.ExportView, ...]] | None
     cameras: Part[Cameras]
+    check: Part[checks.CheckView | None]
     events: Part[tuple[attention.EventView, ...]]
 
 
@@ -141,12 +143,13 @@ def read_reports() -> HTMLResponse:
     now = datetime.now(UTC)
 
     def found() -> list[dict[str, str]]:
-        store = open_store(current_estate().placement.exports_in)
-        listed = [report for report in list_reports(store, DAG_ID) if report.key.endswith(".html")][:_REPORTS]
+        from reelkeeper.reporting.daily import JOB  # what writes them: the page alone does without
+
+        listed = list_reports(open_store(current_estate().placement.exports_in), JOB)
         return [
             {"path": quote(report.key), "day": f"{report.day}", "size": size(report.size_bytes),
              "written": ago(report.written_at, now)}
-            for report in listed
+            for report in listed[:_REPORTS]
         ]  # fmt: skip
 
     part = _tried("which reports there are", found)
@@ -191,6 +194,7 @@ def _view(
         if _may_see_exports(user)
         else None,
         figures.made_into("how the cameras are", cameras),
+        _tried("what the last check found", lambda: checks.check(catalogue.quality.latest(_CHECKS_DAG), now=now)),
         _tried("what became of alarms", lambda: attention.history(catalogue.alarms.history(_EVENTS))),
     )
 

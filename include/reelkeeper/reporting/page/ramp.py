@@ -70,7 +70,8 @@ class RampView:
 def ramp(figures: RolloutFigures, settings: Rollout, history: Sequence[RolloutStep], *, now: datetime) -> RampView:
     """`history`: the last decisions, the newest first."""
     advance = {
-        "automatic": "then by itself", "ask": "and a person says yes", "hold": "and a person sets it: none is by itself",
+        "automatic": "then it is taken by itself", "ask": "and a person says yes",
+        "hold": "and a person sets it: none is taken by itself",
     }  # fmt: skip
     gates = (
         f"at most {percent(settings.max_failure_ratio)} of uploads fail in any {settings.window_minutes} minutes",

@@ -1,0 +1,379 @@
+"""The Estate page on Airflow's own API server, over HTTP and in a real browser; each test has its own catalogue."""
+
+import asyncio
+import json
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg2
+import pytest
+import uvicorn
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from sqlalchemy.exc import OperationalError
+
+from demo.segments import ingested
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.catalogue.export_records import Asked
+from reelkeeper.catalogue.store_health import Look
+from reelkeeper.model import BatchId, Camera, Sha256, StoreName, Tenant, TimeRange, camera_id
+from reelkeeper.policy.alarm_states import AlarmState
+from reelkeeper.policy.alarms import AlarmName
+from reelkeeper.policy.exports import ExportRequest
+from reelkeeper.reporting.daily import JOB
+from reelkeeper.reports import publish
+from reelkeeper.stores.body import Body
+from reelkeeper_airflow.estate import open_store
+from tests.browser import BROWSER, Tab, browser
+
+USERS = {"ada": "admin", "vera": "viewer"}
+ACME = Tenant("acme")
+NOW = datetime.now(UTC).replace(microsecond=0)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0)
+HOSTILE = "<img src=x onerror=alert(1)>"
+PARTS = (
+    "safety",
+    "cost",
+    "waiting",
+    "share",
+    "attention",
+    "stores",
+    "rollout",
+    "exports",
+    "cameras",
+    "checks",
+    "history",
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Airflow's API server, and its users' tokens."""
+
+    url: str
+    tokens: dict[str, str]
+
+    @property
+    def page(self) -> str:
+        return f"{self.url}/reelkeeper/estate"
+
+    def ask(self, user: str | None = "ada", path: str = "", **params: str | int) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            return client.get(f"{self.page}{path}", params=params, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def server(airflow_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("api")
+        passwords = folder / "passwords.json"
+        passwords.write_text(json.dumps({name: f"{name}-secret" for name in USERS}))
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", ",".join(f"{n}:{r}" for n, r in USERS.items()))
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret " * 10)
+        patch.setenv("AIRFLOW__API__SECRET_KEY", "a secret of thirty-two characters")
+
+        from airflow.api_fastapi.app import create_app, purge_cached_app
+
+        purge_cached_app()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Airflow's own libraries', as it starts
+            app = create_app(apps="core")
+        running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+        thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
+        thread.start()
+        while not running.started:
+            assert thread.is_alive()
+            thread.join(0.01)
+        try:
+            host, port = running.servers[0].sockets[0].getsockname()
+            url = f"http://{host}:{port}"
+            yield Server(url, {name: _token(url, name) for name in USERS})
+        finally:
+            running.should_exit = True
+            thread.join()
+            purge_cached_app()
+
+
+def _token(url: str, user: str) -> str:
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        answer = client.post(f"{url}/auth/token", json={"username": user, "password": f"{user}-secret"})
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+@pytest.fixture(name="known")
+def _known(estate_file: Path, catalogue: Catalogue, catalogue_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """An estate that is counted by hand: two cameras, five segments, two stores, one of which does not answer."""
+    database = urlsplit(catalogue_dsn)
+    connection = {
+        "conn_type": "postgres", "host": database.hostname, "port": database.port, "login": database.username,
+        "password": database.password, "schema": database.path.removeprefix("/"),
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_CATALOGUE", json.dumps(connection))
+    priced = 'quota = "1 MiB"\n[stores.tiers]\nHOT = { usd_per_gb_month = 1024 }'
+    settings = estate_file.read_text().replace('bucket = "test-bucket"', f'bucket = "test-bucket"\n{priced}')
+    estate_file.write_text(settings.replace("[placement]", '[placement]\nexport_store = "local"'))
+    gate, yard = (Camera(camera_id(ACME, slug), ACME, slug, name)
+                  for slug, name in (("gate", "Gate"), ("yard", HOSTILE)))  # fmt: skip
+    catalogue.cameras.upsert([gate, yard])
+    recorded = [(gate, MIDNIGHT - timedelta(hours=24 - 8 * number), 8) for number in range(3)]  # all of yesterday
+    recorded += [(gate, MIDNIGHT - timedelta(hours=36), 6), (yard, MIDNIGHT - timedelta(days=3), 12)]
+    for store in (StoreName("local"), StoreName("cloud")):
+        made = [
+            ingested(camera, start, timedelta(hours=hours), store=store, size_bytes=262_144,
+                     checksum=Sha256(sha256(str(start).encode()).hexdigest()), path=f"{store}/{camera.slug}/{start}")
+            for camera, start, hours in recorded[: None if store == "local" else 2]
+        ]  # fmt: skip
+        catalogue.segments.record(BatchId(uuid4()), made)
+    catalogue.store_health.record([Look(StoreName("local"), "healthy", None, NOW - timedelta(minutes=2))])
+    catalogue.store_health.record(
+        [Look(StoreName("cloud"), "unreachable", "store_timeout", NOW - timedelta(minutes=30))]
+    )
+    catalogue.alarms.save(
+        [alarm("camera_silent", "acme/yard", HOSTILE), alarm("store_unreachable", "cloud", "no answer")]
+    )
+    return catalogue
+
+
+def alarm(name: AlarmName, subject: str, detail: str) -> AlarmState:
+    since = NOW - timedelta(minutes=30)
+    return AlarmState(name, subject, "firing", since, None, 1.0, 0.0, detail, since, since, None, None, NOW)
+
+
+def export(catalogue: Catalogue, reason: str = "case 7") -> UUID:
+    """One of an hour of the gate, just asked for."""
+    asked = Asked(uuid4(), ACME, "manual__1", {}, "ada")
+    when = TimeRange(MIDNIGHT - timedelta(hours=2), MIDNIGHT - timedelta(hours=1))
+    request = ExportRequest(("gate",), when, reason, "mara")
+    assert catalogue.exports.accept(asked, request, [camera_id(ACME, "gate")], StoreName("local"), now=NOW)
+    return asked.id
+
+
+def words(page: httpx.Response, part: str) -> str:
+    """What a part of the page says, in one line."""
+    [inside] = re.findall(rf'<section[^>]*id="{part}".*?</section>', page.text, re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", inside)).split())
+
+
+# --- who sees it, and when there is nothing to see ------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("known")
+def test_only_users_of_airflow_see_it(server: Server) -> None:
+    for path in ("", "/reports"):
+        assert server.ask(None, path).status_code == httpx.codes.UNAUTHORIZED
+        assert server.ask("vera", path).status_code == httpx.codes.OK
+    headers = server.ask("vera").headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+def test_exports_are_for_those_who_may_see_the_runs_of_their_dag(
+    server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(known, "a secret reason")
+    assert "a secret reason" in words(server.ask("vera"), "exports")
+    usual = SimpleAuthManager.is_authorized_dag
+
+    def without_exports(self: Any, *, details: Any = None, **asked: Any) -> bool:
+        return usual(self, details=details, **asked) and (details is None or details.id != "generate_export")
+
+    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", without_exports)
+    page = server.ask("vera")
+    assert page.status_code == httpx.codes.OK
+    assert "a secret reason" not in page.text
+    assert "Only those who may see the runs of generate_export" in words(page, "exports")
+
+
+def test_without_a_catalogue_it_says_that_nothing_can_be_said(
+    server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = {
+        "conn_type": "postgres",
+        "host": "127.0.0.1",
+        "port": 9,
+        "login": "x",
+        "password": "secret",
+        "schema": "x",
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_CATALOGUE", json.dumps(nowhere))
+    page = server.ask()
+    assert page.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "The catalogue does not answer: nothing can be said about footage now." in page.text
+    assert "secret" not in page.text
+    assert "127.0.0.1" not in page.text
+
+
+def test_wrong_settings_are_no_traceback(server: Server, known: Catalogue, estate_file: Path) -> None:
+    estate_file.write_text("name = 7")
+    page = server.ask()
+    assert page.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "The estate is not set up as expected" in page.text
+    assert str(estate_file) not in page.text
+
+
+# --- what it says ---------------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue) -> None:
+    export(known)
+    page = server.ask()
+    assert page.status_code == httpx.codes.OK
+    safety = words(page, "safety")
+    assert "All 5 segments have at least one verified copy." in safety
+    assert re.search(r"Store cloud does not answer for 3\d min: store timeout\.", safety)
+    assert "2 cameras, 5 segments, 7 verified copies of 1.8 MiB." in safety
+    assert "3 segments still to go to the cloud, the oldest from 3 days ago." in safety
+    # Two replicas of a quarter of a MiB, at 1024 USD for 10⁹ bytes.
+    assert words(page, "cost").startswith("Cost of storage 0.54 USD a month now")
+    assert "Without local: nobody said a price" in words(page, "cost")
+    stores = words(page, "stores")
+    assert stores.index("cloud minio") < stores.index("local filesystem")  # the one in trouble first
+    assert "512.0 KiB 2 copies" in stores
+    assert "50 % of 1.0 MiB" in stores
+    assert "answers, looked at" in stores
+    assert "2 alarms up" in words(page, "waiting")
+    assert "reelkeeper alarm acknowledge store_unreachable" in words(page, "attention")
+    cameras = words(page, "cameras")
+    assert "2 cameras, 1 silent" in cameras
+    assert cameras.index("acme/yard silent for") < cameras.index("acme/gate")
+    # Of thirteen whole days the gate recorded one and a quarter, the yard a half.
+    assert "9.6 %" in cameras
+    assert "3.8 %" in cameras
+    assert f"{MIDNIGHT - timedelta(days=1):%Y-%m-%d}: 100 % recorded" in page.text
+    assert "case 7 · mara" in words(page, "exports")
+
+
+def test_names_are_text(server: Server, known: Catalogue) -> None:
+    export(known, HOSTILE)
+    page = server.ask(camera='"><script>alert(2)</script>')
+    assert "<img" not in page.text
+    assert "<script>" not in page.text
+    assert HOSTILE in words(page, "attention")
+    assert HOSTILE in words(page, "exports")
+    assert "No camera is called so." in words(page, "cameras")
+    assert HOSTILE in words(server.ask(), "cameras")
+
+
+def test_cameras_are_searched_and_paged(server: Server, known: Catalogue) -> None:
+    known.cameras.upsert([Camera(camera_id(ACME, f"c{number:02}"), ACME, f"c{number:02}", f"Camera {number}")
+                          for number in range(60)])  # fmt: skip
+    assert "page 3 of 3" in words(server.ask(page=7), "cameras")
+    found = words(server.ask(camera="GAT"), "cameras")
+    assert "1 camera" in found
+    assert "acme/yard" not in found
+    assert server.ask(page=0).status_code == httpx.codes.UNPROCESSABLE_ENTITY
+
+
+# --- what is not known ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "troubled"),
+    [
+        ("alarms", {"attention"}), ("alarm_events", {"history"}), ("quality_runs", {"checks"}),
+        ("usage_days", {"cost"}),
+        ("camera_tallies", {"safety", "cost", "stores", "share", "rollout", "cameras"}),
+    ],
+)  # fmt: skip
+def test_a_part_that_fails_says_so_and_the_others_stay(
+    server: Server, known: Catalogue, catalogue_dsn: str, table: str, troubled: set[str]
+) -> None:
+    known.close()
+    with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE reelkeeper.{table} RENAME TO gone")
+    page = server.ask()
+    assert page.status_code == httpx.codes.OK
+    assert {part for part in PARTS if "cannot be told now" in words(page, part)} == troubled
+
+
+def test_questions_that_cannot_be_read_are_not_nothing(
+    server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT secret", {}, Exception("no such host"))
+
+    monkeypatch.setattr("reelkeeper_airflow.api.estate_page.open_questions", fail)
+    page = server.ask()
+    assert "cannot be told now what Airflow's users are asked" in words(page, "attention")
+    assert "questions unknown, 2 alarms up" in words(page, "waiting")
+    assert "no such host" not in page.text
+
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+
+def test_daily_reports_are_listed(server: Server, known: Catalogue) -> None:
+    assert "cannot be told now which reports there are" in server.ask(path="/reports").text  # the store is not set up
+    store = open_store("local")
+    list(store.set_up())
+    assert "None was written yet." in server.ask(path="/reports").text
+    key = publish(store, f"{JOB}/2026-11-20/test", "html", Body.of_bytes(b"<p>yesterday"))
+    page = server.ask(path="/reports").text
+    [path] = re.findall(r'<a href="\.\./(reports/[^"]+)">2026-11-20</a>', page)
+    assert path == key
+    assert server.ask(path=f"/../{path}").text == "<p>yesterday"
+
+
+# --- in a browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tab(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    if BROWSER is None:
+        pytest.skip("no Chromium is on PATH: nothing here can show a page")
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        opened.sign_in(server.url, server.tokens["vera"])
+        yield opened
+
+
+@pytest.mark.usefixtures("known")
+def test_a_browser_shows_it_in_light_and_dark_and_on_a_phone(server: Server, tab: Tab) -> None:
+    del tab.requests[:]
+    grounds = set()
+    for width, dark in ((1280, False), (1280, True), (390, True), (320, False)):
+        tab.look(width=width, dark=dark)
+        tab.open(server.page)
+        grounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate("document.querySelector('#safety h2').innerText").strip().startswith("All 5 segments")
+        assert tab.evaluate("document.querySelector('.strip').getBoundingClientRect().width") > 100
+    assert len(grounds) == 2
+    assert {urlsplit(url).netloc for url in tab.requests} == {urlsplit(server.url).netloc}
+    assert tab.complaints == []
+
+
+@pytest.mark.usefixtures("known")
+def test_it_works_without_scripts(server: Server, tab: Tab) -> None:
+    tab.look(scripts=False)
+    tab.open(f"{server.page}?camera=yard")
+    assert tab.evaluate("document.querySelectorAll('.cameras tbody tr').length") == 1
+    assert tab.evaluate("document.querySelector('.cameras tbody th').innerText").startswith(HOSTILE)
+    assert tab.evaluate("document.querySelectorAll('img').length") == 0
+    assert tab.evaluate("document.querySelector('#exports, #stores').innerText") != ""
+    tab.look()
+
+
+@pytest.mark.usefixtures("known")
+def test_it_has_a_place_in_airflows_navigation(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.tokens['ada']}"}
+    found = httpx.get(f"{server.url}/api/v2/plugins", headers=headers, trust_env=False).json()["plugins"]
+    [view] = [view for plugin in found if plugin["name"] == "reelkeeper" for view in plugin["external_views"]]
+    assert (view["name"], view["destination"], view["nav_top_level"]) == ("Estate", "nav", True)
+    assert httpx.get(f"{server.url}{view['icon']}", trust_env=False).headers["content-type"] == "image/svg+xml"
+    assert httpx.get(f"{server.url}{view['href']}", headers=headers, trust_env=False).status_code == httpx.codes.OK
