@@ -21,7 +21,7 @@ FROM python:3.12-slim-trixie
 # ffmpeg and ffprobe; letters for names of cameras in any script; curl asks the health checks' questions. HLS and DASH are
 # packed by Shaka Packager, from the wheel above.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends curl ffmpeg fonts-noto-core \
+    && apt-get install --yes --no-install-recommends curl ffmpeg fonts-noto-cjk fonts-noto-core \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --gid 0 --home-dir /opt/airflow --create-home --shell /usr/sbin/nologin airflow \
     && install --directory --owner=airflow --group=0 --mode=0770 \

@@ -14,7 +14,7 @@ from reelkeeper_airflow.operators.verify import VerifyStoreOperator
 
 pytestmark = (
     pytest.mark.servers
-)  # it needs none, but a second or two for the provider's imports: no part of the fast ones
+)  # needs none, but seconds for the provider's imports: no fast one
 CATALOGUE = {"conn_type": "postgres", "host": "db", "login": "u", "password": "s3cret-of-the-catalogue", "schema": "rk"}
 
 
