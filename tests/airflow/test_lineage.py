@@ -12,9 +12,7 @@ from reelkeeper_airflow.lineage import Objects, Table, TellsLineage, Zone
 from reelkeeper_airflow.operators.minio import MinioTransferBatchOperator
 from reelkeeper_airflow.operators.verify import VerifyStoreOperator
 
-pytestmark = (
-    pytest.mark.servers
-)  # needs none, but seconds for the provider's imports: no fast one
+pytestmark = pytest.mark.servers  # needs none, but seconds for the provider's imports: no fast one
 CATALOGUE = {"conn_type": "postgres", "host": "db", "login": "u", "password": "s3cret-of-the-catalogue", "schema": "rk"}
 
 

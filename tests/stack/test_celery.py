@@ -73,7 +73,7 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
             def part(name: str) -> AbstractContextManager["subprocess.Popen[bytes]"]:
                 return running(
                     name, services[name]["command"], log=folder / f"{name}.log", environ=environ, directory=folder,
-                    ready=lambda: _is_up(name, url, folder), start_seconds=120, stop_seconds=2,
+                    ready=lambda: _is_up(name, url, folder), start_seconds=240, stop_seconds=2,
                 )  # fmt: skip
 
             with part("api-server"), together([part(name) for name in PARTS]) as [scheduler, *_]:
