@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from demo.servers import PostgresServer, S3Server
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -236,6 +237,15 @@ def test_holds_are_placed_listed_and_released(run: Run, tmp_path: Path, catalogu
         said = run("hold", *wrong, **environ)
         assert said.code != 0
         assert says in said.err, said.err
+
+
+def test_metrics_are_shown_as_prometheus_reads_them(run: Run, tmp_path: Path, catalogue_dsn: str) -> None:
+    write_estate(tmp_path)
+    said = run("metrics", "show", "--openmetrics", AIRFLOW_CONN_REELKEEPER_CATALOGUE=catalogue_dsn)
+    assert said.code == 0, said.err
+    families = {family.name: family for family in text_string_to_metric_families(said.out)}
+    [used] = families["storage_bytes_used"].samples
+    assert (used.labels, used.value) == ({"backend": "disk", "bucket": str(tmp_path / "disk")}, 0)
 
 
 def test_alarms_are_listed_taken_on_and_shown(
