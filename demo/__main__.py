@@ -65,6 +65,7 @@ def up_command() -> None:
         _spawn()
     ready = json.loads((UP / "ready.json").read_text())
     print(f"Airflow    {ready['url']}   user {ADMIN!r}, password {ready['password']!r}")
+    print(f"Estate     {ready['url']}/plugin/estate: is footage safe, what does it cost, what waits for a person")
     print(f"Settings   {UP / 'estate.toml'}")
     print(f"Recordings {UP / 'landing'}: trigger ingest_recordings, then migrate_recordings; `make down` stops all")
 
@@ -113,7 +114,9 @@ def serve_command() -> None:
     recorded = UP / "recorded"  # a second start leaves the landing zone alone
     with locked(UP), started(UP, console, footage=not recorded.exists()) as (estate, flow, _), Api(flow) as api:
         recorded.touch()
-        set_up(Job(api, console), console)
+        job = Job(api, console)
+        set_up(job, console)
+        job.start("report_metrics")  # and every 15 minutes from now on: the Estate page is alive
         ready = UP / "ready.json"
         half = UP / "ready.json.half"
         half.touch(mode=0o600)
