@@ -19,8 +19,8 @@ from reelkeeper.errors import RequestRefused
 from reelkeeper.model import CameraId, StoreKind, StoreName
 from reelkeeper.policy.alarm_states import AlarmEvent
 from reelkeeper.reporting.alarm_messages import Message
-from reelkeeper.reporting.alarm_readings import silent_cameras
-from reelkeeper.reporting.alarms import Evaluated, acknowledge, evaluate, send_waiting
+from reelkeeper.reporting.alarm_readings import Latest, readings, silent_cameras
+from reelkeeper.reporting.alarms import Evaluated, acknowledge, definitions, evaluate, send_waiting
 from reelkeeper.reporting.figures import CameraFigures, Figures
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import AlarmChannel, Alarms
@@ -68,6 +68,12 @@ def up(found: Evaluated) -> dict[tuple[str, str], str]:
 
 def told(found: Evaluated) -> list[tuple[str, str, str]]:
     return [(event.kind, event.name, event.subject) for event in found.events]
+
+
+def wrong(figures: Figures) -> list[tuple[str, str]]:
+    """The alarms whose measurements are wrong, without any uploads."""
+    measured = readings(estate(), definitions(estate()), figures, Latest(), NOW)
+    return [(reading.alarm, reading.subject) for reading in measured if reading.is_wrong]
 
 
 class Outbox:
@@ -324,11 +330,8 @@ def test_a_look_that_is_refused_is_access_denied(catalogue: Catalogue) -> None:
         ({"rollout": replace(well().rollout, last_action="step_back")}, "rollout_stepped_back", ""),
     ],
 )
-def test_one_thing_that_is_wrong_is_one_alarm(
-    catalogue: Catalogue, others: dict[str, Any], alarm: str, subject: str
-) -> None:
-    found = evaluate(estate(), catalogue, well(**others), now=NOW)
-    assert up(found) == {(alarm, subject): "firing"}
+def test_one_thing_that_is_wrong_is_one_alarm(others: dict[str, Any], alarm: str, subject: str) -> None:
+    assert wrong(well(**others)) == [(alarm, subject)]
 
 
 @pytest.mark.parametrize(
@@ -344,9 +347,18 @@ def test_one_thing_that_is_wrong_is_one_alarm(
         {"rollout": replace(well().rollout, last_action=None)},
     ],
 )
-def test_what_is_right_or_not_known_is_none(catalogue: Catalogue, others: dict[str, Any]) -> None:
-    found = evaluate(estate(), catalogue, well(**others), now=NOW)
-    assert (up(found), found.pending) == ({}, 0)
+def test_what_is_right_or_not_known_is_none(others: dict[str, Any]) -> None:
+    assert wrong(well(**others)) == []
+
+
+def test_of_a_store_that_does_not_answer_it_is_not_known_whose_it_is(catalogue: Catalogue) -> None:
+    key = ("store_not_ours", "cloud")
+    for hours, health in enumerate(["foreign", "unreachable", "unreachable", "healthy"]):
+        now = NOW + hours * HOUR
+        found = evaluate(estate(), catalogue, well(now, stores=cloud_is(now, health=health)), now=now)
+        assert up(found)[key] == "firing"
+    now += HOUR
+    assert up(evaluate(estate(), catalogue, well(now), now=now)) == {}
 
 
 def test_a_step_back_stands_until_the_ramp_goes_on(catalogue: Catalogue) -> None:
