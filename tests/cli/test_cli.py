@@ -248,6 +248,16 @@ def test_metrics_are_shown_as_prometheus_reads_them(run: Run, tmp_path: Path, ca
     assert (used.labels, used.value) == ({"backend": "disk", "bucket": str(tmp_path / "disk")}, 0)
 
 
+def test_the_daily_report_is_written_into_a_file(run: Run, tmp_path: Path, catalogue_dsn: str) -> None:
+    write_estate(tmp_path)
+    said = run("report", "today.html", "--day", "2026-01-31", AIRFLOW_CONN_REELKEEPER_CATALOGUE=catalogue_dsn)
+    assert said.code == 0, said.err
+    assert said.out.startswith("No footage has come in yet. ")
+    page = (tmp_path / "today.html").read_text(encoding="utf-8")
+    assert 'daily report of <time datetime="2026-01-31">' in page
+    assert "<svg" in page
+
+
 def test_alarms_are_listed_taken_on_and_shown(
     run: Run, tmp_path: Path, catalogue: Catalogue, catalogue_dsn: str
 ) -> None:
