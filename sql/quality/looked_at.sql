@@ -1,5 +1,6 @@
 -- What the expectations look at: great-expectations puts one of these in the place of `looked` in a query of the other
--- files. Footage is named by ranges of a day each, so that only their months are opened, by an index.
+-- files. Footage is named by ranges of a day each. OFFSET 0 keeps PostgreSQL from asking first, of all footage there is,
+-- what an expectation wants to know: only what lies in the ranges is read, from their months, by an index.
 
 -- name: looked_segments
 -- The segments that start in any of these ranges.
@@ -7,7 +8,8 @@ SELECT s.id, s.camera_id, s.start_time, s.end_time, s.duration_seconds, s.size_b
        s.video_codec, s.width, s.height, s.frame_rate, s.has_audio, s.rollout_bucket, s.storage_backend, s.storage_path,
        s.created_at
 FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
-JOIN segments s ON s.start_time >= range.first AND s.start_time < range.last;
+CROSS JOIN LATERAL (
+    SELECT * FROM segments WHERE start_time >= range.first AND start_time < range.last OFFSET 0) s;
 
 -- name: ingested_segments
 -- The segments that a run of ingest took in.
@@ -24,7 +26,8 @@ WHERE b.job = 'ingest' AND b.run_id = :run_id;
 SELECT t.id, t.segment_id, t.start_time, t.job, t.batch_id, t.source_store, t.destination_store, t.outcome, t.fallback,
        t.error_code, t.error, t.size_bytes, t.started_at, t.finished_at
 FROM unnest(:firsts::timestamptz[], :lasts::timestamptz[]) AS range (first, last)
-JOIN transfers t ON t.finished_at >= range.first AND t.finished_at < range.last;
+CROSS JOIN LATERAL (
+    SELECT * FROM transfers WHERE finished_at >= range.first AND finished_at < range.last OFFSET 0) t;
 
 -- name: looked_exports
 -- The exports that were asked for in any of these ranges, and all that have not expired.
@@ -57,8 +60,11 @@ WITH days AS (
     SELECT s.camera_id, days.first, count(*) AS segments,
            range_agg(tstzrange(greatest(s.start_time, days.first), least(s.end_time, days.last))) AS ranges
     FROM days
-    JOIN segments s ON s.start_time >= days.first - interval '24 hours' AND s.start_time < days.last
-        AND s.end_time > days.first AND s.end_time > s.start_time
+    CROSS JOIN LATERAL (
+        SELECT * FROM segments
+        WHERE start_time >= days.first - interval '24 hours' AND start_time < days.last
+          AND end_time > days.first AND end_time > start_time
+        OFFSET 0) s
     GROUP BY s.camera_id, days.first
 )
 SELECT c.id, c.tenant, c.slug, days.first AS day, coalesce(recorded.segments, 0) AS segments,

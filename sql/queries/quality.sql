@@ -28,7 +28,7 @@ FROM quality_runs WHERE job = :job ORDER BY started_at DESC LIMIT 1;
 -- name: quality_results_of
 -- What became of each expectation in a run.
 SELECT suite, expectation, severity, success, looked_at, failing, mostly, examples, report_path
-FROM quality_results WHERE quality_run_id = :id ORDER BY suite, expectation;
+FROM quality_results WHERE quality_run_id = :number ORDER BY suite, expectation;
 
 -- name: oldest_segment
 -- When the oldest footage began.

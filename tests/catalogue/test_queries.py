@@ -47,6 +47,7 @@ VALUES = {
     "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_ranks": [2, 1],
     "archive_ranks": [4], "why": "no",
     "after_time": LATER, "before": LATER, "buckets": 100, "seed": 1,
+    "docs_path": None,
     "condemned_by": None, "ingest_days": 1, "reasons": ["moved"],
     "contact_sheet_path": None, "cut": None, "done_ratio": None, "download_url": None, "failure": "no",
     "failure_code": "media", "file_hash": "0", "file_path": "a", "file_size": 1, "high": 80, "low": 5,

@@ -11,7 +11,9 @@ from datetime import timedelta
 import psycopg2
 import pytest
 
+from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.catalogue.queries import quality_queries
+from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import EXPECTATIONS, Suite, days_looked_at
 from reelkeeper.quality.statements import Demanded, of_days
 from reelkeeper.settings.models import Quality
@@ -104,7 +106,8 @@ DEFECTS = (
            {"verified_replica": ["S"], "transfer_results": ["S"]}),
     Defect("expires, and is condemned",
            "UPDATE replicas SET state = 'condemned' WHERE segment_id = 'S'; INSERT INTO condemnations SELECT store, "
-           "path, segment_id, start_time, 'expired', size_bytes, 'r', now(), now() FROM replicas WHERE segment_id = 'S'", {}),
+           "path, segment_id, start_time, 'expired', size_bytes, 'r', now(), now() FROM replicas WHERE segment_id = 'S'",
+           {}),
     Defect("is condemned for another reason",
            "UPDATE replicas SET state = 'condemned' WHERE segment_id = 'S'; INSERT INTO condemnations SELECT store, "
            "path, segment_id, start_time, 'quota', size_bytes, 'r', now(), now() FROM replicas WHERE segment_id = 'S'",
@@ -123,8 +126,8 @@ DEFECTS = (
     transfer("moved too little", "size_bytes = 1", transfer_sizes=["S"]),
     Defect("was copied, and deleted since",
            "DELETE FROM replicas WHERE segment_id = 'S'; INSERT INTO deletions (store, path, segment_id, start_time, "
-           "reason, size_bytes, run_id, condemned_at, deleted_at) SELECT 'local', 'x', id, start_time, 'retired', 1, 'r', "
-           "start_time, timestamptz '2026-03-10' FROM segments WHERE id = 'S'", {"verified_replica": ["S"]}),
+           "reason, size_bytes, run_id, condemned_at, deleted_at) SELECT 'local', 'x', id, start_time, 'retired', 1, "
+           "'r', start_time, timestamptz '2026-03-10' FROM segments WHERE id = 'S'", {"verified_replica": ["S"]}),
     Defect("waits to be copied", "INSERT INTO batches (id, job, run_id, store, number, item_count, size_bytes) "
            f"VALUES ('{EXPORT}', 'migrate', 'r', 'cloud', 0, 1, 1); INSERT INTO transfer_items (batch_id, segment_id, "
            "start_time, source_store, destination_store, size_bytes, priority, updated_at) "
@@ -216,3 +219,19 @@ def test_each_query_is_an_expectation_or_what_one_looks_at() -> None:
     there = {name for name in quality_queries().available_queries if not name.endswith("_cursor")}
     assert there == used
     assert [name for name in there if len((getattr(quality_queries(), name).__doc__ or "").split()) < 3] == []
+
+
+def test_only_the_months_that_are_looked_at_are_read(unguarded: World) -> None:
+    with closing(psycopg2.connect(unguarded.dsn)) as connection:
+        ensure_partitions(connection, "reelkeeper", TimeRange(at(1) - timedelta(days=50), at(1)))
+    days = days_looked_at(NOW, window_days=3, cycle_days=30, oldest=at(1))
+    demanded = of_days(unguarded.estate, unguarded.catalogue, [Suite.SEGMENTS, Suite.REPLICAS, Suite.TRANSFERS], days,
+                       now=NOW)  # fmt: skip
+    for one in demanded:
+        plan = [str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.looks_at)]
+        assert [line for line in plan if "_2026_03" in line and "never executed" not in line], one.expectation.name
+        assert not [line for line in plan if "_2026_01" in line and "never executed" not in line], one.expectation.name
+        whole = [str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.statement)]
+        looked = "transfers_2026_01" if one.expectation.suite is Suite.TRANSFERS else "segments_2026_01"
+        scans = [line for line in whole if re.search(rf"Seq Scan on {looked}\b", line)]
+        assert not [line for line in scans if "never executed" not in line], one.expectation.name

@@ -122,7 +122,7 @@ class Quality:
         if not found:
             return None
         run = found[0]._asdict()
-        rows = self._session.rows("quality_results_of", id=run.pop("id"))
+        rows = self._session.rows("quality_results_of", number=run.pop("id"))
         return QualityRun(**run, results=tuple(_result_of(row) for row in rows))
 
 

@@ -53,10 +53,10 @@ def render(page: Page, results: Sequence[QualityResult], queries: Sequence[str])
     suites = [
         {"name": suite, "cards": list(those)} for suite, those in groupby(cards, key=lambda card: str(card["suite"]))
     ]
-    outcome = outcome_of(results)
     return environment.get_template(_TEMPLATE).render(
         title=page.title, estate=page.estate, run_id=page.run_id, scope=page.scope, now=page.now,
-        gx_version=page.gx_version, outcome=outcome, headline=headline(results), suites=suites,
+        gx_version=page.gx_version, outcome=outcome_of(results), headline=headline(results), suites=suites,
+        unmet=[card for card in cards if card["outcome"] != "passed"],
     )  # fmt: skip
 
 
