@@ -96,6 +96,13 @@ WHERE (:name::text IS NULL OR e.name = :name) AND (:subject::text IS NULL OR e.s
 ORDER BY e.number DESC
 LIMIT :limit;
 
+-- name: forget_alarm_events!
+-- Forget what became of alarms before a time, with who was told; but for alarms that are up since before.
+DELETE FROM alarm_events e
+WHERE e.at < :before
+  AND NOT EXISTS (SELECT FROM alarms a
+                  WHERE a.name = e.name AND a.subject = e.subject AND a.state <> 'ok' AND a.fired_at <= e.at);
+
 -- name: count_failed_uploads
 -- Transfers to each store that finished in [since, until) and failed with one of these codes, where there were any.
 SELECT destination_store AS store, count(*) AS transfers

@@ -500,3 +500,22 @@ def test_whatever_happens_each_channel_hears_of_beginnings_and_ends_in_turn(
             assert turns, "the seed tells nothing"
             assert turns == ["fired", "recovered"] * (len(turns) // 2)
         assert [event.at for event in heard.values()] == sorted(event.at for event in heard.values())
+
+
+def test_history_is_kept_for_a_year_and_that_of_what_is_up_for_longer(catalogue: Catalogue, outbox: Outbox) -> None:
+    ours = estate(notify=(PEOPLE,), remind_hours=0)
+    late = NOW + 500 * DAY
+    foreign = {"stores": cloud_is(NOW, health="foreign")}
+    evaluate(ours, catalogue, well(unprotected_segments=3, **foreign), now=NOW)
+    for minutes in (1, 40):
+        now = NOW + minutes * MINUTE
+        evaluate(ours, catalogue, well(now, unprotected_segments=3), now=now)
+    send_waiting(ours, catalogue, outbox.send, now=lambda: NOW)
+    assert len(catalogue.alarms.history(10)) == 3
+
+    evaluate(ours, catalogue, well(late, unprotected_segments=3), now=late)
+    assert [each.event.name for each in catalogue.alarms.history(10)] == ["unprotected_footage"]
+    for now in (late + MINUTE, late + HOUR):
+        evaluate(ours, catalogue, well(now), now=now)
+    send_waiting(ours, catalogue, outbox.send, now=lambda: late)
+    assert outbox.of("people")[-1] == ("recovered", "unprotected_footage")

@@ -106,6 +106,10 @@ class Alarms:
         rows = self._session.rows("alarm_history", limit=limit, name=name, subject=subject)
         return [ToldEvent(_event_of(row), tuple(row.told), tuple(row.waiting)) for row in rows]
 
+    def forget_history(self, *, before: datetime) -> int:
+        """Forget what became of alarms before a time, but for those that are up since before; how many events."""
+        return self._session.execute("forget_alarm_events", before=before)
+
     def failed_uploads(self, since: datetime, until: datetime, codes: Sequence[str]) -> Mapping[StoreName, int]:
         """Transfers to each store that finished in `[since, until)` and failed with one of these codes."""
         rows = self._session.rows("count_failed_uploads", since=since, until=until, codes=list(codes))

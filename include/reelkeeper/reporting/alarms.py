@@ -71,6 +71,7 @@ def evaluate(
             before = [state for state in catalogue.alarms.up() if state.name in defined]
             changes = states.evaluate(defined, before, measured, now=now, remind_after=remind)
             _record(estate, catalogue, changes)
+            catalogue.alarms.forget_history(before=now - timedelta(days=estate.retention.report_days))
             after = catalogue.alarms.up()
         events = tuple(change.event for change in changes if change.event is not None)
         pending = sum(state.state == "pending" for state in after)

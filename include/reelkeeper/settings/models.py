@@ -486,7 +486,8 @@ class Retention(Section):
     history_days: Annotated[Whole, Field(ge=1)] = 90
     """How long finished work lists are kept: batches with their items, landing files that left their zone."""
     report_days: Annotated[Whole, Field(ge=1)] = 400
-    """How long reports are kept (`reports/…` in the exports store, by the store's clock): a year's audit finds them."""
+    """How long reports are kept (`reports/…` in the exports store, by the store's clock), and the history of alarms: a
+    year's audit finds them."""
 
 
 class Reconcile(Section):
