@@ -143,6 +143,25 @@ def test_what_waits_for_a_person_is_named_the_worst_first() -> None:
     assert all(each.do for each in found)
 
 
+def test_that_nobody_looks_is_said() -> None:
+    local, cloud = figures().stores
+    found = replace(
+        figures(), quarantined_files=0,
+        stores=(replace(local, looked_at=None), replace(cloud, looked_at=NOW - timedelta(minutes=61))),
+    )  # fmt: skip
+    (told,) = decisions(found, [], alarms(TERMS), proposal=None, quality=None, now=NOW)
+    assert told.what == "Nobody has looked at 2 stores lately: alarms and costs may be out of date."
+    assert told.details == ("local: never", "cloud: 1 h 01 min ago")
+
+
+def test_what_an_alarm_tells_is_told_once() -> None:
+    local, cloud = figures().stores
+    refused = replace(figures(), quarantined_files=0, stores=(local, replace(cloud, reconcile_outcome="refused")))
+    states = [state("orphans_above_cap", "cloud", "2 orphans")]
+    (told,) = decisions(refused, states, alarms(TERMS), proposal=None, quality=None, now=NOW)
+    assert told.details == ("cloud: 2 orphans, for 2 h 00 min",)
+
+
 def test_nothing_waits_where_all_is_well() -> None:
     good = replace(figures(), quarantined_files=0)
     passed = replace(QUALITY, outcome="passed")
@@ -266,7 +285,7 @@ def test_the_page_tells_the_figures(html: str) -> None:
     page = Page(html)
     assert "1 of 50,504 segments has no copy that is known to be good." in page.texts
     assert "Keeping the footage costs 12.50 USD a month now." in page.texts
-    assert "4 things wait for a person." in page.texts
+    assert "5 things wait for a person." in page.texts  # one: nobody has looked at the stores for three weeks
     assert page.tables["Transfers on 2026-03-30 (UTC)"][1] == ["migrate", "cloud", "succeeded", "4", "2.0 KiB", "2 s"]
     assert [row[:3] for row in page.tables["Quality of the catalogue, checked 2026-03-10 09:00 (UTC)"][1:]] == [
         ["camera coverage", "cameras", "NOT MET"], ["segment ranges", "segments", "met"],

@@ -3,7 +3,7 @@
 Whether footage is safe is said in the words of the Estate page (`page.safety`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from reelkeeper.catalogue.quality import QualityResult, QualityRun
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import Alarm, AlarmName
 from reelkeeper.policy.ramp import RampDecision
+from reelkeeper.reporting.alarm_readings import STALE_AFTER
 from reelkeeper.reporting.cost_charts import CostDay
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.page.attention import AlarmView, alarms_up
@@ -87,8 +88,9 @@ def decisions(
     Estate page."""
     found = [
         *(_of_alarm(view) for view in alarms_up(states, alarms, now=now)),
+        *_of_watching(figures, now),
         *_of_rollout(proposal),
-        *_of_reconciliations(figures, now),
+        *_of_reconciliations(figures, {state.subject for state in states if state.name == "orphans_above_cap"}, now),
         *_of_quality(quality, now),
         *_of_landing(figures),
     ]
@@ -117,10 +119,23 @@ def _of_rollout(proposal: RampDecision | None) -> Iterator[Decision]:
         )
 
 
-def _of_reconciliations(figures: Figures, now: datetime) -> Iterator[Decision]:
+def _of_watching(figures: Figures, now: datetime) -> Iterator[Decision]:
+    """A report that says nothing of trouble, as nobody has looked, must not be taken for good news."""
+    stale = [store for store in figures.stores if store.looked_at is None or now - store.looked_at > STALE_AFTER]
+    if stale:
+        yield Decision(
+            "warning",
+            f"Nobody has looked at {counted(len(stale), 'store')} lately: alarms and costs may be out of date.",
+            tuple(f"{each.name}: {f'{ago(each.looked_at, now)} ago' if each.looked_at else 'never'}" for each in stale),
+            "See that report_metrics is not paused, and that its runs succeed.",
+        )
+
+
+def _of_reconciliations(figures: Figures, told: Collection[str], now: datetime) -> Iterator[Decision]:
+    """`told`: the stores of whose orphans an alarm speaks already."""
     for store in figures.stores:
         when = ago(store.reconciled_at, now) if store.reconciled_at else ""
-        if store.reconcile_outcome == "refused":
+        if store.reconcile_outcome == "refused" and store.name not in told:
             yield Decision(
                 "warning",
                 f"Store {store.name} had more orphans than one run may take away.",
