@@ -75,13 +75,16 @@ def _slack(channel: AlarmChannel, message: "Message") -> BaseNotifier:
 
 
 def _sns(channel: AlarmChannel, message: "Message") -> BaseNotifier:
+    from airflow.providers.amazon.aws.hooks.sns import SnsHook
     from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+    from botocore.config import Config
 
     topic = str(channel.topic)
-    return SnsNotifier(
+    region = topic.split(":")[3]
+    notifier = SnsNotifier(
         aws_conn_id=channel.connection,
         target_arn=topic,
-        region_name=topic.split(":")[3],
+        region_name=region,
         subject=message.subject,
         message=message.text,
         message_attributes={
@@ -90,6 +93,12 @@ def _sns(channel: AlarmChannel, message: "Message") -> BaseNotifier:
             "event_ids": [str(event.id) for event in message.events],
         },
     )
+    # Amazon's own patience, five tries of a minute, would keep the other channels waiting.
+    patience = Config(connect_timeout=5, read_timeout=WAIT_SECONDS, retries={"total_max_attempts": 2})
+    notifier.hook = SnsHook(  # type: ignore[no-untyped-call]
+        aws_conn_id=channel.connection, region_name=region, config=patience
+    )
+    return notifier
 
 
 def _webhook(channel: AlarmChannel, message: "Message") -> BaseNotifier:
