@@ -37,5 +37,6 @@ class ReelkeeperPlugin(AirflowPlugin):
         {
             "name": "Estate", "href": f"{_BELOW}/estate", "destination": "nav", "url_route": "estate",
             "nav_top_level": True, "icon": f"{_BELOW}/static/estate.svg",
+            "icon_dark_mode": f"{_BELOW}/static/estate-on-dark.svg",
         }
     ]  # fmt: skip
