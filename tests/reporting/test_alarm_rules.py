@@ -18,7 +18,7 @@ from reelkeeper.reporting.alarm_rules import prometheus_rules
 from reelkeeper.reporting.alarm_stack import cloudwatch_alarms, cloudwatch_stack
 from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.cloudwatch import CLOUD_METRICS
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.settings import load_estate

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from reelkeeper.model import CameraId
 from reelkeeper.reporting.figures import CameraFigures
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import METRICS, registry_of
 from reelkeeper.reporting.metrics_reference import metrics_reference
 from reelkeeper.reporting.publishing import exposition
@@ -44,6 +44,7 @@ storage_segments_count{camera_id="YARD"} 3
 storage_segments_count{camera_id="HALL"} 0
 storage_errors_total{operation="migrate",backend="cloud"} 3
 storage_errors_total{operation="ingest",backend="cloud"} 1
+storage_errors_total{operation="repair",backend="local"} 0
 reelkeeper_stored_bytes{store="local",tier="HOT",tenant="acme"} 1000
 reelkeeper_stored_bytes{store="local",tier="HOT",tenant="beta"} 200
 reelkeeper_stored_bytes{store="cloud",tier="COOL",tenant="acme"} 500
@@ -67,6 +68,7 @@ reelkeeper_reconciliation_age_seconds{store="local"} 36000
 reelkeeper_transfers_total{job="ingest",store="local",outcome="succeeded"} 4
 reelkeeper_transfers_total{job="migrate",store="cloud",outcome="failed"} 3
 reelkeeper_transfers_total{job="tier",store="cloud",outcome="succeeded"} 1
+reelkeeper_transfers_total{job="tier",store="cloud",outcome="failed"} 0
 reelkeeper_transfer_bytes_total{job="ingest",store="local"} 1100
 reelkeeper_transfer_bytes_total{job="migrate",store="cloud"} 540
 reelkeeper_transfer_duration_seconds_count{job="ingest",store="local",outcome="succeeded"} 4
@@ -79,6 +81,7 @@ reelkeeper_transfer_duration_seconds_sum{job="migrate",store="cloud",outcome="fa
 reelkeeper_transfer_failures_total{job="migrate",store="cloud",error_code="access_denied"} 1
 reelkeeper_transfer_failures_total{job="migrate",store="cloud",error_code="store_timeout"} 2
 reelkeeper_transfer_failures_total{job="ingest",store="cloud",error_code="other"} 1
+reelkeeper_transfer_failures_total{job="migrate",store="local",error_code="access_denied"} 0
 reelkeeper_transfer_fallbacks_total{store="local"} 1
 reelkeeper_transfer_fallbacks_total{store="cloud"} 0
 reelkeeper_retrieved_bytes_total{store="cloud"} 700

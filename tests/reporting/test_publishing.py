@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, parser
 
 from reelkeeper.errors import ConfigurationError, MonitoringUnavailable
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition, publish_by_all, push, write_textfile
 from tests.reporting.hand_made import taken

@@ -11,7 +11,7 @@ from reelkeeper.model import StoreKind, Tier
 from reelkeeper.policy.alarms import ALARM_NAMES
 from reelkeeper.reporting.figures import UsageDay
 from reelkeeper.reporting.gathering import take_stock
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.rounds import ALARM_STATES, forecast_cost, take_round
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Alarms, TierPlace

@@ -12,9 +12,11 @@ from typing import Any, Literal, Protocol
 
 from reelkeeper.errors import AccessDenied, CredentialsNotFound, MonitoringUnavailable, TransientError
 from reelkeeper.model import ReplicaState
+from reelkeeper.reporting import metric_events as events
 from reelkeeper.reporting import metric_values as values
 from reelkeeper.reporting.figures import Durations
-from reelkeeper.reporting.metric_values import STORED_BY, Limits, Sample
+from reelkeeper.reporting.metric_events import STORED_BY
+from reelkeeper.reporting.metric_samples import Limits, Sample
 from reelkeeper.reporting.rounds import Round
 from reelkeeper.stores.s3_errors import boto3_refusal
 
@@ -171,23 +173,23 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
     CloudMetric("UnprotectedSegments", "Count", None, False, "Segments without any available copy.",
                 _summed(values.unprotected_segments)),
     CloudMetric("FilesStored", "Count", "Store", True, "Copies that were put into the store and verified.",
-                _summed(values.segments_stored, by=0)),
+                _summed(events.segments_stored, by=0)),
     CloudMetric("BytesStored", "Bytes", "Store", True, "Bytes of those copies.",
-                _summed(values.transfer_bytes, by=1, only=_is_upload)),
+                _summed(events.transfer_bytes, by=1, only=_is_upload)),
     CloudMetric("UploadSeconds", "Seconds", "Store", True,
                 "Time that those copies took, one after another; divided by FilesStored, the mean time of an upload.",
-                _summed(values.transfer_durations, by=1,
+                _summed(events.transfer_durations, by=1,
                         only=lambda labels: _is_upload(labels) and labels[2] == "succeeded", number=_seconds)),
     CloudMetric("UploadFailures", "Count", "Store", True, "Tries to put a copy into the store that failed.",
-                _summed(values.errors, by=1, only=_is_upload)),
+                _summed(events.errors, by=1, only=_is_upload)),
     CloudMetric("AccessDenied", "Count", "Store", True, "Tries that the store refused for credentials or rights.",
-                _summed(values.transfer_failures, by=1, only=lambda labels: labels[2] == AccessDenied.code)),
+                _summed(events.transfer_failures, by=1, only=lambda labels: labels[2] == AccessDenied.code)),
     CloudMetric("FilesRetrieved", "Count", "Store", True, "Segments that were read for somebody.",
-                _summed(values.segments_retrieved, by=0)),
+                _summed(events.segments_retrieved, by=0)),
     CloudMetric("FilesDeleted", "Count", "Store", True, "Objects that were deleted.",
-                _summed(values.segments_deleted, by=0)),
+                _summed(events.segments_deleted, by=0)),
     CloudMetric("ExportsEnded", "Count", "Status", True, "Exports that ended so.",
-                _summed(values.export_durations, by=0)),
+                _summed(events.export_durations, by=0)),
     CloudMetric("Orphans", "Count", "Store", False, "Objects that no row knows, where they were found.",
                 _summed(values.orphans, by=0)),
     CloudMetric("StoreUp", "Count", "Store", False, "1: the store answers and is ours. 0: it does not, or is not.",

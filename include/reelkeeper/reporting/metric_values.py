@@ -1,76 +1,24 @@
-"""How each metric's values are read off a round: a function for each, in the order of `metrics.METRICS`.
+"""How the metrics of how things stand are read off a round: what is where, queues, the rollout, money, cameras, alarms.
 
-Where a store has nothing to count the value is 0, so that its series is there before the first event; a value that
-nobody knows is left out.
+A value that nobody knows is left out.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
 
-from reelkeeper.errors import ReelkeeperError
 from reelkeeper.model import ReplicaState
-from reelkeeper.reporting.figures import LATENCY_BOUNDS, CameraFigures, Durations, StoreFigures, TransferTotals
+from reelkeeper.reporting.figures import CameraFigures, StoreFigures, Usage
+from reelkeeper.reporting.metric_samples import OTHER, Limits, Sample, age, from_nothing, stores, summed
 from reelkeeper.reporting.rounds import Round
 
-OTHER = "other"
-"""The label's value of all that is beyond a limit."""
 DAY_SECONDS = 86_400.0
-STORED_BY = ("ingest", "migrate", "repair")
-"""The jobs that put a copy into a store; `tier` moves one."""
-
-_Label = TypeVar("_Label", bound=Hashable)
-Sample = tuple[tuple[str, ...], float | Durations]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many cameras and tenants have series of their own, in the order of their names; the rest is `OTHER`."""
-
-    cameras: int = 500
-    tenants: int = 50
-
-
-# --- the contract's names ---------------------------------------------------------------------------------------------
-
-
-def segments_stored(taken: Round, limits: Limits) -> Iterator[Sample]:
-    mode = taken.figures.rollout.mode
-    stored = _summed(
-        (total.store, total.durations.count)
-        for total in _succeeded(taken)
-        if total.job in STORED_BY
-    )  # fmt: skip
-    for store in _stores(taken, stored):
-        yield (store, mode), stored[store]
-
-
-def segments_retrieved(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return _by_store(taken, ((total.store, total.segments) for total in taken.figures.retrievals))
-
-
-def segments_deleted(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return _by_store(taken, ((total.store, total.objects) for total in taken.figures.deletions))
-
-
-def exports_created(taken: Round, limits: Limits) -> Iterator[Sample]:
-    for total in taken.figures.exports:
-        yield (total.status,), total.durations.count
-
-
-def export_durations(taken: Round, limits: Limits) -> Iterator[Sample]:
-    for total in taken.figures.exports:
-        if total.status in ("COMPLETED", "FAILED"):
-            yield (total.status,), total.durations
 
 
 def bytes_used(taken: Round, limits: Limits) -> Iterator[Sample]:
-    used = _summed((usage.store, usage.size_bytes) for usage in taken.figures.usage if usage.state != ReplicaState.LOST)
     for store in taken.figures.stores:
-        yield (store.name, store.bucket), used[store.name]
+        yield (
+            (store.name, store.bucket),
+            sum(usage.size_bytes for usage in _held(taken) if usage.store == store.name),
+        )
 
 
 def camera_segments(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -81,30 +29,19 @@ def camera_segments(taken: Round, limits: Limits) -> Iterator[Sample]:
         yield (OTHER,), sum(camera.segments for camera in rest)
 
 
-def errors(taken: Round, limits: Limits) -> Iterator[Sample]:
-    failed = _summed(((total.job, total.store), total.durations.count) for total in _failed(taken))
-    yield from failed.items()
-
-
-# --- what is where ----------------------------------------------------------------------------------------------------
-
-
 def stored_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
     tenants = sorted({usage.tenant for usage in taken.figures.usage})
     shown = {*tenants[: limits.tenants]}
-    held = _summed(
+    held = summed(
         ((usage.store, str(usage.tier), usage.tenant if usage.tenant in shown else OTHER), usage.size_bytes)
-        for usage in taken.figures.usage
-        if usage.state != ReplicaState.LOST
+        for usage in _held(taken)
     )
     yield from held.items()
 
 
 def replicas(taken: Round, limits: Limits) -> Iterator[Sample]:
-    counted = _summed(((usage.store, str(usage.state)), usage.replicas) for usage in taken.figures.usage)
-    for store in taken.figures.stores:
-        for state in ReplicaState:
-            yield (store.name, str(state)), counted[store.name, str(state)]
+    counted = summed(((usage.store, str(usage.state)), usage.replicas) for usage in taken.figures.usage)
+    return from_nothing(counted, (stores(taken), map(str, ReplicaState)))
 
 
 def unprotected_segments(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -141,60 +78,13 @@ def quarantined_files(taken: Round, limits: Limits) -> Iterator[Sample]:
 def reconciliation_ages(taken: Round, limits: Limits) -> Iterator[Sample]:
     for store in taken.figures.stores:
         if store.reconciled_at is not None:
-            yield (store.name,), _age(taken, store.reconciled_at)
+            yield (store.name,), age(taken, store.reconciled_at)
 
 
 def look_ages(taken: Round, limits: Limits) -> Iterator[Sample]:
     for store in taken.figures.stores:
         if store.looked_at is not None:
-            yield (store.name,), _age(taken, store.looked_at)
-
-
-# --- the work ---------------------------------------------------------------------------------------------------------
-
-
-def transfers(taken: Round, limits: Limits) -> Iterator[Sample]:
-    counted = _summed(
-        ((total.job, total.store, total.outcome), total.durations.count) for total in taken.figures.transfers
-    )
-    yield from counted.items()
-
-
-def transfer_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
-    yield from _summed(((total.job, total.store), total.size_bytes) for total in _succeeded(taken)).items()
-
-
-def transfer_durations(taken: Round, limits: Limits) -> Iterator[Sample]:
-    groups: dict[tuple[str, ...], list[Durations]] = defaultdict(list)
-    for total in taken.figures.transfers:
-        groups[total.job, total.store, total.outcome].append(total.durations)
-    for labels, durations in groups.items():
-        yield labels, together(durations)
-
-
-def transfer_failures(taken: Round, limits: Limits) -> Iterator[Sample]:
-    failed = _summed(
-        ((total.job, total.store, error_label(total.error_code)), total.durations.count) for total in _failed(taken)
-    )
-    yield from failed.items()
-
-
-def fallbacks(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return _by_store(taken, ((total.store, total.durations.count) for total in _succeeded(taken) if total.fallback))
-
-
-def retrieved_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return _by_store(taken, ((total.store, total.size_bytes) for total in taken.figures.retrievals))
-
-
-def deletions(taken: Round, limits: Limits) -> Iterator[Sample]:
-    for total in taken.figures.deletions:
-        yield (total.store, total.reason), total.objects
-
-
-def deleted_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
-    for total in taken.figures.deletions:
-        yield (total.store, total.reason), total.size_bytes
+            yield (store.name,), age(taken, store.looked_at)
 
 
 def queued(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -204,10 +94,7 @@ def queued(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 def oldest_unverified_age(taken: Round, limits: Limits) -> Iterator[Sample]:
     if taken.figures.oldest_unverified is not None:
-        yield (), _age(taken, taken.figures.oldest_unverified)
-
-
-# --- the rollout, money -----------------------------------------------------------------------------------------------
+        yield (), age(taken, taken.figures.oldest_unverified)
 
 
 def rollout_ratio(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -224,7 +111,7 @@ def unmigrated(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 def oldest_unmigrated_age(taken: Round, limits: Limits) -> Iterator[Sample]:
     oldest = taken.figures.rollout.oldest_unmigrated
-    yield (), 0.0 if oldest is None else _age(taken, oldest)
+    yield (), 0.0 if oldest is None else age(taken, oldest)
 
 
 def month_bill(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -238,9 +125,6 @@ def forecast_cost(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 def forecast_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
     yield from (((day,), size_bytes) for day, size_bytes in taken.forecast_bytes.items())
-
-
-# --- cameras, alarms --------------------------------------------------------------------------------------------------
 
 
 def cameras(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -268,10 +152,10 @@ def last_footage_ages(taken: Round, limits: Limits) -> Iterator[Sample]:
     shown, rest = _cameras(taken, limits)
     for camera in shown:
         if camera.last_end is not None:
-            yield (camera.tenant, camera.slug), _age(taken, camera.last_end)
+            yield (camera.tenant, camera.slug), age(taken, camera.last_end)
     ends = [camera.last_end for camera in rest if camera.last_end is not None]
     if ends:
-        yield (OTHER, OTHER), _age(taken, min(ends))
+        yield (OTHER, OTHER), age(taken, min(ends))
 
 
 def alarms(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -282,67 +166,12 @@ def read_at(taken: Round, limits: Limits) -> Iterator[Sample]:
     yield (), taken.figures.now.timestamp()
 
 
-# --- pieces of the above ----------------------------------------------------------------------------------------------
-
-
-def together(all_of: Iterable[Durations]) -> Durations:
-    """Several durations as one."""
-    count, seconds, classes = 0, 0.0, [0] * (len(LATENCY_BOUNDS) + 1)
-    for durations in all_of:
-        count += durations.count
-        seconds += durations.seconds
-        classes = [one + other for one, other in zip(classes, durations.classes, strict=True)]
-    return Durations(count, seconds, tuple(classes))
-
-
-def error_label(code: str | None) -> str:
-    """The code of one of our own errors, or `OTHER`: what a row says of others may be anything."""
-    return code if code in _known_codes() else OTHER
-
-
-@cache
-def _known_codes() -> frozenset[str | None]:
-    def below(error: type[ReelkeeperError]) -> Iterator[str]:
-        yield error.code
-        for kind in error.__subclasses__():
-            yield from below(kind)
-
-    return frozenset(below(ReelkeeperError))
-
-
-def _succeeded(taken: Round) -> list[TransferTotals]:
-    return [total for total in taken.figures.transfers if total.outcome == "succeeded"]
-
-
-def _failed(taken: Round) -> list[TransferTotals]:
-    return [total for total in taken.figures.transfers if total.outcome == "failed"]
-
-
-def _summed(pairs: Iterable[tuple[_Label, int]]) -> Counter[_Label]:
-    counter: Counter[_Label] = Counter()
-    for label, number in pairs:
-        counter[label] += number
-    return counter
-
-
-def _by_store(taken: Round, pairs: Iterable[tuple[str, int]]) -> Iterator[Sample]:
-    counted = _summed(pairs)
-    for store in _stores(taken, counted):
-        yield (store,), counted[store]
-
-
-def _stores(taken: Round, also: Iterable[str]) -> list[str]:
-    """The estate's stores, and those of which history tells although they are none of it any more."""
-    names = [str(store.name) for store in taken.figures.stores]
-    return names + sorted({*also} - {*names})
-
-
 def _cameras(taken: Round, limits: Limits) -> tuple[list[CameraFigures], list[CameraFigures]]:
     """Those with series of their own, by name, so that they stay the same; and the rest."""
     cameras = sorted(taken.figures.cameras, key=lambda camera: (camera.tenant, camera.slug))
     return cameras[: limits.cameras], cameras[limits.cameras :]
 
 
-def _age(taken: Round, moment: datetime) -> float:
-    """Seconds since then; a clock that is ahead makes no negative age."""
-    return max(0.0, (taken.figures.now - moment).total_seconds())
+def _held(taken: Round) -> Iterator[Usage]:
+    """What takes room: what is lost does not."""
+    return (usage for usage in taken.figures.usage if usage.state != ReplicaState.LOST)

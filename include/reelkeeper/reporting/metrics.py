@@ -14,9 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from reelkeeper.reporting import metric_events as events
 from reelkeeper.reporting import metric_values as values
 from reelkeeper.reporting.figures import LATENCY_BOUNDS, Durations
-from reelkeeper.reporting.metric_values import Limits, Sample
+from reelkeeper.reporting.metric_samples import Limits, Sample
 from reelkeeper.reporting.rounds import Round
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -87,21 +88,21 @@ METRICS: tuple[Metric, ...] = (
     # The names that users of such services know already. `backend` is a store's name, as in segments.storage_backend.
     Metric("storage_segments_stored_total", "counter", ("backend", "mode"),
            "Segments of which a verified copy was put into the store; mode is placement.mode as it is now.",
-           values.segments_stored),
+           events.segments_stored),
     Metric("storage_segments_retrieved_total", "counter", ("backend",),
-           "Segments that were read from the store for somebody.", values.segments_retrieved),
+           "Segments that were read from the store for somebody.", events.segments_retrieved),
     Metric("storage_segments_deleted_total", "counter", ("backend",),
-           "Objects that were deleted from the store, for whatever reason.", values.segments_deleted),
+           "Objects that were deleted from the store, for whatever reason.", events.segments_deleted),
     Metric("storage_exports_created_total", "counter", ("status",),
-           "Exports that came to this status.", values.exports_created),
+           "Exports that came to this status.", events.exports_created),
     Metric("storage_export_duration_seconds", "histogram", ("status",),
-           "Time from the request of an export to its end.", values.export_durations),
+           "Time from the request of an export to its end.", events.export_durations),
     Metric("storage_bytes_used", "gauge", ("backend", "bucket"),
            "Bytes of footage in the store; bucket is the root's path for a file system.", values.bytes_used),
     Metric("storage_segments_count", "gauge", ("camera_id",),
            "Segments of the camera in the catalogue.", values.camera_segments),
     Metric("storage_errors_total", "counter", ("operation", "backend"),
-           "Transfers to the store that failed, by the job that tried.", values.errors),
+           "Transfers to the store that failed, by the job that tried.", events.errors),
     # What is where.
     Metric("reelkeeper_stored_bytes", "gauge", ("store", "tier", "tenant"),
            "Bytes of footage by store, tier and tenant; copies that are lost are not in it.", values.stored_bytes),
@@ -131,21 +132,21 @@ METRICS: tuple[Metric, ...] = (
            "Time since the store was last held against the catalogue.", values.reconciliation_ages),
     # The work.
     Metric("reelkeeper_transfers_total", "counter", ("job", "store", "outcome"),
-           "Tries to put a copy into the store, by job (ingest, migrate, repair, tier) and outcome.", values.transfers),
+           "Tries to put a copy into the store, by job (ingest, migrate, repair, tier) and outcome.", events.transfers),
     Metric("reelkeeper_transfer_bytes_total", "counter", ("job", "store"),
-           "Bytes of the transfers that succeeded; its rate is the upload rate.", values.transfer_bytes),
+           "Bytes of the transfers that succeeded; its rate is the upload rate.", events.transfer_bytes),
     Metric("reelkeeper_transfer_duration_seconds", "histogram", ("job", "store", "outcome"),
-           "How long one transfer took.", values.transfer_durations),
+           "How long one transfer took.", events.transfer_durations),
     Metric("reelkeeper_transfer_failures_total", "counter", ("job", "store", "error_code"),
-           "Transfers that failed, by error.", values.transfer_failures),
+           "Transfers that failed, by error.", events.transfer_failures),
     Metric("reelkeeper_transfer_fallbacks_total", "counter", ("store",),
-           "Segments that the cloud did not take at ingest and that went to this store.", values.fallbacks),
+           "Segments that the cloud did not take at ingest and that went to this store.", events.fallbacks),
     Metric("reelkeeper_retrieved_bytes_total", "counter", ("store",),
-           "Bytes of the segments that were read for somebody; its rate is the download rate.", values.retrieved_bytes),
+           "Bytes of the segments that were read for somebody; its rate is the download rate.", events.retrieved_bytes),
     Metric("reelkeeper_deletions_total", "counter", ("store", "reason"), "Objects that were deleted, by reason.",
-           values.deletions),
+           events.deletions),
     Metric("reelkeeper_deleted_bytes_total", "counter", ("store", "reason"), "Bytes of the deleted objects.",
-           values.deleted_bytes),
+           events.deleted_bytes),
     Metric("reelkeeper_queued_items", "gauge", ("job",), "Items of work lists that wait for a worker.", values.queued),
     Metric("reelkeeper_oldest_unverified_age_seconds", "gauge", (),
            "Time since the copy was proved that was proved longest ago.", values.oldest_unverified_age),

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 
 from reelkeeper.errors import ReelkeeperError
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round

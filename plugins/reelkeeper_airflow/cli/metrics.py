@@ -15,7 +15,7 @@ def show(openmetrics: bool) -> None:
     from datetime import UTC, datetime
 
     from reelkeeper.catalogue.catalogue import Catalogue
-    from reelkeeper.reporting.metric_values import Limits
+    from reelkeeper.reporting.metric_samples import Limits
     from reelkeeper.reporting.metrics import registry_of
     from reelkeeper.reporting.publishing import exposition
     from reelkeeper.reporting.rounds import take_round

@@ -47,7 +47,7 @@ class PublishMetricsOperator(BaseOperator):
         super().__init__(inlets=[METRICS], **kwargs)  # an outlet would be an event every 15 minutes
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.reporting.metric_values import Limits
+        from reelkeeper.reporting.metric_samples import Limits
         from reelkeeper.reporting.metrics import registry_of
         from reelkeeper.reporting.publishing import publish_by_all, push, write_textfile
         from reelkeeper.reporting.rounds import take_round
