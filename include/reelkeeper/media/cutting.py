@@ -61,8 +61,10 @@ def cut(
             return copied(looks_inside=False)
         except HasHoles:  # most footage has none, and looking for them takes reading all of it
             return copied(looks_inside=True)
-    except (CannotCopy, NotRight) as reason:
+    except CannotCopy as reason:
         why = str(reason)
+    except NotRight as reason:
+        why = f"with its packets copied, it would not have shown all as it was recorded: {reason}"
     except InvalidFootage as exc:
         if exc.code != "no_times":
             raise
