@@ -106,8 +106,8 @@ DEFECTS = (
            {"verified_replica": ["S"], "transfer_results": ["S"]}),
     Defect("expires, and is condemned",
            "UPDATE replicas SET state = 'condemned' WHERE segment_id = 'S'; INSERT INTO condemnations SELECT store, "
-           "path, segment_id, start_time, 'expired', size_bytes, 'r', now(), now() FROM replicas WHERE segment_id = 'S'",
-           {}),
+           "path, segment_id, start_time, 'expired', size_bytes, 'r', now(), now() FROM replicas "
+           "WHERE segment_id = 'S'", {}),
     Defect("is condemned for another reason",
            "UPDATE replicas SET state = 'condemned' WHERE segment_id = 'S'; INSERT INTO condemnations SELECT store, "
            "path, segment_id, start_time, 'quota', size_bytes, 'r', now(), now() FROM replicas WHERE segment_id = 'S'",
