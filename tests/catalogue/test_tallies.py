@@ -1,6 +1,7 @@
 """Tallies say what the rows say, at every moment, whatever happens and whoever else is at work."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a
 from demo.servers import PostgresServer
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
+from reelkeeper.catalogue.queries import queries, sql_directory
 from reelkeeper.catalogue.tally_records import LATENCY_BOUNDS, CameraDay, UsageDay
 from reelkeeper.model import ReplicaState, StoreName, Tier, TimeRange
 
@@ -215,6 +217,20 @@ def test_what_is_read_is_what_a_count_of_the_rows_says(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment", "recent_transfers"]
+)
+def test_what_is_not_summed_is_found_by_an_index(name: str, connect: Callable[[], Connection]) -> None:
+    values = {"stores": ["local", "cloud"], "store": "cloud", "buckets": 5000, "since": START, "until": SPAN.end}
+    with connect().cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")  # of tables that are empty
+        cursor.execute("EXPLAIN " + getattr(queries(), name).sql, values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    scanned = set(re.findall(r"Seq Scan on (\w+)", plan))
+    assert "Index" in plan
+    assert not any(table.startswith(("segments", "replicas", "transfers_")) for table in scanned), plan
+
+
 def test_an_update_of_what_is_not_counted_leaves_no_change(make, catalogue: Catalogue, sql) -> None:
     make.recorded(make.minutes(make.camera(), 3))
     catalogue.tallies.fold()
@@ -306,8 +322,6 @@ def test_a_recount_makes_right_what_was_changed_past_the_triggers(make, catalogu
 
 def test_the_migration_counts_what_is_there(postgres: PostgresServer, tmp_path, make, catalogue: Catalogue) -> None:
     """The tables as they were, with footage, then the rest of the migrations."""
-    from reelkeeper.catalogue.queries import sql_directory
-
     for path in sorted((sql_directory() / "migrations").glob("*.sql"))[:6]:
         (tmp_path / path.name).write_text(path.read_text())
     postgres.create_database("before_tallies")
