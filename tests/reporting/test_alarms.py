@@ -146,7 +146,7 @@ def test_a_store_through_held_firing_taken_on_and_over(catalogue: Catalogue, out
     assert up(round_at(30, wrong=True)) == {key: "firing"}
     assert outbox.of("people") == outbox.of("pager") == [("fired", "store_unreachable")]
 
-    taken = acknowledge(
+    [taken] = acknowledge(
         ours, catalogue, "store_unreachable", "cloud", by="ada", reason="disk on order", now=NOW + HOUR
     )  # fmt: skip
     assert taken.state == "acknowledged"
@@ -519,3 +519,15 @@ def test_history_is_kept_for_a_year_and_that_of_what_is_up_for_longer(catalogue:
         evaluate(ours, catalogue, well(now), now=now)
     send_waiting(ours, catalogue, outbox.send, now=lambda: late)
     assert outbox.of("people")[-1] == ("recovered", "unprotected_footage")
+
+
+def test_a_person_takes_on_all_of_an_alarm_at_once(catalogue: Catalogue) -> None:
+    cameras = tuple(replace(well().cameras[0], slug=f"camera-{number}", last_end=NOW - 2 * DAY) for number in range(3))
+    evaluate(estate(), catalogue, well(cameras=cameras), now=NOW)
+    own = {"by": "ada", "reason": "the switch", "now": NOW + MINUTE}
+    assert len(acknowledge(estate(), catalogue, "camera_silent", "acme/camera-1", **own)) == 1
+    taken = acknowledge(estate(), catalogue, "camera_silent", None, **own)
+    assert [state.subject for state in taken] == ["acme/camera-0", "acme/camera-2"]
+    assert {state.state for state in catalogue.alarms.up()} == {"acknowledged"}
+    with pytest.raises(RequestRefused, match="does not fire"):
+        acknowledge(estate(), catalogue, "camera_silent", None, **own)

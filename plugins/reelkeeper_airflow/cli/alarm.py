@@ -65,9 +65,10 @@ def show(name: str, subject: str, last: int) -> None:
 @alarm.command()
 @click.argument("name")
 @click.argument("subject", default="")
+@click.option("--every-subject", is_flag=True, help="All that NAME fires for and nobody has taken on.")
 @click.option("--by", required=True, help="Who takes it on.")
 @click.option("--reason", required=True, help="Why it may stand: a ticket, say.")
-def acknowledge(name: str, subject: str, by: str, reason: str) -> None:
+def acknowledge(name: str, subject: str, every_subject: bool, by: str, reason: str) -> None:
     """Take on the alarm NAME that fires for SUBJECT: nobody is reminded of it any more. Its end is told all the same.
 
     SUBJECT is a store, or a camera as TENANT/SLUG; left out for an alarm of the whole estate.
@@ -75,11 +76,15 @@ def acknowledge(name: str, subject: str, by: str, reason: str) -> None:
     from reelkeeper.reporting import alarms
     from reelkeeper_airflow.estate import current_estate
 
+    if subject and every_subject:
+        raise click.UsageError(f"expected either SUBJECT {subject!r} or --every-subject")
+    which = None if every_subject else subject
     with _catalogue() as catalogue:
-        state = alarms.acknowledge(
-            current_estate(), catalogue, name, subject, by=by, reason=reason, now=datetime.now(UTC)
+        taken = alarms.acknowledge(
+            current_estate(), catalogue, name, which, by=by, reason=reason, now=datetime.now(UTC)
         )  # fmt: skip
-    click.echo(_line(state))
+    for state in taken:
+        click.echo(_line(state))
 
 
 @alarm.command()
