@@ -11,7 +11,7 @@ take place, as counters count since ever. CloudWatch is told only what changed s
 Stores of a worker queue are looked at by a task of that queue, beside the rest: where its worker is away, that task
 waits and fails, the run with it, and alarms and metrics go out all the same, with that store as it was last seen.
 
-**Danger**: none to footage. CloudWatch takes money for each metric (some twenty and a dozen for each store).
+**Danger**: none to footage. CloudWatch takes money for each metric (some thirty, and a dozen for each store).
 
 **By hand**: trigger it, without any field, to look at once: after a store was mended, say, or a channel was added.
 

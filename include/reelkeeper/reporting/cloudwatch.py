@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
-from reelkeeper.errors import AccessDenied, CredentialsNotFound, MonitoringUnavailable, TransientError
+from reelkeeper.errors import CredentialsNotFound, MonitoringUnavailable, TransientError
 from reelkeeper.model import ReplicaState
 from reelkeeper.reporting import metric_events as events
 from reelkeeper.reporting import metric_values as values
+from reelkeeper.reporting.alarm_readings import REFUSALS
 from reelkeeper.reporting.figures import Durations
 from reelkeeper.reporting.metric_events import STORED_BY
 from reelkeeper.reporting.metric_samples import Limits, Sample
@@ -182,8 +183,8 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
                         only=lambda labels: _is_upload(labels) and labels[2] == "succeeded", number=_seconds)),
     CloudMetric("UploadFailures", "Count", "Store", True, "Tries to put a copy into the store that failed.",
                 _summed(events.errors, by=1, only=_is_upload)),
-    CloudMetric("AccessDenied", "Count", "Store", True, "Tries that the store refused for credentials or rights.",
-                _summed(events.transfer_failures, by=1, only=lambda labels: labels[2] == AccessDenied.code)),
+    CloudMetric("AccessDenied", "Count", "Store", True, "Tries that the store refused for our credentials or their rights.",
+                _summed(events.transfer_failures, by=1, only=lambda labels: labels[2] in REFUSALS)),
     CloudMetric("FilesRetrieved", "Count", "Store", True, "Segments that were read for somebody.",
                 _summed(events.segments_retrieved, by=0)),
     CloudMetric("FilesDeleted", "Count", "Store", True, "Objects that were deleted.",
