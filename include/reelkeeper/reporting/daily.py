@@ -3,6 +3,7 @@
 It holds all that it shows: no script, no picture or style from elsewhere. So it can be mailed, kept and printed.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -166,7 +167,13 @@ def _template() -> Template:
         loader=PackageLoader("reelkeeper.reporting"), autoescape=select_autoescape(default=True),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template("daily.html")
+
+
+def _unbroken(text: str) -> str:
+    """A sentence in which no figure is parted from its unit at the end of a line."""
+    return re.sub(r"(?<=\d) (?=%|USD\b|[KMGTP]?i?B\b)", "\N{NO-BREAK SPACE}", text)
 
 
 def _ahead(measured: Sequence[tuple[date, float]], today: date) -> list[tuple[date, float]]:
