@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from demo.video import read_counter
 from demo.video import run as ffmpeg
 from reelkeeper.errors import InvalidFootage, MediaError, MediaTimeout, NoFootage, WorkFolderFull
+from reelkeeper.media.binaries import program
 from reelkeeper.media.command import Limits
 from reelkeeper.media.counting import NotRight, count
 from reelkeeper.media.cutting import Cut, Piece, cut
@@ -86,6 +87,11 @@ def shown(path: Path, **options: str) -> Shown:
         ]
     heard = (sound[0][0], sound[-1][0] + sound[-1][1]) if sound else None
     return Shown([number for number, _ in frames], [time for _, time in frames], heard, lasts)
+
+
+def ffprobe(path: Path, *arguments: str) -> str:
+    command = [program("ffprobe"), "-v", "error", "-select_streams", "v:0", *arguments, path]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def pictures(path: Path) -> list[Any]:
@@ -190,6 +196,22 @@ def test_open_groups_of_one_length(footage: Any, make: Any, options: str) -> Non
         told = "with its packets copied, it would not have shown all as it was recorded: at the open group of pictures "
         assert made.method == "smart" or made.why.startswith(f"{told}(H.264) from ")
     assert "encoded" in methods
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+def test_interlaced_pictures(footage: Any, make: Any, order: str) -> None:
+    """Of two fields, the upper or the lower one first: encoded ones beside copied ones are so, too."""
+    fields = ("-preset", "veryfast", "-vf", f"setfield={order}", "-flags", "+ildct+ilme", "-bf", "2")
+    piece = Piece(footage.make(f"fields-{order}.mp4", seconds=4.0, options=fields), span(0, 4))
+    for suffix in ("mp4", "ts"):
+        made = make([piece], 0.55, 3.25, f"clip.{suffix}")
+        assert made.method == "smart", made.why
+        assert shown(made.path).counters == expected(0.55, 3.25, of=range(40))
+        with av.open(str(made.path)) as container:
+            assert {frame.interlaced_frame for frame in container.decode(video=0)} == {True}
+        probed = ffprobe(made.path, "-show_entries", "frame=top_field_first", "-of", "default=nw=1:nk=1")
+        assert set(probed.split()) == {"1" if order == "tff" else "0"}
+        made.path.unlink()
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
