@@ -381,10 +381,10 @@ def test_the_tools_are_named() -> None:
 @pytest.mark.parametrize(
     ("argument", "shown"),
     [
-        ("file:/work/e 1/cuts/gate.mp4", "file:cuts/gate.mp4"),
-        ("/work/e 1", "."),
-        ("/work/e 1/", ""),
-        ("/work/e 10/secret/x.mp4", "x.mp4"),
+        ("file:/srv/e 1/cuts/gate.mp4", "file:cuts/gate.mp4"),
+        ("/srv/e 1", "."),
+        ("/srv/e 1/", ""),
+        ("/srv/e 10/secret/x.mp4", "x.mp4"),
         ("file:/mnt/footage/media/a b.mp4", "file:store:local/media/a b.mp4"),
         ("concat:/mnt/footage/a.ts|/mnt/footage/b.ts", "concat:store:local/a.ts|store:local/b.ts"),
         ("/home/anna/x y/clip.mp4", "clip.mp4"),
@@ -398,12 +398,12 @@ def test_the_tools_are_named() -> None:
     ],
 )
 def test_command_lines_tell_nothing_of_the_machine(argument: str, shown: str) -> None:
-    assert portable_argument(argument, {Path("/work/e 1"): "", Path("/mnt/footage"): "store:local/"}) == shown
+    assert portable_argument(argument, {Path("/srv/e 1"): "", Path("/mnt/footage"): "store:local/"}) == shown
 
 
-@given(st.lists(st.sampled_from(["/work/x", "/work/x/", "/home/me/", "a b", "file:", ":", "=", "|", "'", "m.mp4"])))
+@given(st.lists(st.sampled_from(["/srv/x", "/srv/x/", "/home/me/", "a b", "file:", ":", "=", "|", "'", "m.mp4"])))
 def test_no_folder_of_the_machine_is_left(parts: list[str]) -> None:
-    shown = portable_argument("".join(parts), {Path("/work/x"): ""})
+    shown = portable_argument("".join(parts), {Path("/srv/x"): ""})
     assert not re.search(r"(^|[ :=|'])/(work|home)/", shown)
 
 
