@@ -21,5 +21,9 @@ if [ ! -e "$REELKEEPER_SIGNING_KEY_FILE" ]; then
     reelkeeper signing-key create "$REELKEEPER_SIGNING_KEY_FILE"
 fi
 
-# Migrations of the catalogue, buckets, folders, lifecycle rules: what the DAG setup_estate does.
-reelkeeper estate setup
+# Migrations of the catalogue, buckets, folders, lifecycle rules: what the DAG setup_estate does. Without its catalogue
+# nothing can start; a store that is away for now must not keep the rest from starting.
+reelkeeper estate setup || {
+    echo "not every store is ready: see above; run the DAG setup_estate when they are" >&2
+    reelkeeper db upgrade
+}

@@ -10,7 +10,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<how>[-?])(?P<word>[^}]*))?\}|(?P<odd>.?))")
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?]|-)(?P<word>[^}]*))?\}|(?P<odd>.?))")
+
+_OPTIONAL = (":-", "-")  # the second takes an empty variable as it is
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ def variables() -> Iterator[Variable]:
                     f"{text!r} has a dollar sign: expected '${{NAME:-default}}', '${{NAME:?text}}' or '$$'"
                 )
             if not match["dollar"]:
-                default = match["word"] if match["how"] == "-" else None
-                yield Variable(match["name"], default, "" if match["how"] == "-" else match["word"] or "")
+                default = match["word"] if match["how"] in _OPTIONAL else None
+                yield Variable(match["name"], default, "" if default is not None else match["word"] or "")
 
 
 def read(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -41,9 +43,10 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
     def value(match: re.Match[str]) -> str:
         if match["dollar"]:
             return "$"
-        if given := environ.get(match["name"]):
+        given = environ.get(match["name"])
+        if given or (given is not None and match["how"] == "-"):
             return given
-        if match["how"] == "-":
+        if match["how"] in _OPTIONAL:
             return str(match["word"])
         raise KeyError(match["name"])
 

@@ -162,6 +162,16 @@ def test_the_estate_is_valid_with_the_variables_of_its_containers(monkeypatch: p
     assert len(loaded.overrides) == sum(name.startswith("REELKEEPER__") for name in SERVICES["worker"]["environment"])
 
 
+def test_a_cloud_with_an_address_of_its_own_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = (ROOT / EXAMPLE["ESTATE_FILE"]).read_text().replace('kind = "minio"', 'kind = "s3"')
+    (tmp_path / "estate.toml").write_text(aws)
+    environment = read(DOTENV | {"OBJECT_STORE_PUBLIC_URL": ""})["services"]["worker"]["environment"]
+    for name, value in environment.items():
+        if name.startswith("REELKEEPER__"):
+            monkeypatch.setenv(name, value)
+    assert load_estate(tmp_path / "estate.toml").store("cloud").public_endpoint_url is None
+
+
 def test_variables_of_ours_are_read_by_the_code() -> None:
     from reelkeeper.settings import estate_path
     from reelkeeper_airflow.hooks.keys import KeyHook
