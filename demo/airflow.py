@@ -196,10 +196,14 @@ class Api:
             raise RuntimeError(f"GET {url} answered {answer.status_code}: {answer.text}")
         return answer.content
 
-    def _sign_in(self) -> None:
+    def token(self) -> str:
+        """A new token of the admin's, as a browser has one in a cookie."""
         account = {"username": ADMIN, "password": self._airflow.password}
-        token = self._client.post("/auth/token", json=account).raise_for_status().json()["access_token"]
-        self._client.headers["Authorization"] = f"Bearer {token}"
+        token: str = self._client.post("/auth/token", json=account).raise_for_status().json()["access_token"]
+        return token
+
+    def _sign_in(self) -> None:
+        self._client.headers["Authorization"] = f"Bearer {self.token()}"
 
     def dag_ids(self) -> set[str]:
         """The DAGs that the DAG processor has read so far."""

@@ -76,7 +76,7 @@ class Tab:
             raise RuntimeError(f"{expression}: {found['exceptionDetails']}")
         return found["result"].get("value")
 
-    def awaited(self, expression: str) -> Any:
+    def wait_for(self, expression: str) -> Any:
         """What an expression gives once that is true of it. AssertionError when it never is."""
         deadline = time.monotonic() + _SECONDS
         while not (found := self.evaluate(expression)):

@@ -7,8 +7,9 @@ import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -19,7 +20,8 @@ from demo.footage import MadeFile
 from demo.main_job import STORES
 from reelkeeper.model import Key, StoreName
 from reelkeeper.stores.own_links import OwnLinks
-from tests.stack.rig import Stack, conf_of, killed
+from tests.browser import BROWSER, browser
+from tests.stack.rig import Stack, awaited, conf_of, killed
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 SETTINGS = {
@@ -125,8 +127,46 @@ def test_a_tier_move_killed_between_copy_and_record(stack: Stack, made: Sequence
     assert stack.rows(tiers) == [("COOL", len(made))]
 
 
-def test_a_no_leaves_all_where_it_is(stack: Stack, made: Sequence[MadeFile]) -> None:
-    assert run(stack, "enforce_retention", on_day(32), answer="Reject")
+@pytest.fixture(scope="module")
+def asking(stack: Stack, made: Sequence[MadeFile]) -> str:
+    """A run of enforce_retention that waits for an answer."""
+    run_id = stack.job.start("enforce_retention", on_day(32))
+    awaited("a question", lambda: stack.api.tasks("enforce_retention", run_id, state="awaiting_input"), 120)
+    return run_id
+
+
+def test_a_question_is_on_the_estate_page(stack: Stack, asking: str) -> None:
+    page = f"{stack.airflow.url}/reelkeeper/estate"
+    assert httpx.get(page, trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+    shown = stack.api.text(page)
+    [task] = stack.api.tasks("enforce_retention", asking, state="awaiting_input")
+    where = f"../dags/enforce_retention/runs/{quote(asking, safe='')}/tasks/{task['task_id']}/required_actions"
+    assert f'<a class="button" target="_top" href="{where}">Answer</a>' in shown
+
+
+def test_inside_airflow_the_page_has_its_colours_and_leads_to_the_question(
+    stack: Stack, asking: str, tmp_path: Path
+) -> None:
+    if BROWSER is None:
+        pytest.skip("no Chromium is on PATH: nothing here can show a page")
+    frame = "document.querySelector('iframe')?.contentDocument?"
+    with browser(tmp_path / "profile") as tab:
+        tab.sign_in(stack.airflow.url, stack.api.token())
+        tab.look()
+        tab.open(f"{stack.airflow.url}/plugin/estate")
+        assert tab.wait_for(f"{frame}.querySelector('#safety h2')?.innerText")
+        assert tab.evaluate("[...document.querySelectorAll('a')].some(link => link.pathname == '/plugin/estate')")
+        for theme in ("dark", "light"):
+            tab.evaluate(f"localStorage.setItem('theme', '{theme}'); dispatchEvent(new StorageEvent('storage', "
+                         f"{{key: 'theme', newValue: '{theme}'}}))")  # fmt: skip
+            tab.wait_for(f"{frame}.documentElement.dataset.theme == '{theme}'")
+        tab.evaluate(f"{frame.rstrip('?')}.querySelector('#attention a.button').click()")
+        tab.wait_for("location.pathname.endsWith('/required_actions')")
+        assert asking in unquote(tab.evaluate("location.pathname"))
+
+
+def test_a_no_leaves_all_where_it_is(stack: Stack, made: Sequence[MadeFile], asking: str) -> None:
+    assert stack.job.finish("enforce_retention", asking, answer="Reject")
     assert stack.rows("SELECT count(*) FROM reelkeeper.condemnations WHERE reason = 'retired'") == [(0,)]
     assert lost(stack, made) == []
 
