@@ -102,7 +102,7 @@ class Figures:
     queued: Mapping[str, int] = field(default_factory=dict)  # items that wait, by job: ingest, migrate, repair, tier
     quarantined_files: int = 0  # of landing zones
     oldest_unverified: datetime | None = None  # when the copy that was proved longest ago was proved
-    unprotected_segments: int = 0  # without any available replica
+    unprotected_segments: int = 0  # with doubted replicas and no available one; what only waits for deletion is none
 
     def monthly_usd(self) -> Decimal | None:
         """Of all stores; None when nothing says what any of them costs."""
