@@ -158,7 +158,7 @@ def test_coverage_counts_each_second_once(world: World) -> None:
         {"camera_id": gate_camera, "tenant": "default", "camera": "gate", "day": "2026-03-08", "segments": 5,
          "coverage_ratio": round(3.5 / 24, 4)},
     )  # fmt: skip
-    world.quality = Quality(min_coverage_ratio=3.5 / 24)
+    world.quality = Quality(min_coverage_ratio=3.49 / 24)
     assert found(check(world, suites=[Suite.CAMERAS])) == {}
     world.quality = Quality(out_of_service=("default/gate",))
     assert found(check(world, suites=[Suite.CAMERAS])) == {}

@@ -73,7 +73,7 @@ DEFECTS = (
     segment("lasts for more than a day", "end_time = start_time + interval '25 hours'",
             segment_ranges=["S"], segment_overlaps=["NEXT"], segment_clocks=["S"]),
     segment("ends after the next began", "end_time = end_time + interval '5 minutes'", segment_overlaps=["NEXT"]),
-    segment("repeats some frames", "end_time = end_time + interval '1 second'"),
+    segment("repeats some frames", "end_time = end_time + interval '2 seconds'"),
     Defect("overlaps from a day that is not looked at",
            f"UPDATE segments SET end_time = end_time + interval '2 minutes' "
            f"WHERE camera_id = 'GATE' AND start_time = '{at(6, 23)}'", {"segment_overlaps": ["MIDNIGHT"]}),

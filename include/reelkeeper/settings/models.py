@@ -622,8 +622,9 @@ class Quality(Section):
     """How many days before today each check looks at, beside today."""
     cycle_days: Annotated[Whole, Field(ge=1, le=366)] = 30
     """In how many days the older footage is gone through once: each check looks at every so-many-th day of it."""
-    overlap_seconds: Annotated[Seconds, Field(ge=0)] = 1
-    """By how much segments of one camera may overlap: a recorder that cuts at key frames repeats some."""
+    overlap_seconds: Annotated[Seconds, Field(ge=0)] = 2
+    """By how much segments of one camera may overlap: a recorder that cuts at key frames repeats some, and many name
+    their files by whole seconds."""
     clock_minutes: Annotated[Seconds, Field(ge=0)] = 10
     """How far a camera's clock may be ahead."""
     min_bytes_per_second: Annotated[Seconds, Field(ge=0)] = 10
