@@ -29,7 +29,7 @@ from reelkeeper.catalogue.verification import Found
 from reelkeeper.model import Camera, StoreKind, TimeRange, camera_id
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.reporting.gathering import fold, gather, take_stock
-from reelkeeper.reporting.metric_values import Limits
+from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round
