@@ -20,13 +20,11 @@ from reelkeeper.media.orientation import Orientation
 from reelkeeper.media.pictures import Pictures, fit
 from reelkeeper.media.planning import Span
 from reelkeeper.media.probe import open_footage
-from reelkeeper.media.sound import SoundTrack
+from reelkeeper.media.sound import SoundTrack, read_from
 from reelkeeper.media.spans import Encoded
 from reelkeeper.media.timeline import Placed, Timeline
 from reelkeeper.media.writing import CannotCopy, Header, Writer, Written, writing
 
-_LEAD_SECONDS = Fraction(3, 2)
-"""Sound may lie in a file before the picture it belongs to; reading starts that much earlier."""
 _COARSEST, _FINEST = 90_000, 1_000_000_000  # ticks a second
 
 
@@ -135,8 +133,7 @@ class _Piece:
     def write(self) -> None:
         if self._plan.head:
             self._write_encoded(self._encoded[self._plan.head])
-        begin = self._plan.first - int(_LEAD_SECONDS / self._source.time_base)
-        with self._source.opened(begin if begin > self._source.first else None) as (container, video):
+        with self._source.opened(read_from(self._plan)) as (container, video):
             audio = container.streams.audio[0] if self._track and container.streams.audio else None
             self._read(container, video, audio)
         if self._plan.tail:

@@ -95,7 +95,7 @@ class Bitstream:
             return self.extradata + self.packed(added)
         sequence = [unit for unit in (*self.sets, *added) if self.kind(unit) == 7]
         picture = [unit for unit in (*self.sets, *added) if self.kind(unit) == 8]
-        tail = _after_sets(self.extradata)
+        _, tail = _avc_parts(self.extradata)
         return (
             self.extradata[:5] + bytes([0xE0 | len(sequence)]) + _counted(sequence)
             + bytes([len(picture)]) + _counted(picture) + tail
@@ -109,7 +109,7 @@ def described(codec: str, extradata: bytes | None) -> Bitstream:
         return _only_sets(Bitstream(codec, data, 0, tuple(_split(data, 0))))
     if codec == "hevc":
         return _only_sets(Bitstream(codec, data, (data[21] & 3) + 1, tuple(_hevc_sets(data))))
-    return Bitstream(codec, data, (data[4] & 3) + 1, tuple(_avc_sets(data)))
+    return Bitstream(codec, data, (data[4] & 3) + 1, tuple(_avc_parts(data)[0]))
 
 
 def _only_sets(stream: Bitstream) -> Bitstream:
@@ -136,26 +136,17 @@ def _counted(units: list[bytes]) -> bytes:
     return b"".join(len(unit).to_bytes(2) + unit for unit in units)
 
 
-def _avc_sets(data: bytes) -> Iterator[bytes]:
-    position = 5
+def _avc_parts(data: bytes) -> tuple[list[bytes], bytes]:
+    """The sets of an avcC, and what follows them: the extension of the high profiles."""
+    sets, position = [], 5
     for mask in (31, 255):
         count = data[position] & mask
         position += 1
         for _ in range(count):
             length = int.from_bytes(data[position : position + 2])
-            yield data[position + 2 : position + 2 + length]
+            sets.append(data[position + 2 : position + 2 + length])
             position += 2 + length
-
-
-def _after_sets(data: bytes) -> bytes:
-    """What follows the sets of an avcC: the extension of the high profiles."""
-    position = 5
-    for mask in (31, 255):
-        count = data[position] & mask
-        position += 1
-        for _ in range(count):
-            position += 2 + int.from_bytes(data[position : position + 2])
-    return data[position:]
+    return sets, data[position:]
 
 
 def _hevc_sets(data: bytes) -> Iterator[bytes]:

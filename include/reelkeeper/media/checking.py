@@ -80,7 +80,7 @@ def _is_open(plan: Plan) -> bool:
 def expected(seam: Seam) -> dict[int, Sample]:
     """What the source shows around a seam: samples of its pictures by their times, in ticks."""
     source = seam.placed.plan.source
-    with source.opened(seam.decode_from if seam.decode_from > source.first else None) as (container, video):
+    with source.opened(seam.decode_from) as (container, video):
         return dict(_around(_frames(container, video), seam, lambda pts: pts))
 
 

@@ -1,6 +1,12 @@
 """Times of one clock in ticks of another."""
 
+from datetime import timedelta
 from fractions import Fraction
+
+
+def seconds(span: timedelta) -> Fraction:
+    """A length of time, exactly."""
+    return Fraction(span // timedelta(microseconds=1), 1_000_000)
 
 
 class Scale:

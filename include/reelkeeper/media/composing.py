@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from reelkeeper.errors import MediaError
+from reelkeeper.media.clock import seconds
 from reelkeeper.media.command import Command, file_url
 from reelkeeper.media.lettering import even_size, text_image
 from reelkeeper.media.overlay import ClockFace, Overlay, Patch, lay, letter_size
@@ -93,7 +94,7 @@ def common_rate(footage: Iterable[Footage]) -> Fraction:
 
 def frames_in(wanted: TimeRange, rate: Fraction) -> int:
     """How many frames of `rate` a file of the range has; the first at its start. At least one."""
-    return max(ceil(_seconds(wanted.duration) * rate), 1)
+    return max(ceil(seconds(wanted.duration) * rate), 1)
 
 
 def dark(cut: Cut, wanted: TimeRange, rate: Fraction, shown: Fraction) -> list[tuple[int, int]]:
@@ -162,7 +163,7 @@ class Cell:
 
     def audio(self) -> Any:
         """As long as the frames, silent where there is none."""
-        seconds = float(_seconds(self._wanted.duration))
+        until = f"{float(seconds(self._wanted.duration)):.6f}"
         silence = ffmpeg.input(f"anullsrc=r={_SAMPLE_RATE}:cl=stereo:n=1024", f="lavfi")
         if self._source is None or self._seen is None or not self._seen.has_audio:
             return silence.filter("atrim", end=f"{float(self.frames / self._rate):.6f}")
@@ -174,13 +175,13 @@ class Cell:
             .filter("asettb", _INTERLEAVED)
         )
         if self._dark:  # `aresample` alone would make a gap's silence in one piece, in memory
-            silent = silence.filter("atrim", end=f"{seconds:.6f}").filter("aformat", sample_fmts="fltp")
+            silent = silence.filter("atrim", end=until).filter("aformat", sample_fmts="fltp")
             silent = silent.filter("aselect", self._between(self._dark)).filter("asettb", _INTERLEAVED)
             audio = ffmpeg.filter([audio, silent], "ainterleave")
         audio = (
             audio.filter("aresample", **{"async": 1, "first_pts": 0, "min_hard_comp": 0.025})
             .filter("apad")
-            .filter("atrim", end=f"{seconds:.6f}")
+            .filter("atrim", end=until)
         )
         if self._skipped:
             audio = (
@@ -205,7 +206,7 @@ class Cell:
 
     def _offset(self) -> float:
         assert self._tile.cut is not None
-        return float(_seconds(self._tile.cut.first_frame - self._wanted.start))
+        return float(seconds(self._tile.cut.first_frame - self._wanted.start))
 
     def _footage(self) -> Any:
         assert self._source is not None
@@ -260,8 +261,4 @@ def _card(name: str, clock: bool, width: int, height: int) -> Patch:
 
 def _number(moment: datetime, wanted: TimeRange, rate: Fraction) -> int:
     """The number of the frame that ffmpeg's `fps` makes of one at `moment`: the nearest, the later one of two."""
-    return floor(_seconds(moment - wanted.start) * rate + Fraction(1, 2))
-
-
-def _seconds(duration: timedelta) -> Fraction:
-    return Fraction(duration // timedelta(microseconds=1), 1_000_000)
+    return floor(seconds(moment - wanted.start) * rate + Fraction(1, 2))

@@ -26,7 +26,7 @@ _GROUND, _INK = (24, 24, 24), (235, 235, 235, 255)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shot:
+class _Still:
     image: Image.Image
     seconds: float  # since the file's first frame
 
@@ -45,19 +45,19 @@ def contact_sheet(
     try:
         with open_footage(path) as container:
             stream = video_stream(container)
-            shots = list(_shots(container, stream, columns * rows, picture_width)) if stream else []
+            stills = list(_stills(container, stream, columns * rows, picture_width)) if stream else []
     except av.FFmpegError as exc:
         raise InvalidFootage(
             f"footage cannot be decoded ({exc.strerror}): expected pictures", code="no_picture"
         ) from exc
-    if not shots:
+    if not stills:
         raise InvalidFootage("no frame of the footage can be decoded: expected one", code="no_picture")
-    are_close = shots[-1].seconds < 2 * len(shots)
-    captions = [_caption(shot.seconds, start, gaps, "milliseconds" if are_close else "seconds") for shot in shots]
-    return as_jpeg(_arrange(shots, captions, title, columns=min(columns, len(shots)), picture_width=picture_width))
+    are_close = stills[-1].seconds < 2 * len(stills)
+    captions = [_caption(still.seconds, start, gaps, "milliseconds" if are_close else "seconds") for still in stills]
+    return as_jpeg(_arrange(stills, captions, title, columns=min(columns, len(stills)), picture_width=picture_width))
 
 
-def _shots(container: InputContainer, stream: VideoStream, count: int, width: int) -> Iterator[_Shot]:
+def _stills(container: InputContainer, stream: VideoStream, count: int, width: int) -> Iterator[_Still]:
     """Frames in order, none twice. A key frame stands for what is near it: one picture's work, not one group's."""
     stream.thread_type = "AUTO"
     pixel_shape = stream.sample_aspect_ratio or Fraction(1)
@@ -66,7 +66,7 @@ def _shots(container: InputContainer, stream: VideoStream, count: int, width: in
         return
     begin, seconds = first.time or 0.0, _seconds(container, stream)
     step = seconds / max(count - 1, 1)
-    yield _Shot(upright(first, pixel_shape, width), 0.0)
+    yield _Still(upright(first, pixel_shape, width), 0.0)
     last = 0.0
     for number in range(1, count):
         wanted = number * step
@@ -77,7 +77,7 @@ def _shots(container: InputContainer, stream: VideoStream, count: int, width: in
         if frame is None or seconds_in <= last:
             continue
         last = seconds_in
-        yield _Shot(upright(frame, pixel_shape, width), last)
+        yield _Still(upright(frame, pixel_shape, width), last)
 
 
 def _frame_near(
@@ -118,23 +118,23 @@ def _caption(
 
 
 def _arrange(
-    shots: Sequence[_Shot], captions: Sequence[str], title: str, *, columns: int, picture_width: int
+    stills: Sequence[_Still], captions: Sequence[str], title: str, *, columns: int, picture_width: int
 ) -> Image.Image:
     letters = max(picture_width // 20, 10)
     head = (
         text_image(title, letters * 3 // 2, colour=_INK, max_width=columns * picture_width) if title.strip() else None
     )
     texts = [text_image(caption, letters, colour=_INK, max_width=picture_width) for caption in captions]
-    cell_height = max(shot.image.height for shot in shots) + texts[0].height + _MARGIN
+    cell_height = max(still.image.height for still in stills) + texts[0].height + _MARGIN
     top = _MARGIN + (head.height + _MARGIN if head else 0)
-    rows = -(-len(shots) // columns)
+    rows = -(-len(stills) // columns)
     size = (_MARGIN + columns * (picture_width + _MARGIN), top + rows * (cell_height + _MARGIN // 2))
     sheet = Image.new("RGB", size, _GROUND)
     if head:
         sheet.paste(head, (_MARGIN, _MARGIN), head)
-    for number, (shot, text) in enumerate(zip(shots, texts, strict=True)):
+    for number, (still, text) in enumerate(zip(stills, texts, strict=True)):
         left = _MARGIN + number % columns * (picture_width + _MARGIN)
         upper = top + number // columns * (cell_height + _MARGIN // 2)
-        sheet.paste(shot.image, (left, upper))
-        sheet.paste(text, (left, upper + shot.image.height + _MARGIN // 3), text)
+        sheet.paste(still.image, (left, upper))
+        sheet.paste(text, (left, upper + still.image.height + _MARGIN // 3), text)
     return sheet

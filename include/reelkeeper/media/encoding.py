@@ -36,7 +36,7 @@ _KEY_FRAME_SECONDS = 2
 _LOOKS = 3
 """How often pieces are arranged anew for what could not be decoded; by then nothing is left that could not."""
 _Unseen = Mapping[Source, Sequence[TimeRange]]
-_UNSEEN = 8
+_STRETCH = 8
 """Pixels by which a picture may be stretched."""
 _BLACK_RATE = 5
 """Pictures a second where nothing moves but the time."""
@@ -222,7 +222,7 @@ def _within(size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
     """The largest size of the same shape as `own` that fits in; what is all but of that shape fills it."""
     factor = min(size[0] / own[0], size[1] / own[1])
     fitting = (max(round(own[0] * factor / 2) * 2, 2), max(round(own[1] * factor / 2) * 2, 2))
-    is_alike = size[0] - fitting[0] <= _UNSEEN and size[1] - fitting[1] <= _UNSEEN
+    is_alike = size[0] - fitting[0] <= _STRETCH and size[1] - fitting[1] <= _STRETCH
     return size if is_alike else fitting
 
 

@@ -4,10 +4,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from reelkeeper.errors import InvalidFootage
+from reelkeeper.media.clock import seconds
 from reelkeeper.media.command import Command, Limits, file_url, run
 from reelkeeper.media.pieces import Piece
 from reelkeeper.media.probe import open_footage, video_stream
-from reelkeeper.media.source import Source, packets, seconds
+from reelkeeper.media.source import Source, packets
 
 NO_TIMES = "the file does not say when its pictures are shown"
 _RAW = {"h264", "hevc"}

@@ -3,16 +3,26 @@
 Rounding each piece's sound to whole packets would let it drift from the pictures, by up to a packet at every joint.
 """
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from av.audio.stream import AudioStream
 
 from reelkeeper.media.clock import Scale
+from reelkeeper.media.planning import Plan
 from reelkeeper.media.timeline import Placed
 from reelkeeper.media.writing import CannotCopy, Writer
 
 if TYPE_CHECKING:
     from av.packet import Packet
+
+_LEAD_SECONDS = Fraction(3, 2)
+"""Sound may lie in a file before the picture it belongs to; reading starts that much earlier."""
+
+
+def read_from(plan: Plan) -> int:
+    """Where reading a plan's source starts so that none of its sound is missed, in ticks."""
+    return plan.first - int(_LEAD_SECONDS / plan.source.time_base)
 
 
 class SoundTrack:

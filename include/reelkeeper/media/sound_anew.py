@@ -1,7 +1,6 @@
 """Sound encoded anew, as a whole: where segments differ in it, or the file cannot hold it."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,11 +8,11 @@ from av.audio.resampler import AudioResampler
 from av.stream import Discard
 
 from reelkeeper.media.command import Command, Limits, file_url, run
+from reelkeeper.media.sound import read_from
 from reelkeeper.media.timeline import Placed, Timeline
 from reelkeeper.media.writing import holds
 
 _SAMPLE_BYTES = 2
-_LEAD = Fraction(3, 2)
 _SILENCE_SECONDS = 10
 """Silence is handed over in parts of that length."""
 
@@ -70,8 +69,7 @@ def _decoded(placed: Placed, rate: int, channels: int) -> Iterator[tuple[int, by
     if not source.sound:
         return
     resampler = AudioResampler("s16", "mono" if channels == 1 else "stereo", rate)
-    begin = plan.first - int(_LEAD / source.time_base)
-    with source.opened(begin if begin > source.first else None) as (container, video):
+    with source.opened(read_from(plan)) as (container, video):
         video.discard = Discard.all
         zero = plan.first * source.time_base
         at: int | None = None

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from reelkeeper.errors import InvalidFootage
 from reelkeeper.media.bitstream import Access, Bitstream, described
+from reelkeeper.media.clock import seconds
 from reelkeeper.media.orientation import Orientation, first_orientation, turn
 from reelkeeper.media.pieces import Piece
 from reelkeeper.media.probe import open_footage, video_stream
@@ -102,7 +103,9 @@ class Source:
     @contextmanager
     def opened(self, at: int | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
         """The file and its stream of moving pictures, to be read from its beginning on, or from where what is shown at
-        the tick `at` can be decoded (in a transport stream: about there)."""
+        the tick `at` can be decoded (in a transport stream: about there), if that is later."""
+        if at is not None and at <= self.first:
+            at = None
         try:
             idle = self._idle.pop() if self._idle and (at is not None or self.container in REWIND) else None
             container = idle or open_footage(self.piece.path)
@@ -158,7 +161,7 @@ class Source:
     def _read(self, from_pts: int | None, until_pts: int) -> list[Shot]:
         shots: list[Shot] = []
         after = 0
-        with self.opened(from_pts if from_pts is not None and from_pts > self.first else None) as (container, video):
+        with self.opened(from_pts) as (container, video):
             for packet in packets(container, video):
                 if packet.pts is None:
                     self.says_all_times = False
@@ -215,10 +218,6 @@ def packets(container: InputContainer, video: VideoStream) -> Iterator[Any]:
         if stream.index != video.index and stream.type in ("audio", "video"):
             stream.discard = Discard.all
     return (packet for packet in container.demux(video) if packet.size)
-
-
-def seconds(span: timedelta) -> Fraction:
-    return Fraction(span // timedelta(microseconds=1), 1_000_000)
 
 
 def shown_size(source: Source) -> tuple[int, int]:

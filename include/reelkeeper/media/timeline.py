@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
+from reelkeeper.media.clock import seconds
 from reelkeeper.media.pieces import Gaps, Piece, in_order
 from reelkeeper.media.planning import Plan
-from reelkeeper.media.source import seconds
 from reelkeeper.model import TimeRange
 
 OPEN_AT_ONCE = 16
