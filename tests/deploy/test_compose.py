@@ -6,6 +6,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,10 @@ def test_the_image_installs_what_is_locked_by_the_same_uv_and_runs_as_nobody_spe
     syncs = re.findall(r"uv sync (.*)$", dockerfile, re.MULTILINE)
     assert len(syncs) == 2
     assert all(words.startswith("--frozen --no-dev --extra celery") for words in syncs)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(re.findall(r"--extra (\S+)", syncs[0])) <= set(project["project"]["optional-dependencies"])
+    assert set(re.findall(r"--group (\S+)", syncs[0])) <= set(project["dependency-groups"])
+    assert syncs[0] == f"{syncs[1]} --no-install-project"  # the same, or the second would install and remove
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == ["airflow"]
     for source in _copied(dockerfile):
         assert (ROOT / source).exists(), source
