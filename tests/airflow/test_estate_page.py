@@ -248,7 +248,7 @@ def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue
     assert "50 % of 1.0 MiB" in stores
     assert "answers, looked at" in stores
     assert "2 alarms up" in words(page, "waiting")
-    assert "reelkeeper alarm acknowledge store_unreachable" in words(page, "attention")
+    assert "reelkeeper alarm acknowledge store_unreachable cloud --by YOU --reason WHY" in words(page, "attention")
     cameras = words(page, "cameras")
     assert "2 cameras, 1 silent" in cameras
     assert cameras.index("acme/yard silent for") < cameras.index("acme/gate")

@@ -211,6 +211,8 @@ def test_alarms_are_told_by_what_they_are_about_the_open_critical_ones_first() -
         *(f"acme/c{number}" for number in (6, 5, 4, 3)),
     ]
     assert silent.more == 3
+    assert silent.command == "reelkeeper alarm acknowledge camera_silent acme/old --by YOU --reason WHY"
+    assert told[2].command == "reelkeeper alarm acknowledge over_budget --by YOU --reason WHY"
     assert told[3].subjects[0].acknowledged == "mara: on it"
 
 

@@ -1,5 +1,6 @@
 """Alarms on the page: those that are up, by what they are about, and what became of the last ones."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class AlarmView:
     is_open: bool  # somebody is to take on one of them, at least
     subjects: tuple[SubjectView, ...]
     more: int
+    command: str  # by which a person takes on the first of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,11 @@ def _view(alarm: Alarm, states: Sequence[AlarmState], now: datetime) -> AlarmVie
     ordered = sorted(states, key=lambda state: (state.state != "firing", state.fired_at or now, state.subject))
     shown = tuple(_subject(state, now) for state in ordered[:SHOWN_SUBJECTS])
     count = "" if alarm.per == "estate" else counted(len(states), alarm.per)
+    command = shlex.join(["reelkeeper", "alarm", "acknowledge", alarm.name, *filter(None, [ordered[0].subject])])
     return AlarmView(
         alarm.name, _title(alarm.name), "bad" if alarm.severity == "critical" else "warning", alarm.means, alarm.do,
         count, any(state.state == "firing" for state in states), shown, len(states) - len(shown),
+        f"{command} --by YOU --reason WHY",
     )  # fmt: skip
 
 
