@@ -132,7 +132,6 @@ def _settings(servers: Servers, home: Path, passwords: Path, ports: list[int]) -
         },
         # By default a task that has ended holds its slot for up to five seconds.
         "workers": {"min_heartbeat_interval": 1, "execution_api_retries": 10},
-        "usage_data_collection": {"enabled": False},
     }  # fmt: skip
     named = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
