@@ -21,9 +21,10 @@ listing tells presence without size, so `presence` finds wrong sizes, too.
 **By hand**: without fields it does what a scheduled run does. One percent of everything, due or not:
 `{"sample": 1}`. All of one camera in one store: `{"all": true, "camera": "gate", "store": "cloud", "method": "size"}`.
 
-**Recover**: a failed run is safe to clear; it goes on behind its last record, with what is left of its budget. When the
-summary fails, some footage has no verified copy in any store: the stores' tasks name the segments. Look at them before
-their retention ends; `migrate_recordings` with `verify` set reads all copies of one segment again.
+**Recover**: a failed run is safe to clear; it goes on behind its last record, with what is left of its budget. The
+summary fails, and the run with it, when a store was not looked at to the end, and when some footage has no verified
+copy in any store: the stores' tasks name the segments. Look at them before their retention ends; `migrate_recordings`
+with `verify` set reads all copies of one segment again.
 """
 
 from datetime import UTC, datetime
@@ -82,7 +83,9 @@ def verify_replicas() -> None:
                 end_time="{{ params.end_time }}",
                 **placed_at(store),
             ).output
-    SummariseVerificationOperator(task_id="summary", verified=verified).as_teardown(on_failure_fail_dagrun=True)
+    SummariseVerificationOperator(
+        task_id="summary", verified=verified, only="{{ params.store }}"
+    ).as_teardown(on_failure_fail_dagrun=True)  # fmt: skip
 
 
 verify_replicas()

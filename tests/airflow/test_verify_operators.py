@@ -47,8 +47,10 @@ def test_from_scope_to_summary(footage_in: Path) -> None:
     assert (everything["read"], everything["bytes_read"]) == (1, footage_in.stat().st_size)
     assert verify("none", sample=0)["read"] == 0
     assert verify("seen", everything=True, method="presence")["seen"] == 1
-    sums = SummariseVerificationOperator(task_id="s", verified={"local": everything, "cloud": None}).execute({})
-    assert sums["read"] == 1
+    found = {"local": everything, "cloud": None}
+    assert SummariseVerificationOperator(task_id="s", verified=found, only="local").execute({})["read"] == 1
+    with pytest.raises(GateFailed, match=r"stores \['cloud'\] were not looked at to the end"):
+        SummariseVerificationOperator(task_id="s", verified=found).execute({})
 
 
 def test_a_run_about_another_store_is_skipped(footage_in: Path) -> None:

@@ -134,29 +134,33 @@ class SummariseVerificationOperator(BaseOperator):
     """Tells people what was found in which store: a table in the log. Returns the sums.
 
     GateFailed when footage has no verified copy left in any store: a person must know of it. What is wrong and has
-    another copy is repaired by `reconcile_stores`.
+    another copy is repaired by `reconcile_stores`. GateFailed as well when a store was not looked at to the end: the
+    run's state is that of this task, the last one.
 
     :param verified: what the `VerifyStoreOperator` of each store returned; None: it failed or was skipped
+    :param only: the store that the run is about; None: all
     """
 
-    template_fields: Sequence[str] = ("verified",)
+    template_fields: Sequence[str] = ("verified", "only")
 
-    def __init__(self, *, verified: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, verified: Mapping[str, Any], only: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.verified = verified
+        self.only = only
 
     def execute(self, context: Context) -> dict[str, int]:
         told = {store: found for store, found in self.verified.items() if found}
         for line in summary_table(told):
             self.log.info("%s", line)
-        for store in sorted(self.verified.keys() - told.keys()):
-            self.log.warning("store %r was not looked at to the end: see its task", store)
+        failed = [store for store in self.verified if store not in told and self.only in (None, store)]
         sums = {name: sum(found[name] for found in told.values()) for name in _COUNTS}
         if sums["at_risk"]:
             raise GateFailed(
                 f"{sums['at_risk']} replicas are wrong or missing whose segments have no verified copy in any store: "
                 "the stores' tasks name them"
             )
+        if failed:
+            raise GateFailed(f"stores {failed} were not looked at to the end: see their tasks")
         return sums
 
 
