@@ -20,7 +20,6 @@ import httpx
 import psycopg2
 import pytest
 import uvicorn
-from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from sqlalchemy.exc import OperationalError
 
 from demo.segments import ingested
@@ -31,7 +30,6 @@ from reelkeeper.model import BatchId, Camera, Sha256, StoreName, Tenant, TimeRan
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import AlarmName
 from reelkeeper.policy.exports import ExportRequest
-from reelkeeper.reporting.daily import JOB
 from reelkeeper.reports import publish
 from reelkeeper.stores.body import Body
 from reelkeeper_airflow.estate import open_store
@@ -186,6 +184,8 @@ def test_only_users_of_airflow_see_it(server: Server) -> None:
 def test_exports_are_for_those_who_may_see_the_runs_of_their_dag(
     server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
     export(known, "a secret reason")
     assert "a secret reason" in words(server.ask("vera"), "exports")
     usual = SimpleAuthManager.is_authorized_dag
@@ -319,6 +319,8 @@ def test_questions_that_cannot_be_read_are_not_nothing(
 
 
 def test_daily_reports_are_listed(server: Server, known: Catalogue) -> None:
+    from reelkeeper.reporting.daily import JOB
+
     assert "cannot be told now which reports there are" in server.ask(path="/reports").text  # the store is not set up
     store = open_store("local")
     list(store.set_up())
