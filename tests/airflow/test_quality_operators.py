@@ -12,11 +12,13 @@ from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import ConfigurationError, PermanentError, QualityFailed
 from reelkeeper.model import Sha256, StoreName
+from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_store
 from reelkeeper_airflow.links import ReportLink
 from reelkeeper_airflow.operators.quality import CheckCatalogueOperator, CheckIngestedOperator
 from tests.catalogue.conftest import Maker
 
+ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SUITES = ["segments", "replicas"]
 
@@ -88,3 +90,18 @@ def test_a_run_of_ingest_is_told_what_it_took_in(estate: Path, overlapping: str)
         file.write("[quality]\ncheck_ingest = false\n")
     with pytest.raises(AirflowSkipException, match="check_ingest"):
         operator.execute(given)
+
+
+@pytest.mark.filterwarnings("default")  # dag.test() is Airflow's own code: what it warns of is not ours to cure
+@pytest.mark.usefixtures("airflow_database", "overlapping")
+def test_the_form_says_what_is_looked_into(catalogue: Catalogue) -> None:
+    def run(**conf: Any) -> Any:
+        [dag] = [dag for dag in read_dags(ROOT / "dags") if dag.dag_id == "check_catalogue"]
+        return dag.test(logical_date=None, run_conf=conf)
+
+    march = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-04-01T00:00:00Z"}
+    assert run(suites=SUITES, **march).state == "failed"
+    assert run().state == "success"  # all suites, of the last days; nobody has made stores that could be compared
+    remembered = catalogue.quality.latest("check_catalogue")
+    assert remembered is not None
+    assert len(remembered.results) == 26
