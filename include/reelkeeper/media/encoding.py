@@ -16,7 +16,7 @@ from reelkeeper.errors import MediaError, NoFootage
 from reelkeeper.media.arranging import arrange
 from reelkeeper.media.assembling import assemble
 from reelkeeper.media.command import Command, Limits, Seconds, file_url, run
-from reelkeeper.media.counting import NotRight, count
+from reelkeeper.media.counting import Counted, NotRight, count
 from reelkeeper.media.filling import Filling, Filmed, make_black
 from reelkeeper.media.holes import MICROSECOND, holes
 from reelkeeper.media.overlay import Overlay, Sheet, lay
@@ -57,17 +57,7 @@ def encode(
         new = _names(target, work, stack)
         stack.callback(part.unlink, missing_ok=True)
         commands: list[Command] = []
-
-        sources: dict[Piece, Source] = {}
-
-        def opened(piece: Piece) -> Source:
-            if piece in sources:
-                return sources[piece]
-            source, retimed = timed(piece, next(new), stays_open=len(pieces) <= OPEN_AT_ONCE, limits=limits)
-            stack.callback(source.close)
-            commands.extend([retimed] if retimed else [])
-            sources[piece] = source
-            return source
+        opened = _Opener(new, stack, commands, stays_open=len(pieces) <= OPEN_AT_ONCE, limits=limits)
 
         def arranged(unseen: _Unseen) -> Timeline | None:
             return arrange(
@@ -92,20 +82,50 @@ def encode(
         plans = [made.plan for made in filmed]
         timeline = lay_out(plans, wanted, overlaps, gaps)
         fillings = _fillings(timeline, wanted, size, overlay, new, limits, commands) if timeline.has_black else []
-        sound = None
-        if needs_encoding(timeline, target):
-            sound = next(new)
-            commands.append(encode_sound(timeline, sound, limits=limits))
-        written = assemble(timeline, encoded, part, fillings=fillings, sound=sound, limits=limits, progress=None)
-        try:
-            counted = count(part, timeline, written.frames)
-        except NotRight as reason:
-            raise MediaError(f"the file that was encoded is not what it should be: {reason}") from reason
+        counted, frames = _joined(timeline, encoded, part, fillings, next(new), limits, commands)
         part.replace(target)
     return Cut(
-        target, "h264", counted.width, counted.height, written.frames, plans[0].first_moment, plans[-1].last_moment,
+        target, "h264", counted.width, counted.height, frames, plans[0].first_moment, plans[-1].last_moment,
         timeline.gaps, timeline.overlaps, "encoded", why or _reason(height, overlay), tuple(commands),
     )  # fmt: skip
+
+
+class _Opener:
+    """Opens each piece once; one whose file does not say when its pictures are shown is made into one that does, by a
+    command that joins `commands`. `stack` closes them."""
+
+    def __init__(
+        self, new: Iterator[Path], stack: ExitStack, commands: list[Command], *, stays_open: bool, limits: Limits
+    ) -> None:
+        self._new, self._stack, self._commands = new, stack, commands
+        self._stays_open, self._limits = stays_open, limits
+        self._sources: dict[Piece, Source] = {}
+
+    def __call__(self, piece: Piece) -> Source:
+        if piece not in self._sources:
+            source, retimed = timed(piece, next(self._new), stays_open=self._stays_open, limits=self._limits)
+            self._stack.callback(source.close)
+            self._commands.extend([retimed] if retimed else [])
+            self._sources[piece] = source
+        return self._sources[piece]
+
+
+def _joined(
+    timeline: Timeline, encoded: Mapping[Span, Encoded], part: Path, fillings: Sequence[Filling], heard: Path,
+    limits: Limits, commands: list[Command],
+) -> tuple[Counted, int]:  # fmt: skip
+    """Write the file `part`, and look at it: what it holds, and how many frames. `heard` is for sound that is encoded,
+    whose command joins `commands`."""
+    is_anew = needs_encoding(timeline, part)
+    if is_anew:
+        commands.append(encode_sound(timeline, heard, limits=limits))
+    written = assemble(
+        timeline, encoded, part, fillings=fillings, sound=heard if is_anew else None, limits=limits, progress=None
+    )
+    try:
+        return count(part, timeline, written.frames), written.frames
+    except NotRight as reason:
+        raise MediaError(f"the file that was encoded is not what it should be: {reason}") from reason
 
 
 def _names(target: Path, work: Path, stack: ExitStack) -> Iterator[Path]:
