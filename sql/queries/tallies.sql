@@ -200,10 +200,10 @@ WITH placed AS (
     SELECT store, day, change FROM placement_changes, unnest(buckets) AS bucket
     WHERE store IN ('', :store) AND bucket / 100 * 100 < :buckets
 ), lacking AS (
-    SELECT day::timestamp AT TIME ZONE 'UTC' AS starts, (day + 1)::timestamp AT TIME ZONE 'UTC' AS ends
+    SELECT day, day::timestamp AT TIME ZONE 'UTC' AS starts, (day + 1)::timestamp AT TIME ZONE 'UTC' AS ends
     FROM placed
     GROUP BY day HAVING sum(CASE store WHEN '' THEN segments ELSE -segments END) > 0
-    ORDER BY day
+    ORDER BY day   -- so that the first that has one ends the search
 )
 SELECT found.start_time
 FROM lacking CROSS JOIN LATERAL (
@@ -213,7 +213,7 @@ FROM lacking CROSS JOIN LATERAL (
                       WHERE r.segment_id = s.id AND r.start_time = s.start_time AND r.store = :store
                         AND r.state = 'available' AND r.start_time >= lacking.starts AND r.start_time < lacking.ends)
     ORDER BY s.start_time LIMIT 1) AS found
-LIMIT 1;
+ORDER BY lacking.day LIMIT 1;
 
 -- name: unprotected_segments
 -- How many segments have a doubted replica and no available one, by the index of doubted replicas.
