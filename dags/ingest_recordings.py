@@ -5,7 +5,7 @@ waits for the next run. Each file becomes a segment with a verified replica, in 
 file that cannot be a segment is set aside, with a reason in the catalogue, and the rest goes on. When the cloud fails,
 footage is kept in the local store and a later migration takes it. What was taken in is then held against what is
 expected of segments and replicas: task `check` fails with the rows that are wrong, and its link leads to all of them;
-nothing is taken back.
+nothing is taken back. A run that failed before is not checked until it was tried again, or `check_catalogue` comes.
 
 **Danger**: zones with `handling = "move"` lose a file once its replica is verified and recorded, not before. Try a zone
 with `handling = "copy"` first.

@@ -3,6 +3,7 @@
 import csv
 import os
 import socket
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_older_footage_has_its_day(world: World) -> None:
     assert found(check(world, suites=[Suite.SEGMENTS])) == {"segment_overlaps": 1}
     world.quality = Quality(window_days=3, cycle_days=5)
     assert found(check(world, suites=[Suite.SEGMENTS])) == {}
-    whole = TimeRange(at(1), at(5, 7))
+    whole = TimeRange(datetime(1970, 1, 1, tzinfo=UTC), at(5, 7))
     assert found(check(world, suites=[Suite.SEGMENTS], time_range=whole)) == {"segment_overlaps": 1}
 
 

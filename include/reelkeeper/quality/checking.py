@@ -56,17 +56,19 @@ def check_catalogue(
 ) -> Checked:
     """Hold the catalogue against what these suites expect of it; the page and the reports go to the exports store.
 
-    Of footage and history it looks at the days of `time_range`; None: the last `quality.window_days`, and the part of
-    the older days whose turn it is. Doing it again in the same run tells anew. CatalogueUnavailable, errors of the
-    exports store.
+    Of footage and history it looks at the days of `time_range`, from the oldest footage on; None: the last
+    `quality.window_days`, and the part of the older days whose turn it is. Doing it again in the same run tells anew.
+    CatalogueUnavailable, errors of the exports store.
     """
     rules = estate.quality
+    oldest = retrying()(catalogue.quality.oldest)
     if time_range is None:
-        oldest = retrying()(catalogue.quality.oldest)
         days = days_looked_at(run.now, window_days=rules.window_days, cycle_days=rules.cycle_days, oldest=oldest)
         older = len(days) - rules.window_days - 2  # today is a day as well, and what is dated later one range
         scope = f"Footage and history of today, the {rules.window_days} days before, and {older} older days."
     else:
+        if oldest is not None and time_range.start < oldest < time_range.end:
+            time_range = TimeRange(oldest, time_range.end)  # before it are thousands of empty days
         days = days_of(time_range)
         scope = f"Footage and history from {time_range.start:%Y-%m-%d %H:%M} to {time_range.end:%Y-%m-%d %H:%M} UTC."
     demanded = of_days(estate, catalogue, suites, days, now=run.now)
