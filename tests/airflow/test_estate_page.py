@@ -230,7 +230,7 @@ def test_wrong_settings_are_no_traceback(server: Server, known: Catalogue, estat
 # --- what it says ---------------------------------------------------------------------------------------------------
 
 
-def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue) -> None:
+def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue, estate_file: Path) -> None:
     export(known)
     page = server.ask()
     assert page.status_code == httpx.codes.OK
@@ -244,6 +244,7 @@ def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue
     assert "Without local: nobody said a price" in words(page, "cost")
     stores = words(page, "stores")
     assert stores.index("cloud minio") < stores.index("local filesystem")  # the one in trouble first
+    assert str(estate_file.parent) not in page.text
     assert "512.0 KiB 2 copies" in stores
     assert "50 % of 1.0 MiB" in stores
     assert "answers, looked at" in stores

@@ -74,6 +74,7 @@ def test_a_store_is_told_with_its_bytes_by_tier() -> None:
     assert cloud.beside == ("2 orphans (20 B)", "1 in quarantine (7 B)")
     assert (cloud.monthly, cloud.reconciled, cloud.reconciled_level) == ("12.50 USD", "never", "unknown")
     assert (local.name, local.level, local.held) == ("local", "good", "1.2 KiB")  # without the lost copy
+    assert (cloud.bucket, local.bucket) == ("footage", "")  # folders are not told
     assert local.quota == "under 0.1 % of 931.3 GiB"
     assert local.reconciled == "10 h 00 min ago: differences were put right"
     assert local.beside == ("1 condemned (50 B)", "4 to retire")

@@ -92,7 +92,7 @@ def choose(
     """
     wanted = query.strip().casefold()
     found = [(_ORDER[silence.of(camera, now)], camera.tenant, camera.slug, camera) for camera in cameras
-             if wanted in f"{camera.tenant}/{camera.slug}\n{camera.name}".casefold()]  # fmt: skip
+             if not wanted or wanted in f"{camera.tenant}/{camera.slug}\n{camera.name}".casefold()]  # fmt: skip
     found.sort(key=lambda one: one[:3])
     silent = sum(order == _ORDER["silent"] for order, *_ in found)
     numbers = max(-(-len(found) // PAGE_CAMERAS), 1)

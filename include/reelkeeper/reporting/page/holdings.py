@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from reelkeeper.model import ReplicaState, Tier
+from reelkeeper.model import ReplicaState, StoreKind, Tier
 from reelkeeper.policy.forecast import forecast
 from reelkeeper.reporting.figures import Figures, StoreFigures, Usage, UsageDay
 from reelkeeper.reporting.page.safety import Level, health_words
@@ -41,7 +41,7 @@ class StoreView:
 
     name: str
     kind: str
-    bucket: str
+    bucket: str  # empty for a disk: its folder is nobody's business who may see the page
     level: Level
     health: str
     looked_at: str
@@ -97,8 +97,9 @@ def _store(store: StoreFigures, usages: Sequence[Usage], now: datetime) -> Store
         ratio = size_bytes / store.quota_bytes
         quota = f"{percent(ratio)} of {size(store.quota_bytes)}"
         quota_level = "bad" if ratio > 1 else "warning" if ratio > 0.9 else "good"
+    bucket = "" if store.kind is StoreKind.FILESYSTEM else store.bucket
     return StoreView(
-        store.name, store.kind, store.bucket, _LEVELS[store.health], health_words(store, now),
+        store.name, store.kind, bucket, _LEVELS[store.health], health_words(store, now),
         f"looked at {ago(store.looked_at, now)} ago" if store.looked_at else "", size(size_bytes),
         counted(replicas, "copy", "copies"), tuple(_tiers(held)), quota, quota_level,
         usd(store.monthly_usd) if store.monthly_usd is not None else "unknown", reconciled, level,
