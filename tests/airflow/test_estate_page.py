@@ -181,19 +181,34 @@ def test_only_users_of_airflow_see_it(server: Server) -> None:
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
-def test_exports_are_for_those_who_may_see_the_runs_of_their_dag(
-    server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """DAGs that nobody may see; empty at first. Airflow's simple users may all see every one."""
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-    export(known, "a secret reason")
-    assert "a secret reason" in words(server.ask("vera"), "exports")
+    dags: set[str] = set()
     usual = SimpleAuthManager.is_authorized_dag
 
-    def without_exports(self: Any, *, details: Any = None, **asked: Any) -> bool:
-        return usual(self, details=details, **asked) and (details is None or details.id != "generate_export")
+    def decide(self: Any, *, details: Any = None, **asked: Any) -> bool:
+        return usual(self, details=details, **asked) and (details is None or details.id not in dags)
 
-    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", without_exports)
+    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", decide)
+    return dags
+
+
+@pytest.mark.usefixtures("known")
+def test_the_page_is_for_those_who_may_see_the_runs_of_report_metrics(server: Server, refused: set[str]) -> None:
+    refused.add("report_metrics")
+    for path in ("", "/reports"):
+        assert server.ask("vera", path).status_code == httpx.codes.FORBIDDEN
+
+
+def test_exports_are_for_those_who_may_see_the_runs_of_their_dag(
+    server: Server, known: Catalogue, refused: set[str]
+) -> None:
+    export(known, "a secret reason")
+    assert "a secret reason" in words(server.ask("vera"), "exports")
+    refused.add("generate_export")
     page = server.ask("vera")
     assert page.status_code == httpx.codes.OK
     assert "a secret reason" not in page.text
