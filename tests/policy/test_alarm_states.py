@@ -88,7 +88,8 @@ def test_one_that_is_wrong_again_before_it_is_over_goes_on() -> None:
     assert alarm.kinds == ["fired", "recovered"]
 
 
-def test_what_cannot_be_told_changes_nothing_and_proves_nothing() -> None:
+def test_what_cannot_be_told_changes_nothing() -> None:
+    """Neither does it end an alarm, nor take from what was right before it."""
     alarm = History()
     assert alarm.round(0, None) == "ok"
     alarm.round(1, 1)
@@ -96,8 +97,17 @@ def test_what_cannot_be_told_changes_nothing_and_proves_nothing() -> None:
     assert alarm.round(6, 1) == "firing"
     alarm.round(10, 0)
     assert alarm.round(50, None) == "firing"
-    assert alarm.round(60, 0) == "firing"
-    assert alarm.round(90, 0) == "ok"
+    assert alarm.round(60, 0) == "ok"
+
+
+def test_a_clock_that_was_ahead_holds_an_alarm_up_for_no_year() -> None:
+    alarm = History()
+    alarm.round(0, 1)
+    assert alarm.round(365 * 24 * 60, 1) == "firing"
+    assert alarm.round(10, 1) == "firing"
+    assert alarm.round(20, 0) == "firing"
+    assert alarm.round(50, 0) == "ok"
+    assert alarm.kinds == ["fired", "recovered"]
 
 
 def test_one_that_is_not_to_be_held_fires_at_once() -> None:
@@ -243,9 +253,10 @@ def test_it_fires_only_after_its_hold_and_ends_only_after_its_rest(rounds: list[
         if event.kind not in ("fired", "recovered"):
             continue
         since = event.at - (HELD.hold if wrong else HELD.recover)
-        others = (0.0, "gone") if wrong else (1.0, None)
+        others = (0.0, "gone") if wrong else (1.0,)
         within = [what for at, what in measured.items() if since <= at <= event.at]
         assert not [what for what in within if what in others]
+        assert within[-1] is not None
         assert any(at <= since and what not in others for at, what in measured.items())
 
 

@@ -171,6 +171,60 @@ def test_a_store_through_held_firing_taken_on_and_over(catalogue: Catalogue, out
     assert (kept.state, kept.acknowledged_by, kept.fired_at) == ("ok", None, NOW + 15 * MINUTE)
 
 
+@pytest.mark.parametrize(
+    ("alarm", "number", "failed", "code"),
+    [("access_denied", 1, 1, "access_denied"), ("upload_failures", 100, 40, "store_timeout"),
+     ("upload_failures", 5, 5, "store_full")],
+)  # fmt: skip
+def test_what_goes_wrong_every_hour_is_one_alarm_until_it_goes_well(
+    catalogue: Catalogue, outbox: Outbox, transferred: Callable[..., None], alarm: str, number: int, failed: int,
+    code: str,
+) -> None:  # fmt: skip
+    """Migrations run hourly, rounds every 15 minutes: that nobody tries between two migrations mends nothing."""
+    ours, kinds = estate(remind_hours=0), []
+    for quarter in range(4 * 9):
+        now = NOW + quarter * 15 * MINUTE
+        if quarter % 4 == 0:
+            wrong = failed if quarter < 16 else 0  # mended in the fifth hour
+            transferred(number, wrong, at=now - 3 * MINUTE, code=code)
+        found = evaluate(ours, catalogue, well(now), now=now)
+        kinds += [(event.kind, quarter // 4) for event in found.events if event.name == alarm]
+        if quarter == 6 and found.up:
+            acknowledge(ours, catalogue, alarm, "cloud", by="ada", reason="on it", now=now)
+    assert [kind for kind, _ in kinds] == ["fired", "recovered"]
+    assert kinds[0][1] == 0
+    assert kinds[1][1] in (6, 7)  # two hours after the first that went well
+    assert up(evaluate(ours, catalogue, well(now), now=now + MINUTE)) == {}
+
+
+def test_a_store_that_takes_nothing_is_told_of_however_few_try(
+    catalogue: Catalogue, transferred: Callable[..., None]
+) -> None:
+    """A breaker stops asking a full store after one upload; one failure alone says nothing."""
+    fired = []
+    transferred(1, at=NOW - 61 * MINUTE)
+    for hour in range(5):
+        now = NOW + hour * HOUR
+        transferred(1, 1, at=now - MINUTE, code="store_full")
+        fired += [
+            (hour, event.kind, event.detail) for event in evaluate(estate(), catalogue, well(now), now=now).events
+        ]
+    assert fired == [(2, "fired", "3 uploads failed since the last that succeeded")]
+
+
+def test_an_alarm_about_uploads_is_over_when_nobody_uploads_any_more(
+    catalogue: Catalogue, transferred: Callable[..., None]
+) -> None:
+    """Mode local was the way back: what failed two days ago says nothing of now."""
+    transferred(10, 10, at=NOW - MINUTE)
+    assert up(evaluate(estate(), catalogue, well(), now=NOW)) == {("upload_failures", "cloud"): "firing"}
+    for hours in (24, 47, 50, 51):
+        now = NOW + hours * HOUR
+        assert up(evaluate(estate(), catalogue, well(now), now=now)) == {("upload_failures", "cloud"): "firing"}
+    now = NOW + 53 * HOUR
+    assert told(evaluate(estate(), catalogue, well(now), now=now)) == [("recovered", "upload_failures", "cloud")]
+
+
 def test_what_is_critical_and_nobodys_is_told_again(catalogue: Catalogue, outbox: Outbox) -> None:
     ours = estate(remind_hours=2)
     for hours in range(6):
@@ -289,19 +343,20 @@ def test_failed_uploads_in_the_worst_five_minutes(catalogue: Catalogue, transfer
 
 
 def test_few_uploads_say_nothing(catalogue: Catalogue, transferred: Callable[..., None]) -> None:
-    transferred(19, 19, at=NOW - MINUTE)
+    transferred(19, 9, at=NOW - MINUTE)
     assert up(evaluate(estate(), catalogue, well(), now=NOW)) == {}
     transferred(40, 40, at=NOW + 14 * MINUTE)
     now = NOW + 15 * MINUTE
     assert up(evaluate(estate(), catalogue, well(now), now=now)) == {("upload_failures", "cloud"): "firing"}
-    # Hours of too few to say, each failing: it cannot be over. Without any it is, in half an hour.
+    # Hours of too few to say, each failing: it cannot be over, nor without any. It is when some have gone well.
     for hour in range(1, 4):
         now = NOW + hour * HOUR
         transferred(1, 1, at=now - MINUTE)
         assert up(evaluate(estate(), catalogue, well(now), now=now)) == {("upload_failures", "cloud"): "firing"}
-    for minutes, state in ((0, {("upload_failures", "cloud"): "firing"}), (30, {})):
-        now = NOW + 5 * HOUR + minutes * MINUTE
-        assert up(evaluate(estate(), catalogue, well(now), now=now)) == state
+    for hour, number, state in ((5, 0, "firing"), (6, 2, "firing"), (7, 0, "firing"), (8, 1, None)):
+        now = NOW + hour * HOUR
+        transferred(number, at=now - MINUTE)
+        assert up(evaluate(estate(), catalogue, well(now), now=now)).get(("upload_failures", "cloud")) == state
 
 
 def test_slow_uploads_and_refused_ones(catalogue: Catalogue, transferred: Callable[..., None]) -> None:

@@ -15,6 +15,8 @@ from reelkeeper.policy.alarms import Alarm, AlarmName, Reading, Severity
 
 Phase = Literal["ok", "pending", "firing", "acknowledged"]
 EventKind = Literal["fired", "reminded", "acknowledged", "recovered"]
+CLOCK_AHEAD = timedelta(hours=1)
+"""Rounds that overlap are minutes apart; a state from later than this was made by a wrong clock."""
 _NAMESPACE = UUID("2f0d3c5e-6f0b-5c8e-9d57-616c61726d73")
 
 
@@ -78,8 +80,8 @@ def evaluate(
     """What becomes of every alarm that is not ok, or is not to stay so.
 
     `states`: those that are not ok. One whose subject is not measured any more (a store that left the estate, an alarm
-    that was switched off) counts as right. A state that was evaluated later than `now` stays as it is. ValueError for
-    two readings of one subject.
+    that was switched off) counts as right. A state that was evaluated later than `now` stays as it is, unless it was so
+    much later that a clock must have been ahead. ValueError for two readings of one subject.
     """
     measured = {(reading.alarm, reading.subject): reading for reading in readings}
     if len(measured) != len(readings):
@@ -87,10 +89,20 @@ def evaluate(
     changes = []
     for state in states:
         reading = measured.pop((state.name, state.subject), None) or _nothing(state)
-        if now > state.evaluated_at:
-            changes.append(_next(alarms[state.name], state, reading, now, remind_after))
+        if now > state.evaluated_at or state.evaluated_at - now > CLOCK_AHEAD:
+            changes.append(_next(alarms[state.name], _until(state, now), reading, now, remind_after))
     wrong = [reading for reading in measured.values() if reading.is_wrong]
     return changes + [_begun(alarms[reading.alarm], reading, now) for reading in wrong]
+
+
+def _until(state: AlarmState, now: datetime) -> AlarmState:
+    """Without what a clock that was ahead says of the time to come."""
+    return replace(
+        state,
+        since=min(state.since, now),
+        right_since=state.right_since and min(state.right_since, now),
+        told_at=state.told_at and min(state.told_at, now),
+    )
 
 
 def acknowledge(alarm: Alarm, state: AlarmState | None, *, by: str, reason: str, now: datetime) -> Change:
@@ -132,7 +144,9 @@ def _next(
         if now - right_since >= alarm.recover:
             return _recovered(alarm, state, now)
         return Change(replace(state, right_since=right_since))
-    return _reminded(alarm, replace(state, right_since=None), now, remind_after)
+    if reading.is_wrong:
+        state = replace(state, right_since=None)
+    return _reminded(alarm, state, now, remind_after)
 
 
 def _held(alarm: Alarm, state: AlarmState, now: datetime) -> Change:

@@ -17,6 +17,9 @@ AlarmName = Literal[
 ]  # fmt: skip
 ALARM_NAMES: tuple[AlarmName, ...] = get_args(AlarmName)
 
+UPLOADS_APART = timedelta(hours=2)
+"""Longer than from one migration to the next, as they run hourly: that all is quiet between two says nothing."""
+
 Per = Literal["estate", "store", "camera"]
 """What an alarm has a subject for: one for the whole estate, each store by its name, each camera by tenant/slug."""
 
@@ -57,6 +60,7 @@ class Alarm:
 def alarms(terms: AlarmTerms) -> dict[AlarmName, Alarm]:
     """Every alarm by its name, in the order in which they are shown."""
     at_once = timedelta()
+    after_uploads = max(terms.recover, UPLOADS_APART)
     listed = (
         Alarm(
             "unprotected_footage", "critical", "estate",
@@ -79,20 +83,20 @@ def alarms(terms: AlarmTerms) -> dict[AlarmName, Alarm]:
         ),
         Alarm(
             "access_denied", "critical", "store",
-            "uploads that a store refused for its credentials or their rights", 0, at_once, terms.recover,
+            "uploads that a store refused for its credentials or their rights", 0, at_once, after_uploads,
             "A store refuses our credentials: it takes no footage until a person mends that.",
             "Look at the store's Airflow connection and at its bucket's policy.",
         ),
         Alarm(
             "upload_failures", "critical", "store",
             "share of a store's uploads that failed, in the worst window (0 to 1)", terms.max_failure_ratio, at_once,
-            terms.recover,
+            after_uploads,
             "Too many uploads to a store fail. Footage bound for it is kept locally and tried again.",
             "Look at the errors of the runs of migrate_recordings; roll back by placement.mode = 'local'.",
         ),
         Alarm(
             "slow_uploads", "warning", "store",
-            "mean time of a store's uploads, in seconds", terms.max_upload_seconds, at_once, terms.recover,
+            "mean time of a store's uploads, in seconds", terms.max_upload_seconds, at_once, after_uploads,
             "Uploads to a store take too long: footage may come in faster than it can be moved.",
             "Look at the uplink and at the store; lower the store's pool or the rollout's percentage.",
         ),

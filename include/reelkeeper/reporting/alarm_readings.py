@@ -3,7 +3,7 @@
 Every subject has a reading each round, also one that is well: an alarm whose subject has none is over.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from reelkeeper.model import ReplicaState, StoreName
 from reelkeeper.policy.alarms import Alarm, AlarmName, AlarmTerms, Reading
 from reelkeeper.policy.caps import soft_cap
 from reelkeeper.policy.ramp import Measured
-from reelkeeper.reporting.figures import CameraFigures, Figures, StoreFigures
+from reelkeeper.reporting.figures import CameraFigures, Figures, StoreFigures, TransferTotals
 from reelkeeper.settings import Estate
 
 STALE_AFTER = timedelta(hours=1)
@@ -20,11 +20,27 @@ REFUSALS = ("access_denied", "credentials_not_found")
 """Codes of errors that mean: our credentials, or their rights."""
 
 
+MEMORY = timedelta(hours=48)
+"""How long uploads say something of a store that few reach."""
+FAILED_IN_A_ROW = 3
+"""From so many failures on, without a success between them, a store takes nothing: where a breaker stops asking it, a
+whole run leaves one to five."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Uploads to a store over MEMORY."""
+
+    uploads: int = 0
+    failed_since_success: int = 0  # in the hours after the last one in which any succeeded
+
+
 @dataclass(frozen=True, slots=True)
 class Latest:
     """What is read beside the figures: the transfers since shortly before the last round, and a forecast."""
 
     uploads: Mapping[StoreName, Measured] = field(default_factory=dict)
+    streaks: Mapping[StoreName, Streak] = field(default_factory=dict)
     refusals: Mapping[StoreName, int] = field(default_factory=dict)
     forecast_usd: float | None = None  # what storage will cost a month; None: the history is too short
 
@@ -48,6 +64,24 @@ def readings(
     """One reading of each subject of each alarm that is watched."""
     reader = _Reader(estate, alarms, figures, latest, now)
     return [reading for reading in reader.all() if reading.alarm not in estate.alarms.off]
+
+
+def streaks(hours: Mapping[datetime, Sequence[TransferTotals]]) -> dict[StoreName, Streak]:
+    """How uploads to each store went, from transfers by the hour that they finished in."""
+    found: dict[StoreName, Streak] = {}
+    for hour in sorted(hours):
+        tried: dict[StoreName, list[TransferTotals]] = {}
+        for total in hours[hour]:
+            if total.job in ("ingest", "migrate") and total.error_code != "source_corrupted":  # as Rollout.measure
+                tried.setdefault(total.store, []).append(total)
+        for store, totals in tried.items():
+            before = found.get(store, Streak())
+            failed = sum(total.durations.count for total in totals)
+            if any(total.outcome == "succeeded" for total in totals):
+                found[store] = Streak(before.uploads + failed)
+            else:
+                found[store] = Streak(before.uploads + failed, before.failed_since_success + failed)
+    return found
 
 
 def silent_cameras(estate: Estate, figures: Figures, now: datetime) -> list[CameraFigures]:
@@ -107,13 +141,24 @@ class _Reader:
         refused = self.latest.refusals.get(store.name, 0)
         looked = int(store.health == "unreachable" and store.health_reason in REFUSALS)
         detail = f"{refused} uploads were refused {self._lately}{', and the last look at it' if looked else ''}"
-        return self._reading("access_denied", store.name, refused + looked, detail)
+        value = refused + looked if refused or looked else self._well(store)
+        return self._reading("access_denied", store.name, value, detail)
+
+    def _well(self, store: StoreFigures) -> float | None:
+        """Where nothing went wrong lately: None, as nothing says that it is mended, unless uploads went well, or there
+        are none any more."""
+        measured = self.latest.uploads.get(store.name)
+        return 0.0 if (measured and measured.transfers) or not self._streak(store).uploads else None
+
+    def _streak(self, store: StoreFigures) -> Streak:
+        return self.latest.streaks.get(store.name, Streak())
 
     def _uploads(self, store: StoreFigures) -> Iterator[Reading]:
         measured = self.latest.uploads.get(store.name)
         if measured is None or not measured.transfers:
-            yield self._reading("upload_failures", store.name, 0.0, f"no uploads {self._lately}")
-            yield self._reading("slow_uploads", store.name, 0.0, f"no uploads {self._lately}")
+            none = f"no uploads {self._lately}"
+            yield self._takes_nothing(store) or self._reading("upload_failures", store.name, self._well(store), none)
+            yield self._reading("slow_uploads", store.name, self._well(store), none)
             return
         yield self._failures(store, measured)
         seconds = measured.upload_seconds
@@ -124,14 +169,32 @@ class _Reader:
 
     def _failures(self, store: StoreFigures, measured: Measured) -> Reading:
         worst, window = measured.worst, self.estate.alarms.window_minutes
-        if worst is None:  # too few in every window: a failure among them says nothing, and that there is none does
-            told = f"{measured.failed} of {measured.transfers} uploads failed {self._lately}, too few to say more"
-            return self._reading("upload_failures", store.name, None if measured.failed else 0.0, told)
+        if worst is None:
+            return self._takes_nothing(store) or self._few(store, measured)
         told = (
             f"{worst.failed} of {worst.transfers} uploads failed ({worst.failure_ratio:.1%}) in the {window} minutes "
             f"from {worst.start:%H:%M} UTC"
         )
         return self._reading("upload_failures", store.name, worst.failure_ratio, told)
+
+    def _few(self, store: StoreFigures, measured: Measured) -> Reading:
+        """Too few in every window: the whole time is one. Where that is too short as well, a failure says nothing, and
+        that there is none does."""
+        told, ratio = f"{measured.failed} of {measured.transfers} uploads failed {self._lately}", 0.0
+        if measured.failed:
+            ratio = measured.failed / measured.transfers
+            if measured.transfers < self.estate.alarms.min_transfers:
+                return self._reading("upload_failures", store.name, None, f"{told}, too few to say more")
+        return self._reading("upload_failures", store.name, ratio, told)
+
+    def _takes_nothing(self, store: StoreFigures) -> Reading | None:
+        """None: it takes some, or nobody tried often enough to say."""
+        failed = self._streak(store).failed_since_success
+        if failed < FAILED_IN_A_ROW:
+            return None
+        return self._reading(
+            "upload_failures", store.name, 1.0, f"{failed} uploads failed since the last that succeeded"
+        )
 
     @property
     def _lately(self) -> str:

@@ -78,7 +78,8 @@ def _failures(estate: Estate, alarm: Alarm) -> str:
     failures = f'reelkeeper_transfer_failures_total{{error_code!="source_corrupted"}}[{window}]'
     failed = f"sum without (job, error_code) (increase({failures}))"
     tried = f"sum without (job, outcome) (increase(reelkeeper_transfers_total[{window}]))"
-    return f"{failed} / ({tried} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
+    share = f"{failed} / ({tried} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
+    return f"{share} or on () {_relayed(estate, alarm)}"  # where few try, the catalogue knows more
 
 
 def _slow(estate: Estate, alarm: Alarm) -> str:

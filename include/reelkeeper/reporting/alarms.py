@@ -15,7 +15,7 @@ from reelkeeper.policy import alarm_states as states
 from reelkeeper.policy.alarm_states import AlarmEvent, AlarmState, Change
 from reelkeeper.policy.alarms import Alarm, AlarmName, alarms
 from reelkeeper.reporting.alarm_messages import Message
-from reelkeeper.reporting.alarm_readings import REFUSALS, Latest, readings, terms
+from reelkeeper.reporting.alarm_readings import MEMORY, REFUSALS, Latest, readings, streaks, terms
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.settings import Estate
 from reelkeeper.settings.models import AlarmChannel
@@ -151,7 +151,8 @@ def _latest(
         store.name: catalogue.rollout.measure(store.name, since, now, window=window, min_in_window=said.min_transfers)
         for store in figures.stores
     }
-    return Latest(uploads, catalogue.alarms.failed_uploads(since, now, REFUSALS), forecast_usd)
+    hours = catalogue.tallies.transfer_hours(now - MEMORY, now)
+    return Latest(uploads, streaks(hours), catalogue.alarms.failed_uploads(since, now, REFUSALS), forecast_usd)
 
 
 def _named(error: Exception) -> str:
