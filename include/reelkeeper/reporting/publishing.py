@@ -19,11 +19,15 @@ PUSH_SECONDS = 10.0
 
 
 def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
-    """The metrics as text, and its content type: OpenMetrics where `accept` (an HTTP header) asks for it, else the
-    text format 0.0.4.
+    """The metrics as text, and its content type: OpenMetrics where `accept` (an HTTP header) asks for a version of it
+    that there is, else the text format 0.0.4.
     """
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+    try:
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+    except (TypeError, ValueError):  # a version that is no number: prometheus_client takes the header's word for it
+        encode, content_type = choose_encoder("")
+        return encode(registry), content_type
 
 
 def push(registry: CollectorRegistry, url: str, *, estate: str) -> None:
