@@ -108,8 +108,12 @@ def connect_to_catalogue() -> "PgConnection":
     return CatalogueHook(current_estate().catalogue.connection).get_conn()
 
 
-def open_catalogue() -> "Catalogue":
-    """A catalogue on a connection of its own. Close it (it is a context manager), and share it with no other thread."""
+def open_catalogue(*, statement_seconds: float | None = None) -> "Catalogue":
+    """A catalogue on a connection of its own. Close it (it is a context manager), and share it with no other thread.
+
+    `statement_seconds` as of Catalogue.
+    """
     from reelkeeper.catalogue.catalogue import Catalogue
 
-    return Catalogue(connect_to_catalogue, schema=current_estate().catalogue.db_schema)
+    schema = current_estate().catalogue.db_schema
+    return Catalogue(connect_to_catalogue, schema, statement_seconds=statement_seconds)

@@ -3,9 +3,12 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import httpx
+import psycopg2
 import pytest
 from fastapi import FastAPI
 from prometheus_client import parser
@@ -14,6 +17,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from reelkeeper_airflow.api import metrics as api
 
 TOKEN = "0123456789abcdef0123456789abcdef"
+UNAVAILABLE = (503, {"detail": "the metrics cannot be read now: catalogue_unavailable"})
 ADDRESS = "http://airflow/reelkeeper/metrics"
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -131,9 +135,58 @@ def test_an_estate_that_publishes_none_has_none(estate_file: Path, scrape_token:
 
 @pytest.mark.usefixtures("estate_file")
 def test_without_its_catalogue_it_says_so(scrape_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.stores.retry.FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_CATALOGUE", "postgresql://somebody:secret-word@127.0.0.1:9/nothing")
     answer = ask(bearer(scrape_token))
-    assert (answer.status_code, answer.json()) == (
-        503, {"detail": "the metrics cannot be read now: catalogue_unavailable"}
-    )  # fmt: skip
+    assert (answer.status_code, answer.json()) == UNAVAILABLE
+
+
+@pytest.mark.usefixtures("estate_file")
+def test_while_the_catalogue_does_not_answer_it_is_asked_once_for_all(
+    scrape_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def connect() -> None:
+        tries.append(monotonic())
+        raise psycopg2.OperationalError("timeout expired")
+
+    monkeypatch.setattr("reelkeeper_airflow.estate.connect_to_catalogue", connect)
+    for _ in range(3):
+        answer = ask(bearer(scrape_token))
+        assert (answer.status_code, answer.json()) == UNAVAILABLE
+    assert len(tries) == 1
+    monkeypatch.setattr(api, "FAILURE_SECONDS", 0.0)
+    assert ask(bearer(scrape_token)).status_code == 503
+    assert len(tries) == 2
+
+
+@pytest.mark.usefixtures("estate")
+def test_who_asks_while_a_reading_does_not_end_is_told_so(scrape_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "WAIT_SECONDS", 0.05)
+    with api._latest._lock:
+        answer = ask(bearer(scrape_token))
+    assert (answer.status_code, answer.json()) == UNAVAILABLE
+    assert ask(bearer(scrape_token)).status_code == 200
+
+
+@pytest.mark.usefixtures("estate")
+def test_a_reading_that_waits_for_a_lock_ends(
+    catalogue_dsn: str, scrape_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "STATEMENT_SECONDS", 0.1)
+    monkeypatch.setattr(api, "FAILURE_SECONDS", 0.0)
+    with closing(psycopg2.connect(catalogue_dsn)) as other:
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE reelkeeper.cameras IN ACCESS EXCLUSIVE MODE")
+        answer = ask(bearer(scrape_token))
+        assert (answer.status_code, answer.json()) == UNAVAILABLE
+        other.rollback()
+        monkeypatch.setattr(api, "STATEMENT_SECONDS", 60.0)
+        assert ask(bearer(scrape_token)).status_code == 200
+
+
+@pytest.mark.usefixtures("estate")
+def test_a_format_that_nobody_knows_is_answered_in_text(scrape_token: str) -> None:
+    answer = ask(bearer(scrape_token, Accept="application/openmetrics-text; version=abc"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from reelkeeper.errors import AccessDenied, CatalogueUnavailable, StillGrowing, StoreTimeout, TransferCorrupted
-from reelkeeper.stores.retry import retrying, worth_retrying
+from reelkeeper.stores.retry import retrying, without_retries, worth_retrying
 
 
 class Failing:
@@ -37,6 +37,14 @@ def test_others_get_one(error: Exception) -> None:
         retrying()(failing)
     assert failing.calls == 1
     assert not worth_retrying(error)
+
+
+def test_who_waits_for_an_answer_gets_one_try() -> None:
+    failing = Failing(StoreTimeout("t"), 2)
+    with without_retries(), pytest.raises(StoreTimeout):
+        retrying(first_wait_seconds=0.001)(failing)
+    assert failing.calls == 1
+    assert retrying(first_wait_seconds=0.001)(failing) == "done"
 
 
 def test_waits_double_up_to_four_times_the_first_with_jitter() -> None:

@@ -40,9 +40,11 @@ class Catalogue:
     CatalogueUnavailable when PostgreSQL did not answer or asked to try again; the next call reconnects.
     """
 
-    def __init__(self, connect: Connect, schema: str = "reelkeeper") -> None:
-        """`connect` opens a psycopg2 connection of its own each time it is called; the catalogue closes it."""
-        self._session = Session(connect, schema)
+    def __init__(self, connect: Connect, schema: str = "reelkeeper", *, statement_seconds: float | None = None) -> None:
+        """`connect` opens a psycopg2 connection of its own each time it is called; the catalogue closes it. A statement
+        that takes longer than `statement_seconds` is CatalogueUnavailable; None: as the server is set.
+        """
+        self._session = Session(connect, schema, statement_seconds)
         self.identity = Identity(self._session)
         self.cameras = Cameras(self._session)
         self.segments = Segments(self._session)

@@ -36,9 +36,10 @@ class Rows:
 class Session:
     """One connection, opened when first used and anew after it broke. Not to be shared between threads."""
 
-    def __init__(self, connect: Connect, schema: str) -> None:
+    def __init__(self, connect: Connect, schema: str, statement_seconds: float | None = None) -> None:
         self._connect = connect
         self.schema = schema
+        self._statement_seconds = statement_seconds
         self._connection: Connection | None = None
         self._depth = 0
         self._failed = False  # something inside the transaction under way went wrong
@@ -52,7 +53,7 @@ class Session:
 
     def beside(self) -> "Session":
         """Another connection to the same catalogue, for another thread, with transactions of its own."""
-        return Session(self._connect, self.schema)
+        return Session(self._connect, self.schema, self._statement_seconds)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -148,6 +149,8 @@ class Session:
                     "SELECT set_config('search_path', quote_ident(%s), false), set_config('TimeZone', 'UTC', false)",
                     (self.schema,),
                 )
+                if self._statement_seconds is not None:
+                    cursor.execute("SET statement_timeout = %s", (round(1000 * self._statement_seconds),))
             connection.commit()
         except BaseException:
             connection.close()

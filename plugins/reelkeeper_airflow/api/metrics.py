@@ -2,12 +2,12 @@
 
 For a Prometheus that shows the token of connection `metrics.scrape_connection`, and for those who may see the runs of
 `report_metrics`. They are read from the catalogue's summaries when somebody asks, and are at most
-`metrics.cache_seconds` old: any number of scrapers costs one reading.
+`metrics.cache_seconds` old: any number of scrapers costs one reading. While the catalogue does not answer, they are
+told so soon: the threads that they would wait in are those that serve all of Airflow.
 """
 
 import logging
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Annotated
@@ -20,16 +20,23 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 
-from reelkeeper.errors import ReelkeeperError
+from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
 from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round
 from reelkeeper.settings import Estate
+from reelkeeper.stores.retry import without_retries
 from reelkeeper_airflow.estate import current_estate, open_catalogue
 from reelkeeper_airflow.hooks.tokens import TokenHook
 
 DAG_ID = "report_metrics"
+WAIT_SECONDS = 2.0
+"""How long somebody waits for a reading that another one has begun."""
+STATEMENT_SECONDS = 60.0
+"""What one query of a reading may take: one that waits for a lock must not keep a thread for ever."""
+FAILURE_SECONDS = 30.0
+"""How long a failed reading is told again, where `metrics.cache_seconds` is more."""
 _may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
 log = logging.getLogger(__name__)
 
@@ -72,25 +79,46 @@ def _is_scrape_token(given: str) -> bool:
         return False
 
 
-@dataclass
 class _Latest:
-    """The last reading. Those who ask while one is made wait for it, and share it."""
+    """The last reading, or how it failed. Those who ask while one is made wait a little for it, and share it."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._read: tuple[Estate, float, CollectorRegistry] | None = None
+        self._read: tuple[Estate, float, CollectorRegistry | ReelkeeperError] | None = None
 
     def registry(self, estate: Estate) -> CollectorRegistry:
-        with self._lock:
-            if self._read is not None:
-                of, at, registry = self._read
-                if of is estate and monotonic() - at < estate.metrics.cache_seconds:
-                    return registry
-            with open_catalogue() as catalogue:
-                taken = take_round(estate, catalogue, now=datetime.now(UTC))
-            registry = registry_of(taken, Limits(estate.metrics.cameras, estate.metrics.tenants))
-            self._read = (estate, monotonic(), registry)
-            return registry
+        """CatalogueUnavailable when somebody else's reading does not end; errors as `take_round`."""
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise CatalogueUnavailable(f"the reading under way has not ended for {WAIT_SECONDS:g} s")
+        try:
+            found = self._kept(estate)
+            if found is None:
+                found = _read(estate)
+                self._read = (estate, monotonic(), found)
+        finally:
+            self._lock.release()
+        if isinstance(found, ReelkeeperError):
+            raise found.with_traceback(None)
+        return found
+
+    def _kept(self, estate: Estate) -> CollectorRegistry | ReelkeeperError | None:
+        if self._read is None:
+            return None
+        of, at, found = self._read
+        lasts: float = estate.metrics.cache_seconds
+        if isinstance(found, ReelkeeperError):
+            lasts = min(lasts, FAILURE_SECONDS)
+        return found if of is estate and monotonic() - at < lasts else None
+
+
+def _read(estate: Estate) -> CollectorRegistry | ReelkeeperError:
+    """One try: Prometheus asks again soon."""
+    try:
+        with without_retries(), open_catalogue(statement_seconds=STATEMENT_SECONDS) as catalogue:
+            taken = take_round(estate, catalogue, now=datetime.now(UTC))
+        return registry_of(taken, Limits(estate.metrics.cameras, estate.metrics.tenants))
+    except ReelkeeperError as exc:
+        return exc
 
 
 _latest = _Latest()
