@@ -17,7 +17,7 @@ log has what was set aside, by reason; `landing_files` in the catalogue has each
 zone. `service unavailable` needs a person (`reelkeeper doctor` tells the cure).
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, TaskGroup, TriggerRule, chain, dag
 
@@ -68,7 +68,10 @@ def ingest_recordings() -> None:
         task_id="summary", planned=planned, ingested=ingested, pictured=pictured, trigger_rule=TriggerRule.ALL_DONE
     )
     # Not in the pool of the exports store: a migration that fills it would keep the next run of ingest waiting.
-    check = CheckIngestedOperator(task_id="check", **seen_from(ESTATE.store(ESTATE.placement.exports_in)))
+    check = CheckIngestedOperator(
+        task_id="check", execution_timeout=timedelta(minutes=5),  # the next run waits for it
+        **seen_from(ESTATE.store(ESTATE.placement.exports_in)),
+    )  # fmt: skip
     chain(summary, check)  # skipped, without a process, when the summary has nothing to tell
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXPORTED, REPORTED = "exports/", "reports/"
 _SCHEMES = {StoreKind.MINIO: "s3", StoreKind.S3: "s3", StoreKind.GCS: "gs"}
-_POSTGRES_PORT = 5432
+_THIS_MACHINE, _POSTGRES_PORT = "localhost", 5432
 Name = tuple[str, str]
 """Namespace and name of a dataset."""
 Numbers = tuple[int | None, int | None, int | None]
@@ -71,7 +71,7 @@ class Table:
 
         settings = current_estate().catalogue
         connection = CatalogueHook.get_connection(settings.connection)
-        address = f"{connection.host}:{connection.port or _POSTGRES_PORT}"
+        address = f"{connection.host or _THIS_MACHINE}:{connection.port or _POSTGRES_PORT}"
         return f"postgres://{address}", f"{connection.schema}.{settings.db_schema}.{self.table}"
 
     def numbers(self) -> Numbers:

@@ -9,8 +9,9 @@ ORDER BY s.camera_id, s.start_time;
 
 -- name: segment_overlaps
 -- Segments that start before the one before them of the same camera has ended, by more than the tolerance. Wherever two
--- overlap, one overlaps the one right before it: one look into the index for each is enough. What a run took in may have
--- come before what was there: with `looks_ahead` the one right after is looked at as well.
+-- overlap, one overlaps the one right before it: one look into the index for each is enough (a segment between the two
+-- that is no longer than the tolerance hides them). What a run took in may have come before what was there: with
+-- `looks_ahead` the one right after is looked at as well.
 SELECT s.id AS segment_id, c.slug AS camera, s.start_time, s.end_time, other.id AS overlaps_segment_id,
        other.start_time AS overlaps_start_time, other.end_time AS overlaps_end_time,
        round(extract(epoch FROM least(s.end_time, other.end_time) - greatest(s.start_time, other.start_time)), 3)

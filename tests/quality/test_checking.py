@@ -3,6 +3,7 @@
 import csv
 import os
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from reelkeeper.errors import CatalogueUnavailable, QualityFailed
+from reelkeeper.errors import CatalogueUnavailable, QualityFailed, StoreUnavailable
 from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite
 from reelkeeper.quality.checking import Checked, check_catalogue, check_ingested, gate
 from reelkeeper.settings.models import Demand, Quality
+from reelkeeper.stores.protocols import Store
 from tests.quality.conftest import EXPORT, NOW, World, at
 
 
@@ -86,6 +88,22 @@ def test_a_failure_names_its_rows_everywhere(world: World, caplog: pytest.LogCap
     assert [
         (each.expectation, each.failing, each.examples[0]["segment_id"]) for each in remembered.results if each.failing
     ] == [(Name.SEGMENT_OVERLAPS, 2, first)]
+
+
+def test_what_is_wrong_is_told_though_no_report_can_be_written(world: World) -> None:
+    """A store that is away is worth another try, and what is wrong does not wait for it."""
+
+    def away(name: str) -> Store:
+        raise StoreUnavailable(f"store {name!r} did not answer")
+
+    with pytest.raises(StoreUnavailable):
+        check_catalogue(world.estate, world.catalogue, away, world.run())
+    longer(world, 5)
+    told = f"{world.segment('gate', at(9, 13))}.*; no report could be written$"
+    with pytest.raises(QualityFailed, match=told):
+        check_catalogue(world.estate, world.catalogue, away, world.run())
+    with pytest.raises(QualityFailed, match=told):
+        ingested(world, away)
 
 
 def test_each_expectation_can_fail(world: World) -> None:
@@ -218,10 +236,11 @@ def test_no_check_changes_anything(world: World) -> None:
         given.cursor().execute("DELETE FROM locks")
 
 
-def ingested(world: World) -> Checked | None:
+def ingested(world: World, open_store: Callable[[str], Store] | None = None) -> Checked | None:
     (run_id,) = {row[0] for row in world.sql("SELECT run_id FROM batches b JOIN landing_files f ON f.batch_id = b.id "
                                              "WHERE f.path = 'gate/12.mp4'")}  # fmt: skip
-    return check_ingested(world.estate, world.catalogue, world.open_store, world.run(run_id, "ingest_recordings"))
+    run = world.run(run_id, "ingest_recordings")
+    return check_ingested(world.estate, world.catalogue, open_store or world.open_store, run)
 
 
 def test_what_a_run_took_in_is_checked_and_nothing_else(world: World) -> None:

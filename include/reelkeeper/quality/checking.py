@@ -11,7 +11,7 @@ from time import monotonic
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import Outcome, QualityResult, QualityRun
-from reelkeeper.errors import QualityFailed
+from reelkeeper.errors import QualityFailed, ReelkeeperError
 from reelkeeper.model import Key, TimeRange
 from reelkeeper.policy.quality import Suite, days_looked_at, days_of
 from reelkeeper.quality.data_docs import Page, headline, outcome_of, publish_page
@@ -96,7 +96,8 @@ def gate(checked: Checked) -> None:
     """QualityFailed when an expectation that may fail a run was not met; it names the first rows, and the reports."""
     failed = [result for result in checked.results if not result.success and result.severity == "fail"]
     if failed:
-        raise QualityFailed(f"{headline(checked.results)} {'; '.join(map(_described, failed))}; see {checked.docs!r}")
+        reports = "no report could be written" if checked.docs is None else f"see {checked.docs!r}"
+        raise QualityFailed(f"{headline(checked.results)} {'; '.join(map(_described, failed))}; {reports}")
 
 
 def _check(
@@ -127,11 +128,15 @@ def _check(
         _tell(result)
     if not always and not any(result.failing for result in results):
         return Checked("passed", tuple(results), None)
-    store = open_store(estate.placement.exports_in)
     folder = f"{run.job}/{run.now:%Y-%m-%d}/{run.run_id}"
-    told = tuple(_reported(estate, catalogue, store, folder, *pair) for pair in zip(results, demanded, strict=True))
     page = Page(words[0], estate.name, run.run_id, words[1], run.now, gx.__version__)
-    docs = publish_page(store, f"{folder}/data_docs", page, told, [one.statement for one in demanded])
+    try:
+        store = open_store(estate.placement.exports_in)
+        told = tuple(_reported(estate, catalogue, store, folder, *pair) for pair in zip(results, demanded, strict=True))
+        docs = publish_page(store, f"{folder}/data_docs", page, told, [one.statement for one in demanded])
+    except ReelkeeperError:
+        gate(Checked(outcome_of(results), tuple(results), None))  # what is wrong goes before what hinders its telling
+        raise
     checked = Checked(outcome_of(told), told, docs)
     took = timedelta(seconds=monotonic() - began)
     retrying()(
