@@ -11,7 +11,7 @@ CREATE TABLE store_health (
     CHECK (looked_at >= since)
 );
 
--- An alarm: one condition of one subject (a store, a camera by its id, '' for the whole estate). A row stays when all is
+-- An alarm: one condition of one subject (a store, a camera as tenant/slug, '' for the whole estate). A row stays when all is
 -- well again. It is pending while the condition has not held for long enough, firing when it has, and acknowledged when a
 -- person has taken it on.
 CREATE TABLE alarms (
