@@ -121,6 +121,7 @@ def test_all_parts_of_airflow_have_one_image_and_one_environment() -> None:
     assert all(part["environment"] == common for part in parts[1:])
     assert set(parts[0]["environment"]) - set(common) == {"AIRFLOW_ADMIN_PASSWORD"}
     assert [name for name, service in SERVICES.items() if "build" in service] == ["init"]
+    assert {part["pull_policy"] for part in parts} == {"never"}  # bringing it up builds nothing: the older image stays
 
 
 @pytest.mark.servers  # it needs none, but a second for the settings of all providers: no part of the fast ones
