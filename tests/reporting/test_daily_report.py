@@ -29,7 +29,7 @@ from reelkeeper.reporting.figures import CameraDay, Durations, TransferTotals, U
 from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reports import is_report, list_reports
 from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Alarms, TierPlace
+from reelkeeper.settings.models import Alarms, Costs, TierPlace
 from reelkeeper.stores.filesystem import FilesystemStore
 from tests.catalogue.conftest import Maker
 from tests.reporting import month
@@ -183,6 +183,18 @@ def test_costs_are_said_with_what_they_leave_out() -> None:
     assert cost_summary(figures(), days, ahead=None, month_bill=None, budget=None).level == "good"
     unpriced = replace(figures(), stores=figures().stores[:1])
     assert cost_summary(unpriced, [], ahead=None, month_bill=None, budget=None).level == "unknown"
+
+
+@pytest.mark.encodes
+def test_a_report_without_price_lists_says_why_it_knows_no_costs(tmp_path: Path) -> None:
+    stores = tuple(replace(store, monthly_usd=None, reconcile_outcome=None) for store in figures().stores)
+    bare = replace(figures(), stores=stores, costs_trouble="there is no list")
+    unpriced = ESTATE.model_copy(update={"costs": Costs(prices=tmp_path / "prices.toml")})
+    usage = [UsageDay(TODAY, LOCAL, Tier.HOT, 1, 10**9, Decimal(1))]
+    page = Page(render(unpriced, DailyData(TODAY, NOW, bare, usage)).html)
+    assert "Nothing says what the footage costs." in page.texts
+    assert "It is not known: there is no list." in page.texts
+    assert not any(title.startswith("Tiers save") for title in page.tables)
 
 
 def test_savings_are_what_the_hot_tier_would_cost_less_what_was_paid() -> None:

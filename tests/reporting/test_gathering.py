@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -42,7 +43,7 @@ from reelkeeper.reporting.figures import (
 )
 from reelkeeper.reporting.gathering import camera_days, fold, gather, take_stock, transfer_hours, usage_days
 from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Rollout, TierPlace
+from reelkeeper.settings.models import Costs, Rollout, TierPlace
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NOW = START + timedelta(hours=2)
@@ -231,6 +232,23 @@ def test_days_are_kept(catalogue: Catalogue, cameras: list[Camera], footage: lis
         CameraDay(yard.id, date(2026, 3, 1), 1, 45.0, QUARTER * 3 // 4),
     ]
     assert camera_days(catalogue, today, today, [gate.id]) == [CameraDay(gate.id, today, 3, 180.0, 3 * QUARTER)]
+
+
+def test_price_lists_that_cannot_be_read_hinder_nothing_but_costs(
+    catalogue: Catalogue, footage: list[Ingested], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unpriced = estate().model_copy(update={"costs": Costs(prices=tmp_path / "prices.toml")})
+    told = take_stock(unpriced, catalogue, now=NOW)
+    assert (told.unprotected_segments, [store.monthly_usd for store in told.stores]) == (0, [None, None])
+    assert told.monthly_usd() is None
+    [record] = [record for record in caplog.records if "prices.toml" in record.getMessage()]
+    assert record.levelname == "ERROR"
+    assert "costs.prices" in (told.costs_trouble or "")
+    assert str(tmp_path) not in (told.costs_trouble or "")  # people see it who need not know of folders
+    [day] = usage_days(catalogue, NOW.date(), NOW.date())
+    assert (day.size_bytes, day.monthly_usd) == (4 * QUARTER, None)
+    (tmp_path / "prices.toml").write_text("nonsense")
+    assert gather(unpriced, catalogue, now=NOW).costs_trouble == told.costs_trouble
 
 
 def test_figures_are_of_one_moment(catalogue: Catalogue, catalogue_dsn: str, footage: list[Ingested]) -> None:

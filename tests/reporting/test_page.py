@@ -97,6 +97,12 @@ def test_costs_are_those_of_the_stores_that_have_a_price() -> None:
     assert holdings.cost(estate(), history[:4]).forecast is None
 
 
+def test_why_no_cost_is_known_is_told_in_place_of_the_stores() -> None:
+    stores = tuple(replace(store, monthly_usd=None) for store in estate().stores)
+    told = holdings.cost(replace(estate(), stores=stores, costs_trouble="no list"), [])
+    assert (told.now, told.without, told.trouble) == (None, (), "no list")
+
+
 # --- the ramp -------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,8 @@ def cost_days(estate: Estate, usage: Iterable[UsageDay]) -> list[CostDay]:
     """What each day's holdings cost in a month, by its own prices, and in the hot tier at today's prices.
 
     Stores that nothing says the price of are left out of both; days without any other are left out. Fees for moves,
-    requests and restores are in neither. ConfigurationError when the price lists cannot be read.
+    requests and restores are in neither. What nothing says the hot price of counts there as it was paid: all of it when
+    the price lists cannot be read.
     """
     hot = _hot_prices(estate)
     paid: dict[date, Decimal] = defaultdict(Decimal)
@@ -41,7 +42,11 @@ def cost_days(estate: Estate, usage: Iterable[UsageDay]) -> list[CostDay]:
 def _hot_prices(estate: Estate) -> dict[StoreName, ClassPrice]:
     """What the hot tier costs of each store's footage. A store that is another one's colder tier holds what would
     otherwise be in that one's hot tier."""
-    lists = price_lists(estate)
+    try:
+        lists = price_lists(estate)
+    except ConfigurationError as exc:
+        log.warning("what tiers save is unknown: %s", exc)
+        return {}
     warmer = {place.store: store for store in estate.stores for place in store.tiers.values() if place.store}
     found: dict[StoreName, ClassPrice] = {}
     for store in estate.stores:

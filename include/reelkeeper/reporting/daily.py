@@ -98,7 +98,7 @@ def write_report(estate: Estate, catalogue: Catalogue, store: Writes, *, day: da
     """Write the report of a day into the store that keeps exports.
 
     Nothing is overwritten: a report that is written again becomes the day's next one. Errors of the catalogue and of
-    the store; ConfigurationError when the price lists cannot be read.
+    the store. Without price lists that can be read it says so in place of costs.
     """
     page = render(estate, collect(estate, catalogue, day=day, now=now))
     body = Body.of_bytes(page.html.encode())
@@ -129,7 +129,7 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
 
 
 def render(estate: Estate, data: DailyData) -> DailyPage:
-    """The report's page. ConfigurationError when the price lists cannot be read."""
+    """The report's page."""
     figures, now = data.figures, data.figures.now
     costs = cost_days(estate, data.usage)
     measured = [(each.day, each.usd) for each in costs]
@@ -154,7 +154,11 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
         safety=safe,
         cost=cost,
         decisions=decisions,
-        charts=[*_charts(estate, data), cost_charts.savings(costs), cost_charts.cost_forecast(measured, ahead)],
+        charts=[
+            *_charts(estate, data),
+            cost_charts.savings([] if figures.costs_trouble else costs),
+            cost_charts.cost_forecast(measured, ahead),
+        ],
         tables=[*_tables(estate, data)],
         quality_page=_beside(data.quality.docs_path) if data.quality and data.quality.docs_path else None,
     )

@@ -71,7 +71,9 @@ def cost_summary(
 
 def _unpriced(figures: Figures) -> Iterator[str]:
     names = [store.name for store in figures.stores if store.monthly_usd is None]
-    if names:
+    if figures.costs_trouble:
+        yield f"It is not known: {figures.costs_trouble}."
+    elif names:
         yield f"Without a price, and so not counted: {', '.join(names)}."
 
 

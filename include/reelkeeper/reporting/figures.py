@@ -103,6 +103,7 @@ class Figures:
     quarantined_files: int = 0  # of landing zones
     oldest_unverified: datetime | None = None  # when the copy that was proved longest ago was proved
     unprotected_segments: int = 0  # with doubted replicas and no available one; what only waits for deletion is none
+    costs_trouble: str | None = None  # why no cost is known at all; None: nothing hinders
 
     def monthly_usd(self) -> Decimal | None:
         """Of all stores; None when nothing says what any of them costs."""

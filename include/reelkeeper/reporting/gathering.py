@@ -9,7 +9,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.tallies import Leavings
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import CameraId, ReplicaState, StoreName, Tier, utc
-from reelkeeper.policy.costs import ClassPrice, monthly_cost, prices_of
+from reelkeeper.policy.costs import ClassPrice, Prices, monthly_cost, prices_of
 from reelkeeper.policy.rollout import BUCKETS
 from reelkeeper.pricing import price_lists, tier_price
 from reelkeeper.ramp import current_percentage
@@ -34,8 +34,9 @@ RECENT = timedelta(minutes=5)
 def take_stock(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Figures:
     """A full round: fold the changes, gather the figures, and keep what is held today. May be repeated at will."""
     fold(catalogue)
-    figures = gather(estate, catalogue, now=now)
-    keep_day(estate, catalogue, figures)
+    prices = _StorePrices(estate)
+    figures = retrying()(_gather, estate, catalogue, utc(now), prices)
+    _keep_day(catalogue, figures, prices)
     return figures
 
 
@@ -47,15 +48,14 @@ def fold(catalogue: Catalogue) -> None:
 def gather(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Figures:
     """The figures as they are in the catalogue at this moment; changes nothing. Not inside a transaction.
 
-    `now` says which transfers are recent. ConfigurationError for price lists that cannot be read; a single price that
-    is missing leaves the cost of that store unknown.
+    A price that is missing leaves the cost of that store unknown; price lists that cannot be read leave all costs
+    unknown, and nothing else: `Figures.costs_trouble` says so.
     """
-    return retrying()(_gather, estate, catalogue, utc(now))
+    return retrying()(_gather, estate, catalogue, utc(now), _StorePrices(estate))
 
 
-def keep_day(estate: Estate, catalogue: Catalogue, figures: Figures) -> None:
+def _keep_day(catalogue: Catalogue, figures: Figures, prices: "_StorePrices") -> None:
     """Remember what stores hold as that of the UTC day of the figures, in place of an earlier round of that day."""
-    prices = _StorePrices(estate)
     day = figures.now.date()
     rows = [
         UsageDay(
@@ -94,7 +94,7 @@ def transfer_hours(catalogue: Catalogue, since: datetime, until: datetime) -> di
     return retrying()(catalogue.tallies.transfer_hours, since, until)
 
 
-def _gather(estate: Estate, catalogue: Catalogue, now: datetime) -> Figures:
+def _gather(estate: Estate, catalogue: Catalogue, now: datetime, prices: "_StorePrices") -> Figures:
     tallies = catalogue.tallies
     names = [store.store_name for store in estate.stores]
     with tallies.one_moment():
@@ -102,7 +102,7 @@ def _gather(estate: Estate, catalogue: Catalogue, now: datetime) -> Figures:
         return Figures(
             now=now,
             estate=estate.name,
-            stores=tuple(_stores(estate, catalogue, usage, retiring)),
+            stores=tuple(_stores(estate, catalogue, usage, retiring, prices)),
             usage=tuple(usage),
             cameras=tuple(tallies.cameras()),
             transfers=tuple(tallies.transfers()),
@@ -115,16 +115,17 @@ def _gather(estate: Estate, catalogue: Catalogue, now: datetime) -> Figures:
             quarantined_files=tallies.quarantined_files(),
             oldest_unverified=tallies.oldest_proof(names),
             unprotected_segments=tallies.unprotected(),
+            costs_trouble=prices.trouble,
         )
 
 
 def _stores(
-    estate: Estate, catalogue: Catalogue, usage: Sequence[Usage], retiring: Mapping[StoreName, int]
-) -> Iterable[StoreFigures]:
+    estate: Estate, catalogue: Catalogue, usage: Sequence[Usage], retiring: Mapping[StoreName, int],
+    prices: "_StorePrices",
+) -> Iterable[StoreFigures]:  # fmt: skip
     names = [store.store_name for store in estate.stores]
     leavings, reconciled = catalogue.tallies.leavings(), catalogue.tallies.last_reconciliations(names)
     looks = {look.store: look for look in catalogue.store_health.all()}
-    prices = _StorePrices(estate)
     for store in estate.stores:
         left, look = leavings.get(store.store_name, Leavings()), looks.get(store.store_name)
         reconciled_at, outcome = reconciled.get(store.store_name, (None, None))
@@ -179,17 +180,24 @@ def _held_by_tier(usage: Iterable[Usage]) -> dict[tuple[StoreName, Tier], list[U
 
 
 class _StorePrices:
-    """What keeping footage in the estate's stores costs."""
+    """What keeping footage in the estate's stores costs. Without price lists that can be read all of it is unknown: no
+    figure is made of some prices alone, nor of shipped ones in place of the estate's own."""
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
-        self._lists = price_lists(estate)
+        self._lists: Mapping[str, Prices] = {}
+        self.trouble: str | None = None  # why nothing is known; it names no folder, as people see it on the page
+        try:
+            self._lists = price_lists(estate)
+        except ConfigurationError as error:
+            log.error("costs are unknown: %s", error)
+            self.trouble = "the price lists of costs.prices cannot be read or are not as expected; the log says why"
         self._stores = {store.store_name: store for store in estate.stores}
 
     def monthly_usd(self, name: StoreName, usage: Iterable[Usage]) -> Decimal | None:
         """What this usage of a store costs in a month; None where nothing says what some of it, or the store, costs."""
         store = self._stores.get(name)
-        if store is None or not store.tiers:
+        if self.trouble or store is None or not store.tiers:
             return None
         total = Decimal(0)
         for one in usage:

@@ -63,6 +63,7 @@ class CostView:
     now: str | None
     forecast: str | None
     without: tuple[str, ...]  # stores that nobody said the price of
+    trouble: str | None  # why no cost is known at all
 
 
 def stores(figures: Figures) -> tuple[StoreView, ...]:
@@ -81,9 +82,10 @@ def cost(figures: Figures, history: Sequence[UsageDay]) -> CostView:
             by_day[day.day] += day.monthly_usd
     ahead = forecast([(day, float(paid)) for day, paid in by_day.items()],
                      figures.now.date() + timedelta(days=FORECAST_DAYS))  # fmt: skip
-    without = tuple(store.name for store in figures.stores if store.monthly_usd is None)
+    trouble = figures.costs_trouble
+    without = tuple(store.name for store in figures.stores if store.monthly_usd is None and not trouble)
     return CostView(
-        usd(monthly) if monthly is not None else None, usd(ahead) if ahead is not None else None, without
+        usd(monthly) if monthly is not None else None, usd(ahead) if ahead is not None else None, without, trouble
     )  # fmt: skip
 
 
