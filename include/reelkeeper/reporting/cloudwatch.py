@@ -24,7 +24,8 @@ from reelkeeper.stores.s3_errors import boto3_refusal
 MAX_BATCH_METRICS = 1000
 MAX_BATCH_BYTES = 900_000
 """CloudWatch takes 1 MB in one call; headers and the action's own parameters are beside the metrics."""
-REPEAT_AFTER = timedelta(hours=1)
+REPEAT_AFTER = timedelta(minutes=55)
+"""Less than an hour, which the fourth round after may miss by some milliseconds."""
 
 Unit = Literal["Bytes", "Count", "Seconds", "Percent", "None"]
 Published = MutableMapping[str, tuple[float, float]]
