@@ -91,6 +91,8 @@ application default credentials |
 | `fs_default` | none needed |
 | `reelkeeper_signing` | `REELKEEPER_SIGNING_KEY_FILE`: a file that `reelkeeper signing-key create` made |
 | `reelkeeper_cloudfront` | `CLOUDFRONT_PRIVATE_KEY_FILE`: a private key of RSA in PEM |
+| `reelkeeper_metrics` | `REELKEEPER_METRICS_TOKEN_FILE`: a file with the token by which a Prometheus reads the \
+metrics, of at least 16 characters |
 """
 
 _BY_VALIDATOR = {
