@@ -65,29 +65,29 @@ reelkeeper_quarantined_orphans{store="cloud"} 1
 reelkeeper_quarantined_orphan_bytes{store="cloud"} 7
 reelkeeper_quarantined_files 2
 reelkeeper_reconciliation_age_seconds{store="local"} 36000
-reelkeeper_transfers_total{job="ingest",store="local",outcome="succeeded"} 4
-reelkeeper_transfers_total{job="migrate",store="cloud",outcome="failed"} 3
-reelkeeper_transfers_total{job="tier",store="cloud",outcome="succeeded"} 1
-reelkeeper_transfers_total{job="tier",store="cloud",outcome="failed"} 0
-reelkeeper_transfer_bytes_total{job="ingest",store="local"} 1100
-reelkeeper_transfer_bytes_total{job="migrate",store="cloud"} 540
-reelkeeper_transfer_duration_seconds_count{job="ingest",store="local",outcome="succeeded"} 4
-reelkeeper_transfer_duration_seconds_sum{job="ingest",store="local",outcome="succeeded"} 400.44
-reelkeeper_transfer_duration_seconds_bucket{job="ingest",store="local",outcome="succeeded",le="0.05"} 1
-reelkeeper_transfer_duration_seconds_bucket{job="ingest",store="local",outcome="succeeded",le="0.25"} 3
-reelkeeper_transfer_duration_seconds_bucket{job="ingest",store="local",outcome="succeeded",le="300.0"} 3
-reelkeeper_transfer_duration_seconds_bucket{job="ingest",store="local",outcome="succeeded",le="+Inf"} 4
-reelkeeper_transfer_duration_seconds_sum{job="migrate",store="cloud",outcome="failed"} 61.1
-reelkeeper_transfer_failures_total{job="migrate",store="cloud",error_code="access_denied"} 1
-reelkeeper_transfer_failures_total{job="migrate",store="cloud",error_code="store_timeout"} 2
-reelkeeper_transfer_failures_total{job="ingest",store="cloud",error_code="other"} 1
-reelkeeper_transfer_failures_total{job="migrate",store="local",error_code="access_denied"} 0
+reelkeeper_transfers_total{operation="ingest",store="local",outcome="succeeded"} 4
+reelkeeper_transfers_total{operation="migrate",store="cloud",outcome="failed"} 3
+reelkeeper_transfers_total{operation="tier",store="cloud",outcome="succeeded"} 1
+reelkeeper_transfers_total{operation="tier",store="cloud",outcome="failed"} 0
+reelkeeper_transfer_bytes_total{operation="ingest",store="local"} 1100
+reelkeeper_transfer_bytes_total{operation="migrate",store="cloud"} 540
+reelkeeper_transfer_duration_seconds_count{operation="ingest",store="local",outcome="succeeded"} 4
+reelkeeper_transfer_duration_seconds_sum{operation="ingest",store="local",outcome="succeeded"} 400.44
+reelkeeper_transfer_duration_seconds_bucket{operation="ingest",store="local",outcome="succeeded",le="0.05"} 1
+reelkeeper_transfer_duration_seconds_bucket{operation="ingest",store="local",outcome="succeeded",le="0.25"} 3
+reelkeeper_transfer_duration_seconds_bucket{operation="ingest",store="local",outcome="succeeded",le="300.0"} 3
+reelkeeper_transfer_duration_seconds_bucket{operation="ingest",store="local",outcome="succeeded",le="+Inf"} 4
+reelkeeper_transfer_duration_seconds_sum{operation="migrate",store="cloud",outcome="failed"} 61.1
+reelkeeper_transfer_failures_total{operation="migrate",store="cloud",error_code="access_denied"} 1
+reelkeeper_transfer_failures_total{operation="migrate",store="cloud",error_code="store_timeout"} 2
+reelkeeper_transfer_failures_total{operation="ingest",store="cloud",error_code="other"} 1
+reelkeeper_transfer_failures_total{operation="migrate",store="local",error_code="access_denied"} 0
 reelkeeper_transfer_fallbacks_total{store="local"} 1
 reelkeeper_transfer_fallbacks_total{store="cloud"} 0
 reelkeeper_retrieved_bytes_total{store="cloud"} 700
 reelkeeper_deletions_total{store="local",reason="expired"} 6
 reelkeeper_deleted_bytes_total{store="local",reason="retired"} 100
-reelkeeper_queued_items{job="migrate"} 12
+reelkeeper_queued_items{operation="migrate"} 12
 reelkeeper_oldest_unverified_age_seconds 259200
 reelkeeper_rollout_ratio 0.25
 reelkeeper_rollout_target_ratio 1
@@ -167,6 +167,10 @@ def test_each_is_explained_and_named_as_prometheus_wants_it() -> None:
         assert family.type == metric.kind
         assert family.documentation == metric.help
         assert metric.name.endswith("_total") == (metric.kind == "counter")
+
+
+def test_no_label_is_one_that_prometheus_and_the_pushgateway_set() -> None:
+    assert [metric.name for metric in METRICS if {"job", "instance"} & {*metric.labels}] == []
 
 
 def test_cameras_and_tenants_beyond_the_limits_are_one() -> None:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, parser
+from prometheus_client import CollectorRegistry, Gauge, parser
 
 from reelkeeper.errors import ConfigurationError, MonitoringUnavailable
 from reelkeeper.reporting.metric_samples import Limits
@@ -16,14 +16,36 @@ from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition, publish_by_all, push, write_textfile
 from tests.reporting.hand_made import taken
 
+Series = tuple[str, frozenset[tuple[str, str]]]
+
 
 @dataclass
 class Gateway:
-    """A server that takes what is put to it, as a Pushgateway does, or answers `status`."""
+    """A server that takes what is put to it as a Pushgateway does, or answers `status` to everything."""
 
     url: str = ""
-    status: int = 200
+    status: int | None = None
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    held: dict[Series, float] = field(default_factory=dict)
+
+    def answer(self, path: str, body: bytes) -> int:
+        """Put the series of a group into the place of those of before: 200, or 400 when two of them are the same.
+
+        As in the Pushgateway's storage: the labels of the group are set in each series, no matter what it had there.
+        """
+        if self.status is not None:
+            return self.status
+        _, _, *labels = path.split("/")
+        group = dict(zip(labels[::2], labels[1::2], strict=True)) | {"instance": ""}
+        held: dict[Series, float] = {}
+        for family in parser.text_string_to_metric_families(body.decode()):
+            for sample in family.samples:
+                series = sample.name, frozenset((sample.labels | group).items())
+                if series in held:
+                    return 400  # "was collected before with the same name and label values"
+                held[series] = sample.value
+        self.held = held
+        return 200
 
 
 @pytest.fixture
@@ -34,7 +56,7 @@ def gateway() -> Iterator[Gateway]:
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             seen.requests.append((self.path, self.headers["Content-Type"], body))
-            self.send_response(seen.status)
+            self.send_response(seen.answer(self.path, body))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -61,6 +83,25 @@ def test_a_pushgateway_gets_all_of_them_under_the_estates_name(gateway: Gateway,
     assert path == "/metrics/job/reelkeeper/estate/north"
     assert content_type.startswith("text/plain; version=0.0.4")
     assert body == exposition(registry)[0]
+    sent = [
+        (sample.name, frozenset({**sample.labels, "job": "reelkeeper", "instance": "", "estate": "north"}.items()))
+        for family in parser.text_string_to_metric_families(body.decode()) for sample in family.samples
+    ]  # fmt: skip
+    assert len(set(sent)) == len(sent)
+    assert set(gateway.held) == set(sent)
+
+
+def test_a_pushgateway_refuses_what_its_own_labels_make_the_same(gateway: Gateway) -> None:
+    registry = CollectorRegistry()
+    queued = Gauge("reelkeeper_queued_items", "Items.", ["job"], registry=registry)
+    queued.labels("migrate").set(1)
+    push(registry, gateway.url, estate="north")  # one alone is told as somebody else's, and nobody notices
+    assert {labels for _, labels in gateway.held} == {
+        frozenset({("job", "reelkeeper"), ("estate", "north"), ("instance", "")})
+    }
+    queued.labels("tier").set(2)
+    with pytest.raises(ConfigurationError, match="it answered 400 "):
+        push(registry, gateway.url, estate="north")
 
 
 @pytest.mark.parametrize(("status", "error"), [(503, MonitoringUnavailable), (400, ConfigurationError)])

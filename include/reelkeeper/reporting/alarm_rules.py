@@ -73,11 +73,10 @@ def _relayed(estate: Estate, alarm: Alarm) -> str:
 
 def _failures(estate: Estate, alarm: Alarm) -> str:
     window = f"{estate.alarms.window_minutes}m"
-    # What is wrong with a source is not the store's fault. Where `job` is Prometheus' own label, it is the same on
-    # both sides.
+    # What is wrong with a source is not the store's fault.
     failures = f'reelkeeper_transfer_failures_total{{error_code!="source_corrupted"}}[{window}]'
-    failed = f"sum without (job, error_code) (increase({failures}))"
-    tried = f"sum without (job, outcome) (increase(reelkeeper_transfers_total[{window}]))"
+    failed = f"sum without (operation, error_code) (increase({failures}))"
+    tried = f"sum without (operation, outcome) (increase(reelkeeper_transfers_total[{window}]))"
     share = f"{failed} / ({tried} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
     return f"{share} or on () {_relayed(estate, alarm)}"  # where few try, the catalogue knows more
 
@@ -85,7 +84,7 @@ def _failures(estate: Estate, alarm: Alarm) -> str:
 def _slow(estate: Estate, alarm: Alarm) -> str:
     def increase(what: str) -> str:
         series = f'reelkeeper_transfer_duration_seconds_{what}{{outcome="succeeded"}}'
-        return f"sum without (job, outcome) (increase({series}[{estate.alarms.watch_minutes}m]))"
+        return f"sum without (operation, outcome) (increase({series}[{estate.alarms.watch_minutes}m]))"
 
     return f"{increase('sum')} / ({increase('count')} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
 
@@ -93,7 +92,7 @@ def _slow(estate: Estate, alarm: Alarm) -> str:
 def _refused(estate: Estate, alarm: Alarm) -> str:
     """The first refusal of a store begins its series, which to Prometheus is no increase: the catalogue knows."""
     series = f'reelkeeper_transfer_failures_total{{error_code=~"{"|".join(REFUSALS)}"}}'
-    refused = f"sum without (job, error_code) (increase({series}[{estate.alarms.watch_minutes}m])) > 0"
+    refused = f"sum without (operation, error_code) (increase({series}[{estate.alarms.watch_minutes}m])) > 0"
     return f"{refused} or on () {_relayed(estate, alarm)}"
 
 

@@ -25,7 +25,10 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `read` gives its values, each with those of the labels, in their order."""
+    """One metric. `read` gives its values, each with those of the labels, in their order.
+
+    No label is named `job` or `instance`: Prometheus and the Pushgateway put their own of these names on every series.
+    """
 
     name: str
     kind: Kind
@@ -102,7 +105,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("storage_segments_count", "gauge", ("camera_id",),
            "Segments of the camera in the catalogue.", values.camera_segments),
     Metric("storage_errors_total", "counter", ("operation", "backend"),
-           "Transfers to the store that failed, by the job that tried.", events.errors),
+           "Transfers to the store that failed, by operation (ingest, migrate, repair, tier).", events.errors),
     # What is where.
     Metric("reelkeeper_stored_bytes", "gauge", ("store", "tier", "tenant"),
            "Bytes of footage by store, tier and tenant; copies that are lost are not in it.", values.stored_bytes),
@@ -131,13 +134,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("reelkeeper_reconciliation_age_seconds", "gauge", ("store",),
            "Time since the store was last held against the catalogue.", values.reconciliation_ages),
     # The work.
-    Metric("reelkeeper_transfers_total", "counter", ("job", "store", "outcome"),
-           "Tries to put a copy into the store, by job (ingest, migrate, repair, tier) and outcome.", events.transfers),
-    Metric("reelkeeper_transfer_bytes_total", "counter", ("job", "store"),
+    Metric("reelkeeper_transfers_total", "counter", ("operation", "store", "outcome"),
+           "Tries to put a copy into the store, by operation (ingest, migrate, repair, tier) and outcome.",
+           events.transfers),
+    Metric("reelkeeper_transfer_bytes_total", "counter", ("operation", "store"),
            "Bytes of the transfers that succeeded; its rate is the upload rate.", events.transfer_bytes),
-    Metric("reelkeeper_transfer_duration_seconds", "histogram", ("job", "store", "outcome"),
+    Metric("reelkeeper_transfer_duration_seconds", "histogram", ("operation", "store", "outcome"),
            "How long one transfer took.", events.transfer_durations),
-    Metric("reelkeeper_transfer_failures_total", "counter", ("job", "store", "error_code"),
+    Metric("reelkeeper_transfer_failures_total", "counter", ("operation", "store", "error_code"),
            "Transfers that failed, by error.", events.transfer_failures),
     Metric("reelkeeper_transfer_fallbacks_total", "counter", ("store",),
            "Segments that the cloud did not take at ingest and that went to this store.", events.fallbacks),
@@ -147,7 +151,8 @@ METRICS: tuple[Metric, ...] = (
            events.deletions),
     Metric("reelkeeper_deleted_bytes_total", "counter", ("store", "reason"), "Bytes of the deleted objects.",
            events.deleted_bytes),
-    Metric("reelkeeper_queued_items", "gauge", ("job",), "Items of work lists that wait for a worker.", values.queued),
+    Metric("reelkeeper_queued_items", "gauge", ("operation",),
+           "Items of work lists that wait for a worker.", values.queued),
     Metric("reelkeeper_oldest_unverified_age_seconds", "gauge", (),
            "Time since the copy was proved that was proved longest ago.", values.oldest_unverified_age),
     # The rollout.
