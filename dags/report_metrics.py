@@ -9,7 +9,8 @@ All is read from summaries in the catalogue, in seconds for ten million segments
 take place, as counters count since ever. CloudWatch is told only what changed since the run before.
 
 Stores of a worker queue are looked at by a task of that queue, beside the rest: where its worker is away, that task
-waits and fails, the run with it, and alarms and metrics go out all the same, with that store as it was last seen.
+waits and fails, the run with it, and alarms and metrics go out all the same, with that store as it was last seen. So
+they do when the day could not be kept (`take_stock`), or the look itself failed.
 
 **Danger**: none to footage. CloudWatch takes money for each metric (some thirty, and a dozen for each store).
 
@@ -22,7 +23,7 @@ way: the others were served.
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import TaskGroup, chain, dag
+from airflow.sdk import TaskGroup, TriggerRule, dag
 
 from reelkeeper_airflow.estate import current_estate
 from reelkeeper_airflow.failures import TASK_DEFAULTS
@@ -47,6 +48,9 @@ LOOK_LIMIT = timedelta(minutes=2)
 )
 def report_metrics() -> None:
     stock = TakeStockOperator(task_id="take_stock")
+    # Judged whatever became of what is before: the figures are right without, and who watches must not depend on it.
+    # What failed fails the run all the same: nothing comes after take_stock.
+    alarms = EvaluateAlarmsOperator(task_id="alarms", trigger_rule=TriggerRule.ALL_DONE)
     with TaskGroup("look", tooltip="one task for each worker queue that sees stores"):
         for queue, stores in ESTATE.stores_by_queue().items():
             look = LookAtStoresOperator(
@@ -55,13 +59,12 @@ def report_metrics() -> None:
                 **({"queue": queue} if queue else {}),
             )  # fmt: skip
             if queue is None:
-                look >> stock
-    alarms = EvaluateAlarmsOperator(task_id="alarms")
+                look >> [stock, alarms]
     tell = TellOfAlarmsOperator(task_id="tell")
     publish = PublishMetricsOperator(
         task_id="publish", **({"queue": ESTATE.metrics.queue} if ESTATE.metrics.queue else {})
     )
-    chain(stock, alarms, [tell, publish])
+    alarms >> [tell, publish]
 
 
 report_metrics()

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import boto3
+import psycopg2
 import pytest
 from prometheus_client import parser
 
@@ -100,6 +102,21 @@ def test_people_who_cannot_be_told_hold_up_no_metrics_and_fail_the_run(set_up: P
     assert 'reelkeeper_alarms{alarm="store_not_ours",state="firing"} 1' in text
 
 
+def test_alarms_are_judged_when_the_day_cannot_be_kept(set_up: Path, estate_file: Path, catalogue_dsn: str) -> None:
+    estate_file.write_text(estate_file.read_text().replace('queue = "nvr-1"', ""))
+    with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;"
+            "CREATE TRIGGER refuse BEFORE DELETE ON reelkeeper.usage_days EXECUTE FUNCTION refuse()"
+        )
+    failed = run("report_metrics")
+    assert states(failed) == {
+        "look.any_worker": "success", "take_stock": "failed", "alarms": "success", "tell": "success",
+        "publish": "success",
+    }  # fmt: skip
+    assert str(failed.state) == "failed"
+
+
 def test_a_report(set_up: Path, estate_file: Path) -> None:
     done = run("report_estate", {"day": "2026-01-31"})
     assert (str(done.state), states(done)) == ("success", {"write_report": "success"})
@@ -120,7 +137,7 @@ def test_stores_are_looked_at_from_where_they_are_seen(estate_file: Path) -> Non
     assert placed["publish"][0] == "monitor"
     # A worker that is away holds up nothing but its own look, and no run the next.
     assert metrics.get_task("look.nvr-1").downstream_task_ids == set()
-    assert metrics.get_task("look.any_worker").downstream_task_ids == {"take_stock"}
+    assert metrics.get_task("look.any_worker").downstream_task_ids == {"take_stock", "alarms"}
     assert metrics.dagrun_timeout < timedelta(minutes=15)
     assert dags["report_estate"].timetable.expression == "0 5 * * *"
 
