@@ -24,7 +24,8 @@ class Safety:
 
 
 def safety(figures: Figures) -> Safety:
-    """Whether every segment has a copy that was verified, whether each store answers, and what is known to be amiss."""
+    """Whether every segment that is kept has a copy that was verified, whether each store answers, and what is known to
+    be amiss."""
     segments = sum(camera.segments for camera in figures.cameras)
     reasons = (*_of_stores(figures), *_of_copies(figures))
     facts = tuple(_facts(figures, segments))
@@ -34,8 +35,20 @@ def safety(figures: Figures) -> Safety:
         verb = "has" if lacking == 1 else "have"
         said = f"{lacking:,} of {counted(segments, 'segment')} {verb} no copy that is known to be good."
         return Safety("bad", said, reasons, facts)
-    said = "The only segment has" if segments == 1 else f"All {segments:,} segments have"
-    return Safety("warning" if reasons else "good", f"{said} at least one verified copy.", reasons, facts)
+    is_well = not reasons and _copies(figures, ReplicaState.AVAILABLE)
+    return Safety("good" if is_well else "warning", _safe(figures, segments), reasons, facts)
+
+
+def _safe(figures: Figures, segments: int) -> str:
+    """What can be said where no segment lacks a copy that it should have. A condemned copy is none, and may have been a
+    segment's last: that one has run out, say, and its deletion is decided."""
+    if not _copies(figures, ReplicaState.CONDEMNED):
+        said = "The only segment has" if segments == 1 else f"All {segments:,} segments have"
+        return f"{said} at least one verified copy."
+    if not _copies(figures, ReplicaState.AVAILABLE):
+        waits = "The only segment waits" if segments == 1 else f"All {segments:,} segments wait"
+        return f"{waits} for deletion: no verified copy is left."
+    return f"Each of {counted(segments, 'segment')} has at least one verified copy, or only waits for its deletion."
 
 
 def health_words(store: StoreFigures, now: datetime) -> str:
@@ -77,6 +90,9 @@ def _facts(figures: Figures, segments: int) -> Iterator[str]:
             f"{counted(len(figures.cameras), 'camera')}, {counted(segments, 'segment')}, "
             f"{counted(copies, 'verified copy', 'verified copies')} of {size(held)}."
         )
+    if condemned := _copies(figures, ReplicaState.CONDEMNED):
+        wait = "waits" if condemned == 1 else "wait"
+        yield f"{counted(condemned, 'condemned copy', 'condemned copies')} {wait} for deletion."
     if figures.oldest_unverified:
         proved = ago(figures.oldest_unverified, figures.now)
         yield f"The copy that waits longest to be proved again was proved {proved} ago."
