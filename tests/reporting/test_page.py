@@ -1,8 +1,7 @@
 """What the Estate page says, held against an estate that is counted by hand."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,11 +16,11 @@ from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.policy.quality import Name, Suite
 from reelkeeper.policy.ramp import Action
 from reelkeeper.policy.rollout import Percentage
-from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usage, UsageDay
+from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usage
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp
 from reelkeeper.reporting.page.safety import safety
 from reelkeeper.settings.models import Rollout
-from tests.reporting.hand_made import CAMERAS, CLOUD, LOCAL, NOW, figures
+from tests.reporting.hand_made import CAMERAS, LOCAL, NOW, figures
 
 SILENCE = coverage.Silence(timedelta(hours=24), timedelta(days=30))
 TERMS = AlarmTerms(0.05, 30, 100.0, 45, 24, timedelta(minutes=30))
@@ -62,6 +61,18 @@ def test_footage_is_safe_when_all_of_it_has_a_copy_and_every_store_answers() -> 
     assert (safety(empty).level, safety(empty).sentence) == ("unknown", "No footage has come in yet.")
 
 
+def test_what_only_waits_for_its_deletion_is_not_said_to_have_a_copy() -> None:
+    well = replace(estate(unprotected_segments=0), stores=estate().stores[:1], usage=estate().usage[:1])
+    doomed = Usage(LOCAL, "acme", Tier.HOT, None, ReplicaState.CONDEMNED, 3, 300)
+    some = safety(replace(well, usage=(*well.usage, doomed)))
+    assert some.sentence == "Each of 13 segments has at least one verified copy, or only waits for its deletion."
+    assert some.facts[:2] == (
+        "3 cameras, 13 segments, 10 verified copies of 1000 B.", "3 condemned copies wait for deletion."
+    )  # fmt: skip
+    none = safety(replace(well, usage=(doomed,)))
+    assert (none.level, none.sentence) == ("warning", "All 13 segments wait for deletion: no verified copy is left.")
+
+
 # --- stores and what they cost --------------------------------------------------------------------------------------
 
 
@@ -89,17 +100,14 @@ def test_a_quota_that_is_nearly_used_up_is_told(used: int, level: str) -> None:
 
 
 def test_costs_are_those_of_the_stores_that_have_a_price() -> None:
-    history = [UsageDay(date(2026, 3, 1) + timedelta(days=day), store, Tier.HOT, 1, 1, Decimal(day))
-               for day in range(10) for store in (LOCAL, CLOUD)]  # fmt: skip
-    told = holdings.cost(estate(), history)
-    # 18 USD on 10 March, which is today, and 2 more each day.
+    told = holdings.cost(estate(), 78.0)
     assert (told.now, told.forecast, told.without) == ("12.50 USD", "78.00 USD", ("local",))
-    assert holdings.cost(estate(), history[:4]).forecast is None
+    assert holdings.cost(estate(), None).forecast is None
 
 
 def test_why_no_cost_is_known_is_told_in_place_of_the_stores() -> None:
     stores = tuple(replace(store, monthly_usd=None) for store in estate().stores)
-    told = holdings.cost(replace(estate(), stores=stores, costs_trouble="no list"), [])
+    told = holdings.cost(replace(estate(), stores=stores, costs_trouble="no list"), None)
     assert (told.now, told.without, told.trouble) == (None, (), "no list")
 
 

@@ -9,9 +9,11 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.store_health import Look
 from reelkeeper.model import StoreKind, Tier
 from reelkeeper.policy.alarms import ALARM_NAMES
+from reelkeeper.reporting.daily import collect, render
 from reelkeeper.reporting.figures import UsageDay
 from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reporting.metric_samples import Limits
+from reelkeeper.reporting.page.reading import read_estate
 from reelkeeper.reporting.rounds import ALARM_STATES, forecast_cost, take_round
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Alarms, TierPlace
@@ -84,6 +86,21 @@ def test_history_says_where_it_is_heading(recorded: Catalogue) -> None:
     # 2 dollars on the first of March, one more each day, 32 on the last.
     assert found.month_bill_usd == pytest.approx(sum(range(2, 33)) / 31)
     assert forecast_cost(recorded, today=NOW.date(), days=11) == pytest.approx(22)
+
+
+def test_the_page_forecasts_what_metrics_alarm_and_report_do(recorded: Catalogue) -> None:
+    """A bill of 1000 dollars thirty days ago, before the last thirty; from then on 100, and one more each day."""
+    for number in range(31):
+        day = NOW.date() - timedelta(days=30 - number)
+        paid = Decimal(99 + number if number else 1000)
+        recorded.tallies.keep_day(day, [UsageDay(day, LOCAL, Tier.HOT, 1, 10**9, paid)])
+    ahead = forecast_cost(recorded, today=NOW.date(), days=30)
+    assert ahead == pytest.approx(129 + 30)
+    assert take_round(ESTATE, recorded, now=NOW).forecast_usd["in_30_days"] == ahead
+    page = read_estate(ESTATE, recorded, query="", number=1, with_exports=False, now=NOW)
+    assert (page.cost.value and page.cost.value.forecast) == "159.00 USD"
+    report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date(), now=NOW))
+    assert "it will cost 159.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
 
 
 def test_a_day_of_rounds_is_one_day_of_history(recorded: Catalogue) -> None:

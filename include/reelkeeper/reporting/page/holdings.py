@@ -1,14 +1,11 @@
 """Stores on the page: how they are, what they hold by tier, what that costs."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 
 from reelkeeper.model import ReplicaState, StoreKind, Tier
-from reelkeeper.policy.forecast import forecast
-from reelkeeper.reporting.figures import Figures, StoreFigures, Usage, UsageDay
+from reelkeeper.reporting.figures import Figures, StoreFigures, Usage
 from reelkeeper.reporting.page.safety import Level, health_words
 from reelkeeper.wording import ago, counted, percent, size, usd
 
@@ -73,15 +70,9 @@ def stores(figures: Figures) -> tuple[StoreView, ...]:
     return tuple(sorted(views, key=lambda view: _WORST[view.level]))
 
 
-def cost(figures: Figures, history: Sequence[UsageDay]) -> CostView:
-    """What storage costs now, and in FORECAST_DAYS should it go on as in `history`."""
+def cost(figures: Figures, ahead: float | None) -> CostView:
+    """What storage costs now, and `ahead`, in FORECAST_DAYS, both in US dollars a month."""
     monthly = figures.monthly_usd()
-    by_day: dict[date, Decimal] = defaultdict(Decimal)
-    for day in history:
-        if day.monthly_usd is not None:
-            by_day[day.day] += day.monthly_usd
-    ahead = forecast([(day, float(paid)) for day, paid in by_day.items()],
-                     figures.now.date() + timedelta(days=FORECAST_DAYS))  # fmt: skip
     trouble = figures.costs_trouble
     without = tuple(store.name for store in figures.stores if store.monthly_usd is None and not trouble)
     return CostView(

@@ -13,8 +13,9 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.figures import Figures
-from reelkeeper.reporting.gathering import camera_days, gather, usage_days
+from reelkeeper.reporting.gathering import camera_days, gather
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp, safety
+from reelkeeper.reporting.rounds import forecast_cost
 from reelkeeper.settings import Estate
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def read_estate(
 
 def _cost(catalogue: Catalogue, figures: Figures) -> holdings.CostView:
     today = figures.now.date()
-    return holdings.cost(figures, usage_days(catalogue, today - timedelta(days=holdings.FORECAST_DAYS), today))
+    return holdings.cost(figures, forecast_cost(catalogue, today=today, days=holdings.FORECAST_DAYS))
 
 
 def _alarms(estate: Estate, catalogue: Catalogue, now: datetime) -> tuple[attention.AlarmView, ...]:
