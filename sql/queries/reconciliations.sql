@@ -12,8 +12,10 @@ ON CONFLICT (run_id, store) DO UPDATE SET
     healed = r.healed + excluded.healed, report_path = excluded.report_path, finished_at = excluded.finished_at;
 
 -- name: record_quarantined!
--- What a run has put into quarantine, and that it acted.
-UPDATE reconciliations SET outcome = 'acted', quarantined = quarantined + :quarantined
+-- What a run has put into quarantine, and that it acted, unless there was nothing to do.
+UPDATE reconciliations SET
+    outcome = CASE WHEN outcome = 'agreed' AND :quarantined = 0 THEN 'agreed' ELSE 'acted' END,
+    quarantined = quarantined + :quarantined
 WHERE run_id = :run_id AND store = :store;
 
 -- name: record_repaired!
