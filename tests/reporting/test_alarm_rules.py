@@ -52,7 +52,7 @@ def test_the_committed_rules_are_current() -> None:
 def test_every_alarm_has_a_rule_with_its_threshold_and_times() -> None:
     made = rules(budget_usd=500, max_failure_ratio=0.2, unverified_days=50, recover_minutes=45)
     assert set(made) == {*ALARM_NAMES, "nobody_watches"}
-    assert " > 0.2 or on () " in made["upload_failures"]["expr"]
+    assert " > 0.2 or ignoring (store, alarm, state) " in made["upload_failures"]["expr"]
     assert made["upload_failures"]["keep_firing_for"] == "120m"  # longer than from one migration to the next
     assert "> 50 * 86400" in made["verification_overdue"]["expr"]
     assert made["over_budget"]["expr"].count(" > 500") == 2
@@ -63,9 +63,7 @@ def test_every_alarm_has_a_rule_with_its_threshold_and_times() -> None:
     assert set(rules(off=("slow_uploads",))) == {*ALARM_NAMES, "nobody_watches"} - {"slow_uploads", "over_budget"}
 
 
-@pytest.mark.parametrize("name", [*ALARM_NAMES, "nobody_watches"])
-def test_a_rule_reads_series_that_are_published(name: str) -> None:
-    expression, known = rules(budget_usd=500)[name]["expr"], published()
+def selectors(expression: str) -> list[promql.VectorSelector]:
     read: list[promql.VectorSelector] = []
 
     def visit(node: object) -> None:
@@ -73,6 +71,51 @@ def test_a_rule_reads_series_that_are_published(name: str) -> None:
             read.append(node)
 
     promql.walk(promql.parse(expression), visit)
+    return read
+
+
+def matchers(selector: promql.VectorSelector) -> dict[str, str]:
+    return {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+
+
+@pytest.mark.parametrize("name", ["upload_failures", "slow_uploads"])
+def test_only_uploads_say_how_uploads_go(name: str) -> None:
+    """As the catalogue's own measure: no moves between tiers, no repairs."""
+    read = [selector for selector in selectors(rules()[name]["expr"]) if "transfer" in str(selector.name)]
+    assert read
+    assert all(matchers(selector)["operation"] == "ingest|migrate" for selector in read)
+
+
+def test_what_is_wrong_with_a_source_is_no_try_of_a_store() -> None:
+    """It is taken off the failures and off the tries, and its series is there before the first one."""
+    expression = rules()["upload_failures"]["expr"]
+    left_out = [one for one in selectors(expression) if matchers(one).get("error_code") == "source_corrupted"]
+    assert len(left_out) == 2
+    text, _ = exposition(registry_of(taken(), Limits(100, 100)), "")
+    for operation in ("ingest", "migrate"):
+        labels = f'{{error_code="source_corrupted",operation="{operation}",store="local"}}'
+        assert f"reelkeeper_transfer_failures_total{labels} 0.0" in text.decode()
+
+
+def test_while_a_store_is_not_ours_the_catalogue_says_which_do_not_answer() -> None:
+    read = [(selector.name, matchers(selector).get("alarm")) for selector in selectors(
+        rules()["store_unreachable"]["expr"])]  # fmt: skip
+    assert read == [
+        ("reelkeeper_store_up", None), ("reelkeeper_alarms", "store_not_ours"),
+        ("reelkeeper_alarms", "store_unreachable"),
+    ]  # fmt: skip
+
+
+def test_nobody_watches_where_no_store_was_ever_looked_at_or_figures_stand_still() -> None:
+    expression = rules()["nobody_watches"]["expr"]
+    assert "or absent(reelkeeper_store_look_age_seconds) or" in expression
+    assert expression.endswith("or time() - min(reelkeeper_figures_timestamp_seconds) > 3600")
+
+
+@pytest.mark.parametrize("name", [*ALARM_NAMES, "nobody_watches"])
+def test_a_rule_reads_series_that_are_published(name: str) -> None:
+    expression, known = rules(budget_usd=500)[name]["expr"], published()
+    read = selectors(expression)
     assert read
     for selector in read:
         assert selector.name in known
@@ -100,7 +143,14 @@ def test_each_cloudwatch_alarm_reads_a_metric_that_is_published() -> None:
     of = {
         re.sub(r"-(local|cloud)$", "", alarm["AlarmName"]).removeprefix("reelkeeper-test-") for alarm in made.values()
     }
-    assert of == set(ALARM_NAMES)
+    assert of == {*ALARM_NAMES, "nobody_watches"}
+
+
+def test_cloudwatch_is_alarmed_when_nothing_is_published() -> None:
+    made = cloudwatch_alarms(estate())
+    assert {name for name, alarm in made.items() if alarm["TreatMissingData"] == "breaching"} == {"NobodyWatches"}
+    watches = made["NobodyWatches"]
+    assert (watches["MetricName"], watches["Threshold"], watches["EvaluationPeriods"]) == ("OldestLookAge", 3600, 3)
 
 
 def test_the_alarms_of_the_stack_are_taken_and_read_back(moto: S3Server) -> None:
@@ -123,10 +173,10 @@ def test_the_alarms_of_the_stack_are_taken_and_read_back(moto: S3Server) -> None
         for alarm in page["MetricAlarms"]
     }
     assert sorted(found) == sorted(alarm["AlarmName"] for alarm in cloudwatch_alarms(ours).values())
-    assert len(found) == 4 * 2 + 6  # four of each store; six of the estate, as there is no budget
-    up = found[f"reelkeeper-{ours.name}-store_unreachable-cloud"]
-    assert (up["MetricName"], up["Dimensions"]) == ("StoreUp", [{"Name": "Store", "Value": "cloud"}])
-    assert (up["ComparisonOperator"], up["Threshold"], up["AlarmActions"]) == ("LessThanThreshold", 1.0, [topic])
+    assert len(found) == 3 * 2 + 8  # three of each store; eight of the estate, as there is no budget
+    up = found[f"reelkeeper-{ours.name}-store_unreachable"]
+    assert (up["MetricName"], up["Dimensions"]) == ("AlarmsUp", [{"Name": "Alarm", "Value": "store_unreachable"}])
+    assert (up["ComparisonOperator"], up["Threshold"], up["AlarmActions"]) == ("GreaterThanThreshold", 0.0, [topic])
     failures = found[f"reelkeeper-{ours.name}-upload_failures-cloud"]
     assert failures["Threshold"] == 0.2
     assert [each["Id"] for each in failures["Metrics"]] == ["part", "done", "share"]

@@ -21,6 +21,12 @@ from reelkeeper.reporting.rounds import Round
 from tests.reporting.hand_made import CLOUD, LOCAL, NOW, lasted, taken
 
 LATER = NOW + timedelta(minutes=15)
+OF_NO_STORE = (
+    TransferTotals("repair", LOCAL, "failed", "store_timeout", False, 0, lasted(9.0)),
+    TransferTotals("migrate", CLOUD, "failed", "source_corrupted", False, 0, lasted(0.5)),
+    TransferTotals("tier", CLOUD, "failed", "store_timeout", False, 0, lasted(0.5)),
+)
+"""Failures that say nothing of how uploads to a store go, to the alarms as to the rollout."""
 
 
 class Recorder:
@@ -64,6 +70,7 @@ def moved_on(what: Round) -> Round:
         TransferTotals("migrate", CLOUD, "succeeded", None, False, 300, lasted(2.0, 4.0)),
         TransferTotals("migrate", CLOUD, "failed", "access_denied", False, 0, lasted(0.5)),
         TransferTotals("ingest", LOCAL, "failed", "access_denied", False, 0, lasted(0.5)),
+        *OF_NO_STORE,
     )
     return replace(what, figures=replace(figures, now=LATER, usage=usage, transfers=figures.transfers + more))
 
@@ -115,10 +122,19 @@ def test_only_what_changed_is_told_again() -> None:
     assert second == {
         ("TotalStorageSize", ""): 2040, ("TotalStorageSize", "cloud"): 840, ("FileCount", ""): 20,
         ("FileCount", "cloud"): 8, ("FilesStored", "cloud"): 2, ("BytesStored", "cloud"): 300,
+        ("Uploads", "cloud"): 2,
         ("UploadSeconds", "cloud"): 6, ("UploadFailures", "cloud"): 1, ("UploadFailures", "local"): 1,
         ("AccessDenied", "cloud"): 1, ("AccessDenied", "local"): 1,  # the first there ever was
         ("OldestUnmigratedAge", ""): 2 * 3600 + 900, ("OldestUnverifiedAge", ""): 3 * 86_400 + 900,
+        ("OldestLookAge", ""): 930,
     }  # fmt: skip
+    repaired = replace(taken(), figures=replace(taken().figures, now=LATER, transfers=(
+        *taken().figures.transfers, TransferTotals("repair", CLOUD, "succeeded", None, False, 0, lasted(9.0)))
+    ))  # fmt: skip
+    published = {}
+    publish(taken(), published)
+    told = publish(repaired, published)
+    assert {name: value for (name, _), value in told.items() if not name.startswith("Oldest")} == {"FilesStored": 1}
 
 
 def test_what_stands_still_is_told_once_an_hour() -> None:
@@ -130,6 +146,16 @@ def test_what_stands_still_is_told_once_an_hour() -> None:
         at = replace(taken(), figures=replace(taken().figures, now=now))
         told.append(("TotalStorageSize", "local") in publish(at, published))
     assert told == [True, False, False, False, True, False, False, False, True]
+
+
+def test_every_round_tells_how_long_ago_stores_were_looked_at_unless_one_never_was() -> None:
+    published: Published = {}
+    for seconds in (0, 900, 1800):
+        at = replace(taken(), figures=replace(taken().figures, now=NOW + timedelta(seconds=seconds)))
+        assert publish(at, published)["OldestLookAge", ""] == seconds + 30
+    local, cloud = taken().figures.stores
+    never = replace(taken(), figures=replace(taken().figures, stores=(local, replace(cloud, looked_at=None))))
+    assert ("OldestLookAge", "") not in publish(never, {})
 
 
 def test_what_was_published_outlives_its_process_as_json() -> None:

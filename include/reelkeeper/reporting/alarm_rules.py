@@ -51,15 +51,17 @@ def _rule(estate: Estate, name: AlarmName, alarm: Alarm) -> dict[str, Any] | Non
 
 
 def _nobody_watches() -> dict[str, Any]:
-    """That alarms are not judged any more cannot be told by a round of them."""
+    """That alarms are not judged any more cannot be told by a round of them. A Pushgateway and a file go on to show the
+    last figures that they were given."""
+    stale = f"{STALE_AFTER.total_seconds():.0f}"
     return {
         "alert": "ReelkeeperNobodyWatches",
-        "expr": f"max(reelkeeper_store_look_age_seconds) > {STALE_AFTER.total_seconds():.0f} "
-        "or absent(reelkeeper_figures_timestamp_seconds)",
+        "expr": f"max(reelkeeper_store_look_age_seconds) > {stale} or absent(reelkeeper_store_look_age_seconds) "
+        f"or time() - min(reelkeeper_figures_timestamp_seconds) > {stale}",
         "for": "15m",
         "labels": {"severity": "critical", "alarm": "nobody_watches"},
         "annotations": {
-            "summary": "No store was looked at for too long, or there are no metrics at all: alarms are not judged.",
+            "summary": "No store was looked at for too long, or there are no new metrics: alarms are not judged.",
             "description": "See that report_metrics is not paused and its runs succeed.",
             "runbook_url": REPOSITORY + "docs/operations.md#nobody-watches",
         },
@@ -71,19 +73,39 @@ def _relayed(estate: Estate, alarm: Alarm) -> str:
     return f'reelkeeper_alarms{{alarm="{alarm.name}",state=~"firing|acknowledged"}} > 0'
 
 
+def _or_relayed(expression: str, estate: Estate, alarm: Alarm) -> str:
+    """What the metrics say, or else, where they say nothing of any store, the catalogue."""
+    return f"{expression} or ignoring (store, alarm, state) {_relayed(estate, alarm)}"
+
+
+_UPLOADS = 'operation=~"ingest|migrate"'
+"""The transfers that alarms and the rollout are judged by: `Rollout.measure`."""
+
+
+def _unreachable(estate: Estate, alarm: Alarm) -> str:
+    """A store that is not ours counts as down, too: while there is one, only the catalogue can tell which are which."""
+    foreign = 'reelkeeper_alarms{alarm="store_not_ours",state=~"pending|firing|acknowledged"} > 0'
+    return _or_relayed(f"(reelkeeper_store_up == 0 unless ignoring (store, alarm, state) {foreign})", estate, alarm)
+
+
 def _failures(estate: Estate, alarm: Alarm) -> str:
-    window = f"{estate.alarms.window_minutes}m"
-    # What is wrong with a source is not the store's fault.
-    failures = f'reelkeeper_transfer_failures_total{{error_code!="source_corrupted"}}[{window}]'
-    failed = f"sum without (operation, error_code) (increase({failures}))"
-    tried = f"sum without (operation, outcome) (increase(reelkeeper_transfers_total[{window}]))"
-    share = f"{failed} / ({tried} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
-    return f"{share} or on () {_relayed(estate, alarm)}"  # where few try, the catalogue knows more
+    """What is wrong with a source is not the store's fault, and no try of it. The first failure of a kind begins its
+    series, which to Prometheus is no increase: they are counted by outcome."""
+    window = f"[{estate.alarms.window_minutes}m]"
+
+    def tries(more: str = "") -> str:
+        return f"sum without (operation, outcome) (increase(reelkeeper_transfers_total{{{_UPLOADS}{more}}}{window}))"
+
+    series = f'reelkeeper_transfer_failures_total{{{_UPLOADS},error_code="source_corrupted"}}{window}'
+    source = f"sum without (operation, error_code) (increase({series}))"
+    every, failed = tries(), tries(',outcome="failed"')
+    share = f"({failed} - {source}) / (({every} - {source}) >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
+    return _or_relayed(share, estate, alarm)  # where few try, the catalogue knows more
 
 
 def _slow(estate: Estate, alarm: Alarm) -> str:
     def increase(what: str) -> str:
-        series = f'reelkeeper_transfer_duration_seconds_{what}{{outcome="succeeded"}}'
+        series = f'reelkeeper_transfer_duration_seconds_{what}{{{_UPLOADS},outcome="succeeded"}}'
         return f"sum without (operation, outcome) (increase({series}[{estate.alarms.watch_minutes}m]))"
 
     return f"{increase('sum')} / ({increase('count')} >= {estate.alarms.min_transfers}) > {alarm.threshold:g}"
@@ -93,7 +115,7 @@ def _refused(estate: Estate, alarm: Alarm) -> str:
     """The first refusal of a store begins its series, which to Prometheus is no increase: the catalogue knows."""
     series = f'reelkeeper_transfer_failures_total{{error_code=~"{"|".join(REFUSALS)}"}}'
     refused = f"sum without (operation, error_code) (increase({series}[{estate.alarms.watch_minutes}m])) > 0"
-    return f"{refused} or on () {_relayed(estate, alarm)}"
+    return _or_relayed(refused, estate, alarm)
 
 
 def _orphans(estate: Estate, alarm: Alarm) -> str:
@@ -109,7 +131,7 @@ def _orphans(estate: Estate, alarm: Alarm) -> str:
 
 _EXPRESSIONS: Mapping[AlarmName, Callable[[Estate, Alarm], str]] = {
     "unprotected_footage": lambda estate, alarm: "reelkeeper_unprotected_segments > 0",
-    "store_unreachable": lambda estate, alarm: "reelkeeper_store_up == 0",
+    "store_unreachable": _unreachable,
     "store_not_ours": _relayed,
     "access_denied": _refused,
     "upload_failures": _failures,

@@ -2,7 +2,7 @@
 
 `report_metrics` publishes every 15 minutes, and only what changed: so periods are of 15 minutes, counts that are not
 there are none, and for everything else the last value stands. What no metric says is taken from how the alarm stands in
-the catalogue (`AlarmsUp`).
+the catalogue (`AlarmsUp`). That nothing is published any more is an alarm of its own.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from reelkeeper.policy.alarms import Alarm, AlarmName
 from reelkeeper.reporting.alarm_messages import REPOSITORY
+from reelkeeper.reporting.alarm_readings import STALE_AFTER
 from reelkeeper.reporting.alarms import definitions
 from reelkeeper.settings import Estate
 
@@ -37,7 +38,7 @@ def cloudwatch_stack(estate: Estate) -> str:
 
 def cloudwatch_alarms(estate: Estate) -> dict[str, dict[str, Any]]:
     """The alarms by an alphanumeric name of each; keys and values are those of CloudWatch's `PutMetricAlarm`."""
-    return {
+    judged = {
         _camel(alarm.name, subject): {
             "AlarmName": "-".join(filter(None, ("reelkeeper", estate.name, alarm.name, subject))),
             "AlarmDescription": f"{alarm.means} {alarm.do} {REPOSITORY}{alarm.runbook}",
@@ -45,6 +46,18 @@ def cloudwatch_alarms(estate: Estate) -> dict[str, dict[str, Any]]:
             **_ALARMS[alarm.name](estate, alarm, subject),
         }
         for alarm, subject in _subjects(estate)
+    }
+    return judged | {"NobodyWatches": _nobody_watches(estate)}
+
+
+def _nobody_watches(estate: Estate) -> dict[str, Any]:
+    """Of a metric that every round publishes: that it is missing is wrong. The other alarms stay as they are then."""
+    return _standing(estate, "OldestLookAge", None, above=STALE_AFTER.total_seconds()) | {
+        "AlarmName": f"reelkeeper-{estate.name}-nobody_watches",
+        "AlarmDescription": "No store was looked at for too long, or nothing is published: alarms are not judged. See "
+        f"that report_metrics is not paused and its runs succeed. {REPOSITORY}docs/operations.md#nobody-watches",
+        "EvaluationPeriods": 3,  # a round that starts a little late leaves one empty
+        "TreatMissingData": "breaching",
     }
 
 
@@ -61,18 +74,16 @@ def _relayed(estate: Estate, alarm: Alarm, subject: str) -> dict[str, Any]:
     return _standing(estate, "AlarmsUp", ("Alarm", alarm.name), above=0)
 
 
-def _standing(
-    estate: Estate, metric: str, dimension: Dimension, *, above: float | None = None, below: float | None = None
-) -> dict[str, Any]:
+def _standing(estate: Estate, metric: str, dimension: Dimension, *, above: float) -> dict[str, Any]:
     """Of how something stands: published when it changes, and each hour."""
     return {
         "Namespace": estate.metrics.cloudwatch_namespace,
         "MetricName": metric,
         "Dimensions": _dimensions(dimension),
-        "Statistic": "Maximum" if below is None else "Minimum",
+        "Statistic": "Maximum",
         "Period": PERIOD_SECONDS,
-        "ComparisonOperator": "GreaterThanThreshold" if below is None else "LessThanThreshold",
-        "Threshold": above if below is None else below,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": above,
         "TreatMissingData": "ignore",  # nothing new: it stays as it is
     }
 
@@ -117,14 +128,14 @@ def _summed(estate: Estate, identity: str, metric: str, store: str) -> dict[str,
 def _failures(estate: Estate, alarm: Alarm, store: str) -> dict[str, Any]:
     tried = "(FILL(part,0)+FILL(done,0))"
     return _share(
-        estate, alarm, store, of=("UploadFailures", "FilesStored"), label="share of uploads that failed",
+        estate, alarm, store, of=("UploadFailures", "Uploads"), label="share of uploads that failed",
         expression=f"IF({tried}>={{least}}, FILL(part,0)/{tried}, 0)",
     )  # fmt: skip
 
 
 def _slow(estate: Estate, alarm: Alarm, store: str) -> dict[str, Any]:
     return _share(
-        estate, alarm, store, of=("UploadSeconds", "FilesStored"), label="mean seconds of an upload",
+        estate, alarm, store, of=("UploadSeconds", "Uploads"), label="mean seconds of an upload",
         expression="IF(FILL(done,0)>={least}, FILL(part,0)/FILL(done,1), 0)",
     )  # fmt: skip
 
@@ -132,7 +143,7 @@ def _slow(estate: Estate, alarm: Alarm, store: str) -> dict[str, Any]:
 _Make = Callable[[Estate, Alarm, str], dict[str, Any]]
 _ALARMS: Mapping[AlarmName, _Make] = {
     "unprotected_footage": lambda estate, alarm, _: _standing(estate, "UnprotectedSegments", None, above=0),
-    "store_unreachable": lambda estate, alarm, store: _standing(estate, "StoreUp", ("Store", store), below=1),
+    "store_unreachable": _relayed,  # StoreUp is 0 for a store that is not ours, too
     "store_not_ours": _relayed,
     "access_denied": _refused,
     "upload_failures": _failures,

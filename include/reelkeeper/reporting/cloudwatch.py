@@ -155,8 +155,20 @@ def _seconds(value: float | Durations) -> float:
     return value.seconds if isinstance(value, Durations) else value
 
 
-def _is_upload(labels: tuple[str, ...]) -> bool:
+def _is_put(labels: tuple[str, ...]) -> bool:
     return labels[0] in STORED_BY
+
+
+def _is_upload(labels: tuple[str, ...]) -> bool:
+    """One of those that alarms and the rollout are judged by: `Rollout.measure`."""
+    return labels[0] in ("ingest", "migrate")
+
+
+def _oldest_look(taken: Round) -> Iterator[tuple[str, float]]:
+    """Nothing while there is a store that nobody has looked at."""
+    ages = [_seconds(age) for _, age in values.look_ages(taken, _NO_LIMITS)]
+    if len(ages) == len(taken.figures.stores):
+        yield "", max(ages)
 
 
 _NO_LIMITS = Limits(cameras=0, tenants=0)  # nothing here is by camera or tenant
@@ -177,13 +189,18 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
     CloudMetric("FilesStored", "Count", "Store", True, "Copies that were put into the store and verified.",
                 _summed(events.segments_stored, by=0)),
     CloudMetric("BytesStored", "Bytes", "Store", True, "Bytes of those copies.",
-                _summed(events.transfer_bytes, by=1, only=_is_upload)),
+                _summed(events.transfer_bytes, by=1, only=_is_put)),
+    CloudMetric("Uploads", "Count", "Store", True,
+                "Copies that were put into the store by ingest or migration: FilesStored without repairs.",
+                _summed(events.transfers, by=1, only=lambda labels: _is_upload(labels) and labels[2] == "succeeded")),
     CloudMetric("UploadSeconds", "Seconds", "Store", True,
-                "Time that those copies took, one after another; divided by FilesStored, the mean time of an upload.",
+                "Time that those uploads took, one after another; divided by Uploads, the mean time of one.",
                 _summed(events.transfer_durations, by=1,
                         only=lambda labels: _is_upload(labels) and labels[2] == "succeeded", number=_seconds)),
-    CloudMetric("UploadFailures", "Count", "Store", True, "Tries to put a copy into the store that failed.",
-                _summed(events.errors, by=1, only=_is_upload)),
+    CloudMetric("UploadFailures", "Count", "Store", True,
+                "Tries to upload that failed, but for a source that was not as recorded.",
+                _summed(events.transfer_failures, by=1,
+                        only=lambda labels: _is_upload(labels) and labels[2] != "source_corrupted")),
     CloudMetric("AccessDenied", "Count", "Store", True,
                 "Tries that the store refused for our credentials or their rights.",
                 _summed(events.transfer_failures, by=1, only=lambda labels: labels[2] in REFUSALS)),
@@ -197,6 +214,9 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
                 _summed(values.orphans, by=0)),
     CloudMetric("StoreUp", "Count", "Store", False, "1: the store answers and is ours. 0: it does not, or is not.",
                 _summed(values.store_up, by=0)),
+    CloudMetric("OldestLookAge", "Seconds", None, False,
+                "Time since the store was looked at that was looked at longest ago; told in each round, and not at all "
+                "while there is a store that nobody has looked at.", _oldest_look),
     CloudMetric("RolloutPercentage", "Percent", None, False, "Share of the segments that goes to the cloud.",
                 _summed(values.rollout_ratio, number=lambda value: 100 * _seconds(value))),
     CloudMetric("UnmigratedSegments", "Count", None, False, "Segments that are wanted in the cloud and not there.",

@@ -12,9 +12,9 @@ from reelkeeper.reporting.rounds import Round
 STORED_BY = ("ingest", "migrate", "repair")
 """The jobs that put a copy into a store; `tier` moves one."""
 JOBS = (*STORED_BY, "tier")
-COMMON_ERRORS = ("access_denied", "credentials_not_found", "store_timeout", "store_unavailable")
-"""Failures that alarms look for, and that stores have one day: counted from 0, or the first ones would not show as an
-increase."""
+COMMON_ERRORS = ("access_denied", "credentials_not_found", "source_corrupted", "store_timeout", "store_unavailable")
+"""Failures that alarms look for or leave out, and that stores have one day: counted from 0, or the first ones would not
+show as an increase."""
 
 
 def segments_stored(taken: Round, limits: Limits) -> Iterator[Sample]:
