@@ -127,6 +127,17 @@ GROUP BY camera_id, day
 HAVING sum(segments) <> 0
 ORDER BY camera_id, day;
 
+-- name: first_camera_days
+-- The first UTC day of which there is footage, of each camera that has any.
+SELECT camera_id, min(day) AS day
+FROM (SELECT camera_id, day
+      FROM (SELECT camera_id, day, segments FROM camera_days
+            UNION ALL
+            SELECT camera_id, day, segments FROM camera_changes) AS recorded
+      GROUP BY camera_id, day
+      HAVING sum(segments) <> 0) AS days
+GROUP BY camera_id;
+
 -- name: tallied_transfers
 -- Transfers since ever, by latency class.
 SELECT job, destination_store AS store, outcome, nullif(error_code, '') AS error_code, fallback, latency_class,

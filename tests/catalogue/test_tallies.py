@@ -252,9 +252,11 @@ def test_a_segment_over_midnight_counts_on_both_days_and_its_bytes_once(make, ca
         assert catalogue.tallies.camera_days(date(2026, 3, 1), date(2026, 3, 1), [camera.id]) == days[1:]
         assert catalogue.tallies.camera_days(date(2026, 3, 1), date(2026, 3, 1), []) == []
         assert [(each.segments, each.size_bytes) for each in catalogue.tallies.cameras()] == [(1, 1001)]
+        assert catalogue.tallies.first_days() == {camera.id: date(2026, 2, 28)}
         catalogue.tallies.fold()
     sql("DELETE FROM replicas; DELETE FROM segments")
     assert catalogue.tallies.camera_days(date(2026, 2, 1), date(2026, 3, 31)) == []
+    assert catalogue.tallies.first_days() == {}
 
 
 def test_the_end_of_the_latest_segment_goes_back_when_it_is_deleted(make, catalogue: Catalogue, sql) -> None:

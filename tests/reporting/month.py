@@ -58,7 +58,7 @@ def camera(number: int) -> CameraId:
 
 
 def cameras() -> list[CameraFigures]:
-    """All have footage from before the month but the third, which came on the 11th, and the last, which has none."""
+    """The last has no footage."""
     segments = {2: 21 * 24, 11: 0}
     return [
         CameraFigures(
@@ -79,3 +79,8 @@ def recorded() -> list[CameraDay]:
             share = 0.5 if number == 0 and day.day <= 10 else 1.0
             rows.append(CameraDay(camera(number), day, 24, whole * share, GIB))
     return rows
+
+
+def began() -> dict[CameraId, date]:
+    """The first day of each camera that has footage."""
+    return {camera(number): date(2026, 3, 11) if number == 2 else date(2025, 12, 1) for number in range(11)}

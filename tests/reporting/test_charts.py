@@ -23,7 +23,7 @@ AHEAD = [(LAST + number * DAY, 130.0 + number) for number in range(1, 31)]
 
 
 def coverage(first: date = FIRST, now: datetime = NOW) -> Chart:
-    found = camera_coverage(month.cameras(), month.recorded(), first=first, now=now)
+    found = camera_coverage(month.cameras(), month.recorded(), month.began(), first=first, now=now)
     return coverage_map(found, first=first)
 
 
@@ -136,7 +136,7 @@ def test_each_field_of_the_heat_map_has_the_shade_of_its_day(drawn: dict[str, Ch
 
 
 def test_a_heat_map_is_bounded_and_says_what_it_leaves_out() -> None:
-    found = camera_coverage(month.cameras(), month.recorded(), first=FIRST, now=NOW)
+    found = camera_coverage(month.cameras(), month.recorded(), month.began(), first=FIRST, now=NOW)
     chart = coverage_map(found, first=FIRST, most=3)
     assert [row[0] for row in chart.rows][:2] == ["Gate", "Yard"]
     assert len(chart.rows) == 3

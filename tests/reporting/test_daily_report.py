@@ -209,7 +209,7 @@ def test_savings_are_what_the_hot_tier_would_cost_less_what_was_paid() -> None:
 
 
 def test_coverage_counts_from_a_cameras_first_day_and_today_as_far_as_it_has_passed() -> None:
-    found = camera_coverage(month.cameras(), month.recorded(), first=month.FIRST, now=month.NOW)
+    found = camera_coverage(month.cameras(), month.recorded(), month.began(), first=month.FIRST, now=month.NOW)
     gate, yard, hall = (next(each for each in found if each.name == name) for name in ("Gate", "Yard", "Hall"))
     assert (gate.days[0], gate.days[10], gate.days[30]) == (0.5, 1.0, 1.0)
     assert (yard.days[3], yard.days[4], yard.days[5], yard.days[6]) == (1.0, 0.0, 0.0, 1.0)
@@ -217,6 +217,21 @@ def test_coverage_counts_from_a_cameras_first_day_and_today_as_far_as_it_has_pas
     assert hall.mean == 1.0
     assert [each.name for each in found][:2] == ["Gate", "Yard"]
     assert next(each for each in found if each.name.startswith("xxx")).mean is None
+
+
+@pytest.mark.parametrize(
+    ("began", "days"), [(date(2026, 3, 5), (None, None, 0.5, 1.0)), (date(2026, 1, 1), (0.0, 0.0, 0.5, 1.0))]
+)  # fmt: skip
+def test_a_camera_is_expected_from_its_first_day_whatever_it_records_later(
+    began: date, days: tuple[float | None, ...]
+) -> None:
+    camera = replace(figures().cameras[0], segments=5000)  # of now; the chart is of days long past
+    recorded = [CameraDay(camera.id, date(2026, 3, 5), 24, 43_200.0, 1),
+                CameraDay(camera.id, date(2026, 3, 6), 48, 86_400.0 + 60, 1)]  # fmt: skip
+    [found] = camera_coverage(
+        [camera], recorded, {camera.id: began}, first=date(2026, 3, 3), now=datetime(2026, 3, 7, tzinfo=UTC)
+    )
+    assert found.days == (*days, None)
 
 
 def test_cameras_stand_with_the_silent_ones_first_and_the_rest_is_counted() -> None:
@@ -260,7 +275,7 @@ def data(**others: object) -> DailyData:
         UUID(int=1), "camera_silent", month.HOSTILE, "fired", "warning", month.NOW, 1.0, 0.0, month.HOSTILE
     )  # fmt: skip
     usual = DailyData(
-        month.LAST, month.NOW, made, month.usage(), month.recorded(),
+        month.LAST, month.NOW, made, month.usage(), month.recorded(), month.began(),
         {datetime(2026, 3, 30, 10, tzinfo=UTC): totals}, month.STEPS,
         [state("camera_silent", month.HOSTILE, month.HOSTILE)], [ToldEvent(event, (), ())], QUALITY, READY,
     )  # fmt: skip
@@ -376,3 +391,4 @@ def test_a_past_day_ends_its_charts_with_it(recorded: Catalogue) -> None:
     assert (today.until, today.last_day, today.whole_day) == (NOW, TODAY, date(2026, 3, 9))
     assert {row.day for row in today.cameras} == {date(2026, 3, 9), TODAY}
     assert today.figures.now == NOW
+    assert set(today.began.values()) == set(past.began.values()) == {date(2026, 3, 9)}

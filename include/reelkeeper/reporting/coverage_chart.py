@@ -33,27 +33,30 @@ class CameraCoverage:
 
 
 def camera_coverage(
-    cameras: Sequence[CameraFigures], recorded: Sequence[CameraDay], *, first: date, now: datetime
+    cameras: Sequence[CameraFigures],
+    recorded: Sequence[CameraDay],
+    began: Mapping[CameraId, date],
+    *,
+    first: date,
+    now: datetime,
 ) -> list[CameraCoverage]:
     """How much of each day from `first` to today each camera recorded, the worst camera first.
 
-    Of today the time until `now` counts. A camera that has footage from before `first` is expected on all days, another
-    one from its first day on.
+    Of today the time until `now` counts. `began`: the first day of which there is footage of each camera, also where
+    that is before `first`: it is expected from then on. Footage that overlaps counts twice, up to the whole day.
     """
     by_camera: dict[CameraId, dict[date, CameraDay]] = {camera.id: {} for camera in cameras}
     for each in recorded:
         by_camera.setdefault(each.camera_id, {})[each.day] = each
     days = [first + number * _DAY for number in range((now.astimezone(UTC).date() - first).days + 1)]
-    found = [CameraCoverage(camera.name, tuple(_ratios(camera, by_camera[camera.id], days, now))) for camera in cameras]
+    found = [CameraCoverage(camera.name, tuple(_ratios(began.get(camera.id), by_camera[camera.id], days, now)))
+             for camera in cameras]  # fmt: skip
     return sorted(found, key=lambda each: (1.0 if each.mean is None else each.mean, each.name))
 
 
 def _ratios(
-    camera: CameraFigures, recorded: Mapping[date, CameraDay], days: Sequence[date], now: datetime
+    begins: date | None, recorded: Mapping[date, CameraDay], days: Sequence[date], now: datetime
 ) -> list[float | None]:
-    inside = [day for day in days if day in recorded]
-    is_older = camera.segments > sum(recorded[day].segments for day in inside)
-    begins = days[0] if is_older else min(inside, default=None)
     ratios: list[float | None] = []
     for day in days:
         passed = min((now - datetime.combine(day, time(), UTC)).total_seconds(), _DAY_SECONDS)

@@ -15,7 +15,7 @@ from reelkeeper.catalogue.alarms import ToldEvent
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.catalogue.rollout import RolloutStep
-from reelkeeper.model import Key
+from reelkeeper.model import CameraId, Key
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.forecast import HISTORY_DAYS, forecast, month_bill
 from reelkeeper.policy.ramp import RampDecision
@@ -26,7 +26,7 @@ from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.costing import cost_days
 from reelkeeper.reporting.drawing import Chart, palette_css
 from reelkeeper.reporting.figures import CameraDay, Figures, TransferTotals, UsageDay
-from reelkeeper.reporting.gathering import camera_days, gather, transfer_hours, usage_days
+from reelkeeper.reporting.gathering import camera_days, first_days, gather, transfer_hours, usage_days
 from reelkeeper.reporting.page.safety import safety
 from reelkeeper.reports import publish
 from reelkeeper.settings import Estate
@@ -53,6 +53,7 @@ class DailyData:
     figures: Figures
     usage: Sequence[UsageDay] = ()
     cameras: Sequence[CameraDay] = ()
+    began: Mapping[CameraId, date] = field(default_factory=dict)  # the first day that there is footage of, by camera
     transfers: Mapping[datetime, Sequence[TransferTotals]] = field(default_factory=dict)  # by the hour
     steps: Sequence[RolloutStep] = ()
     alarms: Sequence[AlarmState] = ()
@@ -119,6 +120,7 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
         figures,
         usage=usage_days(catalogue, *span),
         cameras=camera_days(catalogue, *span),
+        began=first_days(catalogue),
         transfers=transfer_hours(catalogue, until - _FAILURE_DAYS * _DAY, until),
         steps=retrying()(catalogue.rollout.history, _STEPS_SHOWN),
         alarms=retrying()(catalogue.alarms.up),
@@ -198,7 +200,9 @@ def _charts(estate: Estate, data: DailyData) -> Iterator[Chart]:
         charts.failure_hours(data.transfers), limit=estate.alarms.max_failure_ratio, until=data.until,
         days=_FAILURE_DAYS,
     )  # fmt: skip
-    coverage = coverage_chart.camera_coverage(data.figures.cameras, data.cameras, first=data.first_day, now=moment)
+    coverage = coverage_chart.camera_coverage(
+        data.figures.cameras, data.cameras, data.began, first=data.first_day, now=moment
+    )
     yield coverage_chart.coverage_map(coverage, first=data.first_day)
 
 

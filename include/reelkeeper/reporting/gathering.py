@@ -88,6 +88,11 @@ def camera_days(
     return retrying()(catalogue.tallies.camera_days, first, last, cameras)
 
 
+def first_days(catalogue: Catalogue) -> dict[CameraId, date]:
+    """The first UTC day of which there is footage, of each camera that has any."""
+    return retrying()(catalogue.tallies.first_days)
+
+
 def transfer_hours(catalogue: Catalogue, since: datetime, until: datetime) -> dict[datetime, list[TransferTotals]]:
     """Transfers by the full hour that they finished in, of the hours that start in `[since, until)`; an hour without
     any is absent."""
