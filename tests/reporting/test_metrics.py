@@ -189,6 +189,15 @@ def test_cameras_and_tenants_beyond_the_limits_are_one() -> None:
     }  # fmt: skip
 
 
+def test_footage_that_overlaps_makes_up_for_no_other_camera() -> None:
+    """The gate recorded its day twice over, the other two nothing."""
+    twice = replace(taken(), recorded_seconds={CAMERAS[0]: 172_800.0})
+    found = as_text(twice, Limits(cameras=0, tenants=9))
+    assert found["reelkeeper_camera_coverage_ratio", (("camera", "other"), ("tenant", "other"))] == pytest.approx(1 / 3)
+    gate = as_text(twice)["reelkeeper_camera_coverage_ratio", (("camera", "gate"), ("tenant", "acme"))]
+    assert gate == 1
+
+
 def test_ten_thousand_cameras_make_no_more_series_than_the_limit() -> None:
     cameras = tuple(
         CameraFigures(CameraId(UUID(int=number)), "acme", f"c{number:05}", "", 1, 1, NOW) for number in range(10_000)

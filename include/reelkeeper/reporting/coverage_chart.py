@@ -78,7 +78,8 @@ def coverage_map(cameras: Sequence[CameraCoverage], *, first: date, most: int = 
         title=_title(told),
         description="A field for each camera and day in UTC, the camera with the least footage on top: the darker (on "
                     "dark ground: the lighter), the more of the day is missing; a cross where there is no footage at "
-                    f"all; empty before a camera's first day.{_left_out(rest)}",
+                    "all; empty before a camera's first day. Footage that overlaps counts twice, up to the whole day."
+                    f"{_left_out(rest)}",
         paint=lambda canvas: _paint(canvas, shown_ones, first),
         height=96 + _ROW * len(shown_ones),
         empty=None if told else "no footage yet",

@@ -138,8 +138,9 @@ def silent_cameras(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 def coverage(taken: Round, limits: Limits) -> Iterator[Sample]:
     def ratio(some: Iterable[CameraFigures]) -> float:
-        recorded = [taken.recorded_seconds.get(camera.id, 0.0) for camera in some]
-        return min(1.0, sum(recorded) / (DAY_SECONDS * len(recorded)))
+        # Footage that overlaps counts twice: no camera makes up for another by that.
+        recorded = [min(taken.recorded_seconds.get(camera.id, 0.0), DAY_SECONDS) for camera in some]
+        return sum(recorded) / (DAY_SECONDS * len(recorded))
 
     shown, rest = _cameras(taken, limits)
     for camera in shown:
