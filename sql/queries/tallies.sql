@@ -151,17 +151,6 @@ FROM (SELECT job, destination_store, outcome, error_code, fallback, latency_clas
 GROUP BY job, destination_store, outcome, error_code, fallback, latency_class
 ORDER BY job, destination_store, outcome, error_code, fallback, latency_class;
 
--- name: recent_transfers
--- Transfers that finished in a time of minutes, by latency class, from the history itself.
-SELECT job, destination_store AS store, outcome, error_code, fallback,
-       latency_class(extract(epoch FROM finished_at - started_at)::float8) AS latency_class,
-       count(*) AS transfers, sum(size_bytes)::bigint AS size_bytes,
-       sum(microseconds(finished_at - started_at))::bigint AS microseconds
-FROM transfers
-WHERE finished_at > :since AND finished_at <= :until
-GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY 1, 2, 3, 4, 5, 6;
-
 -- name: tallied_transfer_hours
 -- Transfers of each hour that starts in a time, by latency class.
 SELECT hour, job, destination_store AS store, outcome, nullif(error_code, '') AS error_code, fallback, latency_class,

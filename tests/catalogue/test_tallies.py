@@ -217,9 +217,7 @@ def test_what_is_read_is_what_a_count_of_the_rows_says(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment", "recent_transfers"]
-)
+@pytest.mark.parametrize("name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment"])
 def test_what_is_not_summed_is_found_by_an_index(name: str, connect: Callable[[], Connection]) -> None:
     values = {"stores": ["local", "cloud"], "store": "cloud", "buckets": 5000, "since": START, "until": SPAN.end}
     with connect().cursor() as cursor:

@@ -50,7 +50,7 @@ def figures(now: datetime = NOW) -> Figures:
         estate="test",
         stores=(
             store(LOCAL, StoreKind.FILESYSTEM, quota_bytes=10**12, pending_retirement=4, condemned=1,
-                  condemned_bytes=50, reconciled_at=now - timedelta(hours=10), reconcile_outcome="complete"),
+                  condemned_bytes=50, reconciled_at=now - timedelta(hours=10), reconcile_outcome="acted"),
             store(CLOUD, StoreKind.S3, bucket="footage", health="unreachable", health_reason="store_timeout",
                   orphans=2, orphan_bytes=20, quarantined_orphans=1, quarantined_bytes=7,
                   monthly_usd=Decimal("12.50")),
@@ -76,7 +76,6 @@ def figures(now: datetime = NOW) -> Figures:
             TransferTotals("ingest", CLOUD, "failed", "Zeus said no", False, 0, lasted(2)),
             TransferTotals("tier", CLOUD, "succeeded", None, False, 500, lasted(3)),
         ),
-        recent_transfers=(),
         deletions=(
             DeletionTotals(LOCAL, "expired", 6, 600),
             DeletionTotals(LOCAL, "retired", 1, 100),

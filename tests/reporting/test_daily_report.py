@@ -187,7 +187,7 @@ def test_costs_are_said_with_what_they_leave_out() -> None:
 
 @pytest.mark.encodes
 def test_a_report_without_price_lists_says_why_it_knows_no_costs(tmp_path: Path) -> None:
-    stores = tuple(replace(store, monthly_usd=None, reconcile_outcome=None) for store in figures().stores)
+    stores = tuple(replace(store, monthly_usd=None) for store in figures().stores)
     bare = replace(figures(), stores=stores, costs_trouble="there is no list")
     unpriced = ESTATE.model_copy(update={"costs": Costs(prices=tmp_path / "prices.toml")})
     usage = [UsageDay(TODAY, LOCAL, Tier.HOT, 1, 10**9, Decimal(1))]
@@ -268,7 +268,6 @@ def data(**others: object) -> DailyData:
     made = replace(
         figures(month.NOW),
         cameras=tuple(month.cameras()),
-        stores=tuple(replace(store, reconcile_outcome=None) for store in figures(month.NOW).stores),
     )
     totals = [TransferTotals("migrate", CLOUD, "succeeded", None, False, 2048, Durations(4, 8.0))]
     event = AlarmEvent(

@@ -27,10 +27,8 @@ TERMS = AlarmTerms(0.05, 30, 100.0, 45, 24, timedelta(minutes=30))
 
 
 def estate(**others: object) -> Figures:
-    """The hand-made one; its stores were reconciled."""
-    found = figures()
-    stores = tuple(replace(store, reconcile_outcome="acted" if store.name == LOCAL else None) for store in found.stores)
-    return replace(found, stores=stores, **others)  # type: ignore[arg-type]
+    """The hand-made one."""
+    return replace(figures(), **others)  # type: ignore[arg-type]
 
 
 # --- is footage safe ------------------------------------------------------------------------------------------------
@@ -107,7 +105,7 @@ def test_costs_are_those_of_the_stores_that_have_a_price() -> None:
 
 def test_why_no_cost_is_known_is_told_in_place_of_the_stores() -> None:
     stores = tuple(replace(store, monthly_usd=None) for store in estate().stores)
-    told = holdings.cost(replace(estate(), stores=stores, costs_trouble="no list"), None)
+    told = holdings.cost(estate(stores=stores, costs_trouble="no list"), None)
     assert (told.now, told.without, told.trouble) == (None, (), "no list")
 
 

@@ -193,10 +193,6 @@ class Tallies:
         """Since ever."""
         return _transfer_totals(self._session.rows("tallied_transfers"))
 
-    def recent_transfers(self, since: datetime, until: datetime) -> list[TransferTotals]:
-        """Those that finished after `since`, up to `until`: a time of minutes, as they are counted one by one."""
-        return _transfer_totals(self._session.rows("recent_transfers", since=since, until=until))
-
     def transfer_hours(self, since: datetime, until: datetime) -> dict[datetime, list[TransferTotals]]:
         """By the full hour that they finished in, of the hours that start in `[since, until)`; none is empty."""
         rows = self._session.rows("tallied_transfer_hours", since=since, until=until)

@@ -94,7 +94,6 @@ class Figures:
     usage: tuple[Usage, ...]
     cameras: tuple[CameraFigures, ...]
     transfers: tuple[TransferTotals, ...]  # since ever
-    recent_transfers: tuple[TransferTotals, ...]  # of the last five minutes
     deletions: tuple[DeletionTotals, ...]
     retrievals: tuple[RetrievalTotals, ...]
     exports: tuple[ExportTotals, ...]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -26,9 +26,6 @@ from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)
-
-RECENT = timedelta(minutes=5)
-"""Over how long before now `Figures.recent_transfers` are."""
 
 
 def take_stock(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Figures:
@@ -111,7 +108,6 @@ def _gather(estate: Estate, catalogue: Catalogue, now: datetime, prices: "_Store
             usage=tuple(usage),
             cameras=tuple(tallies.cameras()),
             transfers=tuple(tallies.transfers()),
-            recent_transfers=tuple(tallies.recent_transfers(now - RECENT, now)),
             deletions=tuple(tallies.deletions()),
             retrievals=tuple(tallies.retrievals()),
             exports=tuple(tallies.exports()),
