@@ -103,6 +103,30 @@ def test_the_page_forecasts_what_metrics_alarm_and_report_do(recorded: Catalogue
     assert "it will cost 159.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
 
 
+def test_a_price_that_becomes_known_is_no_growth(recorded: Catalogue) -> None:
+    """The local store costs 100 dollars on each day; the cloud, whose price is known since `since`, 1000."""
+    cloud = ESTATE.stores[1].store_name
+
+    def keep(since: int) -> None:
+        for number in range(30):
+            day = NOW.date() - timedelta(days=29 - number)
+            known = Decimal(1000) if number >= since else None
+            rows = [
+                UsageDay(day, store, Tier.HOT, 1, 10**9, usd) for store, usd in ((LOCAL, Decimal(100)), (cloud, known))
+            ]
+            recorded.tallies.keep_day(day, rows)
+
+    keep(since=15)
+    assert forecast_cost(recorded, today=NOW.date(), days=30) == pytest.approx(1100)
+    assert take_round(ESTATE, recorded, now=NOW).forecast_usd["in_30_days"] == pytest.approx(1100)
+    report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date(), now=NOW))
+    assert "it will cost 1,100.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
+    keep(since=25)
+    assert forecast_cost(recorded, today=NOW.date(), days=30) is None  # five days say nothing
+    keep(since=99)
+    assert forecast_cost(recorded, today=NOW.date(), days=30) == pytest.approx(100)
+
+
 def test_a_day_of_rounds_is_one_day_of_history(recorded: Catalogue) -> None:
     for hour in (6, 12):
         take_stock(ESTATE, recorded, now=NOW.replace(hour=hour))

@@ -28,6 +28,7 @@ from reelkeeper.reporting.drawing import Chart, palette_css
 from reelkeeper.reporting.figures import CameraDay, Figures, TransferTotals, UsageDay
 from reelkeeper.reporting.gathering import camera_days, first_days, gather, transfer_hours, usage_days
 from reelkeeper.reporting.page.safety import safety
+from reelkeeper.reporting.rounds import priced_alike
 from reelkeeper.reports import publish
 from reelkeeper.settings import Estate
 from reelkeeper.stores.body import Body
@@ -135,7 +136,8 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
     figures, now = data.figures, data.figures.now
     costs = cost_days(estate, data.usage)
     measured = [(each.day, each.usd) for each in costs]
-    ahead = _ahead(measured, data.last_day)
+    alike = {each.day for each in priced_alike(data.usage)}
+    ahead = _ahead([each for each in measured if each[0] in alike], data.last_day)
     safe = safety(figures)
     cost = daily_summary.cost_summary(
         figures,

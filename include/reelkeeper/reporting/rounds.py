@@ -1,7 +1,7 @@
 """What one round of metrics tells: the figures of the moment, and what days and alarms add to them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -47,7 +47,7 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
         figures,
         recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
         forecast_bytes=_ahead(of_bytes, today),
-        forecast_usd=_ahead(of_usd, today),
+        forecast_usd=_ahead(_usd_by_day(priced_alike(usage)), today),
         month_bill_usd=month_bill(of_usd, today),
         alarms=_alarms(catalogue),
         silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
@@ -56,8 +56,21 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
 
 def forecast_cost(catalogue: Catalogue, *, today: date, days: int) -> float | None:
     """What storage will cost in a month, in US dollars, so many days from now; None: the history is too short."""
-    history = _usd_by_day(usage_days(catalogue, _first_day(today), today))
+    history = _usd_by_day(priced_alike(usage_days(catalogue, _first_day(today), today)))
     return forecast(_recent(history, today), today + timedelta(days=days))
+
+
+def priced_alike(usage: Sequence[UsageDay]) -> list[UsageDay]:
+    """What forecasts of costs go by: the days on which nothing had a price that has none on the last day with prices,
+    nor the other way round. A price that becomes known is no growth."""
+
+    def is_priced(each: UsageDay) -> bool:
+        return each.monthly_usd is not None
+
+    last = max((each.day for each in usage if is_priced(each)), default=None)
+    now = {(each.store, each.tier): is_priced(each) for each in usage if each.day == last}
+    unlike = {each.day for each in usage if now.get((each.store, each.tier), is_priced(each)) != is_priced(each)}
+    return [each for each in usage if each.day not in unlike]
 
 
 def _ahead(history: list[tuple[date, float]], today: date) -> dict[str, float]:
