@@ -64,7 +64,7 @@ def alarms(terms: AlarmTerms) -> dict[AlarmName, Alarm]:
     listed = (
         Alarm(
             "unprotected_footage", "critical", "estate",
-            "segments that no store has an available copy of", 0, at_once, terms.recover,
+            "segments with a doubted copy and no available one", 0, at_once, terms.recover,
             "Footage may be lost: no copy of some segments is known to be good.",
             "Run reconcile_stores, then verify_replicas; let nothing be deleted meanwhile.",
         ),

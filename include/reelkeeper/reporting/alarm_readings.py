@@ -247,7 +247,8 @@ class _Reader:
             return
         now, later = self.figures.monthly_usd(), self.latest.forecast_usd
         if now is None:
-            yield self._reading("over_budget", "", None, "nothing says what the stores cost")
+            why = self.figures.costs_trouble or "nothing says what the stores cost"
+            yield self._reading("over_budget", "", None, why)
             return
         ahead = "" if later is None else f", in 30 days {later:.2f} USD"
         detail = f"{now:.2f} USD a month now{ahead}; the budget is {self.estate.alarms.budget_usd:.2f} USD"
