@@ -137,7 +137,7 @@ class TestNeverOverwrites:
 
     def test_one_of_many_writers_wins(self, rig: Rig) -> None:
         if not rig.refuses_to_overwrite:
-            pytest.skip("this server does not refuse to overwrite; the store looks first, and says that a race remains")
+            pytest.skip("this emulator does not tell racing writers apart")
 
         def attempt(number: int) -> bool:
             try:

@@ -27,6 +27,7 @@ def test_killed_in_the_middle(shelf: "Shelf", tmp_path: Path) -> None:
                               capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
 
     assert work(58).returncode == -signal.SIGKILL
+    read = len(notes.read_text(encoding="utf-8").splitlines())  # other threads go on until they are gone
     recorded = shelf.sql("SELECT count(*) FROM replicas WHERE verified_at > start_time")[0][0]
     assert recorded >= 40
     assert shelf.states() == {"available": 100}
@@ -35,4 +36,4 @@ def test_killed_in_the_middle(shelf: "Shelf", tmp_path: Path) -> None:
     assert int(again.stdout) == 100 - recorded
     reads = Counter(notes.read_text(encoding="utf-8").splitlines())
     assert len(reads) == 100
-    assert sum(count - 1 for count in reads.values()) <= 58 - recorded  # what was read and not recorded, and no more
+    assert sum(count - 1 for count in reads.values()) <= read - recorded  # what was read and not recorded, and no more
