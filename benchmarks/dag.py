@@ -34,7 +34,7 @@ from demo.folders import remove
 from demo.job import Job
 from demo.main_job import set_up
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.migrate import plan_migration, transfer_batch
+from reelkeeper.migration.job import plan_migration, transfer_batch
 from reelkeeper.model import BatchId, Camera, StoreName, Tenant, TimeRange, camera_id
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.settings import Estate, load_estate

@@ -32,8 +32,8 @@ from demo.servers import PostgresServer, postgres
 from demo.video import run as run_program
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
-from reelkeeper.ingest import ingest_batch, plan_ingest, summarise
-from reelkeeper.ingest_result import IngestResult
+from reelkeeper.ingest.job import ingest_batch, plan_ingest, summarise
+from reelkeeper.ingest.result import IngestResult
 from reelkeeper.media.binaries import program
 from reelkeeper.model import BatchId
 from reelkeeper.settings import Estate

@@ -32,7 +32,7 @@ def main(task: Task) -> dict[str, float]:
     import psycopg2
 
     from reelkeeper.catalogue.catalogue import Catalogue
-    from reelkeeper.migrate import gate, plan_migration, transfer_batch, verify_batch
+    from reelkeeper.migration.job import gate, plan_migration, transfer_batch, verify_batch
     from reelkeeper.model import StoreKind, StoreName, TimeRange
     from reelkeeper.settings import Estate, Placement, StoreSettings
     from reelkeeper.stores.access import MinioAccess

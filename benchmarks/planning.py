@@ -24,12 +24,12 @@ from demo.servers import postgres
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.model import Camera, StoreKind, StoreName, camera_id
-from reelkeeper.retention import condemn_due, plan_retention
+from reelkeeper.retention.job import condemn_due, plan_retention
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import Retention, RetentionCaps
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
-from reelkeeper.tiering import plan_tiers
+from reelkeeper.tiering.job import plan_tiers
 
 BOUND_SECONDS = 30
 USUAL_DAYS = (LAST - FIRST).days - 1  # the oldest day is over

@@ -32,7 +32,7 @@ from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.model import Key, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.reconciliation import own_prefixes
-from reelkeeper.reconciling import load_listing
+from reelkeeper.reconciling.job import load_listing
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import MinioAccess
 from reelkeeper.stores.body import Body

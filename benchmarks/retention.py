@@ -22,9 +22,9 @@ from benchmarks.planning import estate
 from demo.servers import postgres, seaweedfs
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
-from reelkeeper.deleting import delete_condemned
 from reelkeeper.estate_setup import set_up_store
 from reelkeeper.model import Camera, Key, StoreKind, camera_id
+from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.stores.body import Body
 
 LEAST_PER_SECOND = 1000

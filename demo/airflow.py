@@ -28,21 +28,21 @@ if "scheduler" in sys.argv:
     import minio
     import obstore
     import psycopg2
-    import reelkeeper.deleting
-    import reelkeeper.migrate
-    import reelkeeper.quarantining
+    import reelkeeper.retention.deleting
+    import reelkeeper.migration.job
+    import reelkeeper.reconciling.quarantining
     import reelkeeper.ramp
-    import reelkeeper.reconciling
-    import reelkeeper.repairing
-    import reelkeeper.restoring
-    import reelkeeper.retention
+    import reelkeeper.reconciling.job
+    import reelkeeper.reconciling.repairing
+    import reelkeeper.restoring.job
+    import reelkeeper.retention.job
     import reelkeeper.stores.filesystem
     import reelkeeper.stores.gcs
     import reelkeeper.stores.minio
     import reelkeeper.stores.s3
-    import reelkeeper.sweeping
-    import reelkeeper.tiering
-    import reelkeeper.verifying
+    import reelkeeper.retention.sweeping
+    import reelkeeper.tiering.job
+    import reelkeeper.verification.job
     import reelkeeper_airflow.estate
     import reelkeeper_airflow.hooks.catalogue
     import reelkeeper_airflow.hooks.gcs

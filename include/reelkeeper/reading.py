@@ -16,7 +16,7 @@ from reelkeeper.model import CameraId, Replica, ReplicaState, Segment, SegmentId
 from reelkeeper.policy.placement import belongs_in_cloud
 from reelkeeper.policy.restoration import can_be_read, is_served
 from reelkeeper.ramp import current_percentage
-from reelkeeper.restore_plan import Offers
+from reelkeeper.restoring.plan import Offers
 from reelkeeper.settings import Estate
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from demo.segments import ingested
 from demo.servers import S3Server
 from reelkeeper.catalogue.export_records import Export
 from reelkeeper.estate_setup import set_up_store
-from reelkeeper.exporting import tell_restoring
+from reelkeeper.exporting.job import tell_restoring
 from reelkeeper.media.signing import Signer
 from reelkeeper.media.verification import verify
 from reelkeeper.model import (
@@ -102,7 +102,7 @@ def xcoms(dag_run: Any) -> dict[tuple[str, str], Any]:
 
 
 def export_of(dag_run: Any) -> Export:
-    from reelkeeper.exporting import export_id
+    from reelkeeper.exporting.job import export_id
 
     with open_catalogue() as catalogue:
         found = catalogue.exports.get(export_id(dag_run.run_id))
@@ -188,7 +188,7 @@ def test_an_archived_segment_is_restored_first(
         assert "0 readable, 1 waited for" in api.read_export(identity, request({"accept": "text/html"})).body.decode()
         set_restores("readable")
 
-    monkeypatch.setattr("reelkeeper.exporting.tell_restoring", telling)
+    monkeypatch.setattr("reelkeeper.exporting.job.tell_restoring", telling)
     done = run(["gate"], restore_speed="expedited")
     assert progress[-1] == 5  # percent: all that was archived can be read
     seen = states(done)

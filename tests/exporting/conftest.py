@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from demo.segments import ingested
 from demo.video import read_counter
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.exporting import (
+from reelkeeper.exporting.job import (
     Asked,
     Export,
     accept_export,

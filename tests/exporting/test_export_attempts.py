@@ -8,11 +8,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from reelkeeper import export_composing, export_cutting, export_ending
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Export
 from reelkeeper.errors import CatalogueUnavailable, ExportEnded, GateFailed, TransientError
-from reelkeeper.exporting import deliver_export, step
+from reelkeeper.exporting import composing as export_composing
+from reelkeeper.exporting import cutting as export_cutting
+from reelkeeper.exporting import ending as export_ending
+from reelkeeper.exporting.job import deliver_export, step
 from reelkeeper.media.verification import verify
 from tests.exporting.conftest import NOW, START, Rig, counters
 

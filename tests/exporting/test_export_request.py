@@ -9,7 +9,7 @@ import pytest
 
 from reelkeeper.catalogue.export_records import Export
 from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
-from reelkeeper.exporting import Asked, accept_export, export_id
+from reelkeeper.exporting.job import Asked, accept_export, export_id
 from tests.exporting.conftest import NOW, START, Rig
 
 

@@ -21,12 +21,12 @@ from reelkeeper.errors import (
     StoreUnavailable,
     WorkFolderFull,
 )
-from reelkeeper.export_objects import work_folder
-from reelkeeper.exporting import step, tell_restoring
+from reelkeeper.exporting.job import step, tell_restoring
+from reelkeeper.exporting.objects import work_folder
 from reelkeeper.media.verification import verify
 from reelkeeper.model import Key, Segment
+from reelkeeper.retention.sweeping import expire_exports
 from reelkeeper.stores.body import Body
-from reelkeeper.sweeping import expire_exports
 from tests.exporting.conftest import CLOUD, DISK, NOW, RATE, START, Rig, counters
 from tests.stores.test_filesystem import small_disk
 

@@ -69,8 +69,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits between tries, or for others; and fewer costs to reckon."""
     from tenacity import wait_none
 
-    from reelkeeper import migration_batch, tier_choices, tiering
+    from reelkeeper.migration import batch as migration_batch
     from reelkeeper.stores import retry
+    from reelkeeper.tiering import choices as tier_choices
+    from reelkeeper.tiering import job as tiering
 
     for module in (tier_choices, tiering):
         monkeypatch.setattr(module, "KEPT_DAYS", (1, 5, 10, 20, 30, 40))

@@ -18,11 +18,9 @@ import psycopg2
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Ingested, LandingFile
-from reelkeeper.deleting import delete_condemned
-from reelkeeper.holds import place_hold, release_hold
-from reelkeeper.keeping import Keeper
+from reelkeeper.ingest.keeping import Keeper
 from reelkeeper.landing.source import Fetched
-from reelkeeper.migrate import plan_migration, transfer_batch, verify_batch
+from reelkeeper.migration.job import plan_migration, transfer_batch, verify_batch
 from reelkeeper.model import (
     BatchId,
     Camera,
@@ -41,11 +39,13 @@ from reelkeeper.model import (
 )
 from reelkeeper.policy.costs import shipped_prices
 from reelkeeper.policy.rollout import Percentage, rollout_bucket
-from reelkeeper.quarantining import quarantine_orphans
 from reelkeeper.ramp import current_percentage
-from reelkeeper.reconciling import reconcile_store
-from reelkeeper.repairing import plan_repairs
-from reelkeeper.retention import bring_back, condemn_due
+from reelkeeper.reconciling.job import reconcile_store
+from reelkeeper.reconciling.quarantining import quarantine_orphans
+from reelkeeper.reconciling.repairing import plan_repairs
+from reelkeeper.retention.deleting import delete_condemned
+from reelkeeper.retention.holds import place_hold, release_hold
+from reelkeeper.retention.job import bring_back, condemn_due
 from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
 from reelkeeper.settings.models import (
     Costs,
@@ -60,8 +60,8 @@ from reelkeeper.settings.models import (
 )
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.retry import retrying
-from reelkeeper.tiering import plan_tiers, tier_batch
-from reelkeeper.verifying import Scope, verify_store
+from reelkeeper.tiering.job import plan_tiers, tier_batch
+from reelkeeper.verification.job import Scope, verify_store
 from tests.histories.faults import Connections, Fault, Faults, FaultyStore
 from tests.owning import owned
 

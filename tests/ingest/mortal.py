@@ -12,8 +12,9 @@ from unittest.mock import patch
 
 import psycopg2
 
-from reelkeeper import ingest, ingest_worker
 from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.ingest import job as ingest
+from reelkeeper.ingest import worker as ingest_worker
 from reelkeeper.landing.source import Source
 from reelkeeper.landing.zones import open_zone
 from reelkeeper.stores.protocols import Store

@@ -13,7 +13,7 @@ from typing import Any
 from tenacity import Retrying
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.ingest import IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
+from reelkeeper.ingest.job import IngestPlan, IngestResult, ingest_batch, plan_ingest, summarise
 from reelkeeper.model import StoreName
 from reelkeeper.settings import Estate
 from reelkeeper.stores.filesystem import FilesystemStore

@@ -14,8 +14,8 @@ import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import BucketNotFound, GateFailed, StoreFull, StoreUnavailable
-from reelkeeper.ingest import gate, summarise
-from reelkeeper.keeping import Keeper
+from reelkeeper.ingest.job import gate, summarise
+from reelkeeper.ingest.keeping import Keeper
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
@@ -223,7 +223,7 @@ def test_a_file_that_grows_after_it_was_planned_waits(rig: Rig, when: str, monke
     if when == "before":
         grow(file)
     else:
-        from reelkeeper import examination
+        from reelkeeper.ingest import examination
 
         hash_file = examination.hash_file
 
@@ -319,7 +319,7 @@ def test_a_file_that_is_the_replica_itself_and_grows_before_it_is_recorded_waits
 
 def test_who_lost_a_claim_removes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     file = rig.lands(f"gate/{name(0)}")
-    from reelkeeper import examination
+    from reelkeeper.ingest import examination
 
     hash_file = examination.hash_file
 
@@ -341,7 +341,7 @@ def test_a_broken_file_that_still_grows_is_not_quarantined(rig: Rig, monkeypatch
     (rig.landing / "x.mp4").unlink()
     file = rig.lands(f"gate/{name(0)}", data=whole[:5000])
     plan = rig.plan()
-    from reelkeeper import examination
+    from reelkeeper.ingest import examination
 
     probe = examination.probe
 

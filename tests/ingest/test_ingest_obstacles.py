@@ -66,7 +66,7 @@ def test_a_month_that_is_dropped_meanwhile_condemns_no_file(rig: Rig, monkeypatc
 
 @pytest.mark.parametrize("runs", [1, 10])
 def test_a_file_that_kills_its_workers_blocks_nothing(rig: Rig, runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reelkeeper import examination
+    from reelkeeper.ingest import examination
 
     probe, killer = examination.probe, name(0)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reelkeeper.errors import StoreFull, StoreUnavailable
-from reelkeeper.keeping import Keeper
+from reelkeeper.ingest.keeping import Keeper
 from reelkeeper.landing.prefix import PrefixSource
 from reelkeeper.model import Key
 from reelkeeper.stores.body import Body

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from reelkeeper import thumbnailing
+from reelkeeper.ingest import thumbnailing
+from reelkeeper.ingest.thumbnailing import ThumbnailResult, thumbnail_batch
 from reelkeeper.model import BatchId
-from reelkeeper.thumbnailing import ThumbnailResult, thumbnail_batch
 from tests.ingest.rig import Rig, name
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.migrate import MigrationPlan, plan_migration
+from reelkeeper.migration.job import MigrationPlan, plan_migration
 from reelkeeper.model import (
     BatchId,
     Camera,

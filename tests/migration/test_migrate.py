@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reelkeeper import migration_batch
 from reelkeeper.catalogue.condemnations import Condemned
-from reelkeeper.confirming import verify_segment
 from reelkeeper.errors import (
     AccessDenied,
     BucketNotFound,
@@ -21,7 +19,8 @@ from reelkeeper.errors import (
     SourceCorrupted,
     StoreUnavailable,
 )
-from reelkeeper.migrate import gate, plan_migration, summarise, transfer_batch, verify_batch
+from reelkeeper.migration import batch as migration_batch
+from reelkeeper.migration.job import gate, plan_migration, summarise, transfer_batch, verify_batch
 from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.retention import Reason
 from reelkeeper.policy.rollout import Percentage, wants_cloud
@@ -30,6 +29,7 @@ from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import WriteOptions
+from reelkeeper.verification.confirming import verify_segment
 
 if TYPE_CHECKING:
     from tests.migration.conftest import Archive

@@ -15,7 +15,7 @@ import pytest
 
 from demo.servers import S3Server
 from reelkeeper.errors import AccessDenied, BucketNotFound, PermanentError, StoreUnavailable
-from reelkeeper.migrate import BatchResult, gate, transfer_batch, verify_batch
+from reelkeeper.migration.job import BatchResult, gate, transfer_batch, verify_batch
 from reelkeeper.model import BatchId
 from tests.migration.worker import LEASE, cloud_store
 from tests.stores.conftest import FaultyProxy

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from reelkeeper.errors import ObjectArchived, ObjectNotFound
-from reelkeeper.migrate import transfer_batch
+from reelkeeper.migration.job import transfer_batch
 from reelkeeper.model import CameraId, ReplicaState, Segment, SegmentId, StoreKind
 from reelkeeper.reading import locate, locate_at
 from reelkeeper.settings import Estate, StoreSettings

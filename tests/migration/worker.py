@@ -13,7 +13,7 @@ import psycopg2
 
 from demo.servers import S3Server
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.migrate import transfer_batch
+from reelkeeper.migration.job import transfer_batch
 from reelkeeper.model import BatchId, Key, StoreKind, StoreName
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.body import Body

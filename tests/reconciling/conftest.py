@@ -12,13 +12,13 @@ import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.migrate import transfer_batch
+from reelkeeper.migration.job import transfer_batch
 from reelkeeper.model import Key, Segment, StoreKind, StoreName
 from reelkeeper.policy.rollout import Percentage
-from reelkeeper.quarantining import Quarantined, quarantine_orphans
-from reelkeeper.reconciling import Reconciled, reconcile_store
-from reelkeeper.repairing import plan_repairs
-from reelkeeper.returning import BroughtBack, bring_back
+from reelkeeper.reconciling.job import Reconciled, reconcile_store
+from reelkeeper.reconciling.quarantining import Quarantined, quarantine_orphans
+from reelkeeper.reconciling.repairing import plan_repairs
+from reelkeeper.reconciling.returning import BroughtBack, bring_back
 from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
 from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.body import Body

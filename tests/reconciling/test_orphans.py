@@ -8,15 +8,17 @@ from uuid import uuid4
 
 import pytest
 
-from reelkeeper import last_look, moving, quarantining, returning, sighting
+from reelkeeper import moving
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.errors import GateFailed, ObjectArchived, ObjectNotFound, StoreUnavailable
-from reelkeeper.last_look import LastLook
 from reelkeeper.model import BatchId, Key, Replica, Segment, StoreName, quarantine_key
 from reelkeeper.policy.retention import Reason
-from reelkeeper.quarantining import _Mover, _Placed
+from reelkeeper.reconciling import quarantining, returning, sighting
+from reelkeeper.reconciling.quarantining import _Mover, _Placed
+from reelkeeper.retention import last_look
+from reelkeeper.retention.last_look import LastLook
 from reelkeeper.settings.models import ReconcileCaps
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import ObjectStat

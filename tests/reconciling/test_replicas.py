@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reelkeeper.confirming import verify_segment
 from reelkeeper.errors import StoreTimeout, StoreUnavailable
 from reelkeeper.model import Key, Segment, StoreName
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import ObjectStat
+from reelkeeper.verification.confirming import verify_segment
 from tests.reconciling.conftest import Scene
 
 STRAY = "media/default/gate/2026/03/01/20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"

@@ -13,19 +13,19 @@ import pytest
 from demo.servers import PostgresServer, S3Server
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
-from reelkeeper.deleting import delete_condemned
 from reelkeeper.errors import StoreNotOurs, StoreUnavailable
 from reelkeeper.estate_setup import set_up_store
 from reelkeeper.health import check_owner
 from reelkeeper.model import Key, Segment, StoreKind, StoreName
 from reelkeeper.policy.retention import Reason
-from reelkeeper.repairing import plan_repairs
+from reelkeeper.reconciling.repairing import plan_repairs
+from reelkeeper.retention.deleting import delete_condemned
+from reelkeeper.retention.sweeping import sweep_store
 from reelkeeper.stores import retry
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Owner, Store
-from reelkeeper.sweeping import sweep_store
-from reelkeeper.verifying import Scope, verify_store
+from reelkeeper.verification.job import Scope, verify_store
 from tests.reconciling.conftest import Scene
 from tests.stores.rigs import boto3_client, bucket_store, minio_access
 

@@ -29,7 +29,7 @@ from reelkeeper.model import (
     camera_id,
     segment_id,
 )
-from reelkeeper.restoring import (
+from reelkeeper.restoring.job import (
     LookResult,
     RequestResult,
     RestorePlan,

@@ -12,7 +12,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.restores import RestoreCounts
 from reelkeeper.errors import GateFailed, StoreUnavailable
 from reelkeeper.model import Key, StoreName
-from reelkeeper.restoring import end_restores, gate
+from reelkeeper.restoring.job import end_restores, gate
 from reelkeeper.stores.protocols import RestoreSpeed
 from reelkeeper.stores.retry import retrying
 from tests.restoring.conftest import NOW, Glacier, Vault
@@ -140,7 +140,7 @@ def recorded(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Vault:
     # One connection for all examples, and no waits.
     monkeypatch.setattr(Catalogue, "close", lambda self: None)
     monkeypatch.setattr(Vault, "open_catalogue", lambda self: self.catalogue)
-    monkeypatch.setattr("reelkeeper.restore_requests.retrying", lambda: retrying(first_wait_seconds=0.0001))
+    monkeypatch.setattr("reelkeeper.restoring.requests.retrying", lambda: retrying(first_wait_seconds=0.0001))
     return vault
 
 

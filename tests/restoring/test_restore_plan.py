@@ -9,7 +9,7 @@ import pytest
 
 from reelkeeper.errors import BudgetExceeded, ConfigurationError
 from reelkeeper.model import SegmentId, TimeRange
-from reelkeeper.restoring import select
+from reelkeeper.restoring.job import select
 from tests.restoring.conftest import NOW, START
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from reelkeeper.errors import (
     StoreUnavailable,
 )
 from reelkeeper.model import Key, ReplicaState, StoreName
-from reelkeeper.restoring import end_restores, gate, request_restores, summarise
+from reelkeeper.restoring.job import end_restores, gate, request_restores, summarise
 from reelkeeper.stores.memory import MemoryStore
 from tests.restoring.conftest import NOW
 
@@ -34,7 +34,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     from reelkeeper.stores.retry import retrying
 
     monkeypatch.setattr(
-        "reelkeeper.restore_requests.retrying", lambda: retrying(first_wait_seconds=0.001), raising=True
+        "reelkeeper.restoring.requests.retrying", lambda: retrying(first_wait_seconds=0.001), raising=True
     )
 
 
@@ -67,7 +67,7 @@ def test_from_the_plan_to_the_end(vault: "Vault") -> None:
 
 
 def test_more_than_one_claim_takes(vault: "Vault", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.restore_requests._AT_ONCE", 3)
+    monkeypatch.setattr("reelkeeper.restoring.requests._AT_ONCE", 3)
     vault.record(10)
     vault.plan()
     seen: list[tuple[int, ...]] = []
@@ -322,7 +322,7 @@ def test_an_object_that_vanishes_while_it_is_waited_for(vault: "Vault") -> None:
 
 
 def test_workers_of_one_run_share_the_asking(vault: "Vault", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.restore_requests._AT_ONCE", 5)
+    monkeypatch.setattr("reelkeeper.restoring.requests._AT_ONCE", 5)
     vault.record(40)
     vault.plan()
     with ThreadPoolExecutor(3) as pool:

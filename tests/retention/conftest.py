@@ -18,7 +18,7 @@ def rig(tmp_path: Path, catalogue_dsn: str) -> Iterator[Rig]:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of milliseconds between the tries."""
-    from reelkeeper import deleting, last_look
+    from reelkeeper.retention import deleting, last_look
     from reelkeeper.stores import retry
 
     for module in (deleting, last_look):

@@ -9,11 +9,11 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from reelkeeper import deleting
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import Segment
 from reelkeeper.policy.retention import Reason
-from reelkeeper.retention import condemn_due
+from reelkeeper.retention import deleting
+from reelkeeper.retention.job import condemn_due
 from reelkeeper.stores.filesystem import FilesystemStore
 from tests.owning import owned
 from tests.retention.rig import CLOUD, DISK, LATE, START, STEP, Rig

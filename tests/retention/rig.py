@@ -14,7 +14,6 @@ from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.records import Thumbnail
-from reelkeeper.deleting import DeletionResult, delete_condemned
 from reelkeeper.errors import ObjectNotFound
 from reelkeeper.model import (
     BatchId,
@@ -31,6 +30,7 @@ from reelkeeper.model import (
     thumbnail_key,
 )
 from reelkeeper.policy.retention import Reason
+from reelkeeper.retention.deleting import DeletionResult, delete_condemned
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore

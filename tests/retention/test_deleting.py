@@ -119,7 +119,7 @@ def test_what_is_gone_already_counts_as_deleted(rig: Rig) -> None:
 
 
 def test_several_chunks_and_a_limit(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.deleting.CHUNK", 4)
+    monkeypatch.setattr("reelkeeper.retention.deleting.CHUNK", 4)
     told: list[tuple[int, int, int, int]] = []
     segments = rig.record(21)
     rig.condemn(segments, now=LATE)
@@ -354,8 +354,8 @@ def test_forbidden_means_zero(rig: Rig) -> None:
 
 
 def test_the_switch_holds_from_the_next_chunk_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.deleting.CHUNK", 2)
-    monkeypatch.setattr("reelkeeper.deleting._WORKERS", 1)
+    monkeypatch.setattr("reelkeeper.retention.deleting.CHUNK", 2)
+    monkeypatch.setattr("reelkeeper.retention.deleting._WORKERS", 1)
     segments = rig.record(9)
     rig.condemn(segments, now=LATE)
     asked = 0

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from reelkeeper.errors import CatalogueUnavailable, ConfigurationError, StoreUnavailable
-from reelkeeper.holds import place_hold, release_hold
 from reelkeeper.model import Key, ReplicaState, SegmentId
+from reelkeeper.retention.holds import place_hold, release_hold
 from reelkeeper.stores.memory import MemoryStore
 from tests.retention.rig import CLOUD, LATE, NOW, START, STEP, TENANT, Rig
 
@@ -39,7 +39,7 @@ class Slow(MemoryStore):
 
 
 def test_after_a_hold_is_placed_nothing_is_deleted_any_more(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelkeeper.deleting.CHUNK", 3)
+    monkeypatch.setattr("reelkeeper.retention.deleting.CHUNK", 3)
     cloud = Slow()
     rig.stores[CLOUD] = cloud
     segments = rig.record(60)
@@ -65,7 +65,7 @@ def test_after_a_hold_is_placed_nothing_is_deleted_any_more(rig: Rig, monkeypatc
 def test_after_the_connection_broke_no_further_request_deletes_what_is_held(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    monkeypatch.setattr("reelkeeper.deleting.REQUEST", 2)
+    monkeypatch.setattr("reelkeeper.retention.deleting.REQUEST", 2)
 
     class Cut(MemoryStore):
         def delete(self, keys: Sequence[Key]) -> Mapping[Key, Exception]:

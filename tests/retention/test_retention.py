@@ -9,18 +9,18 @@ import pytest
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import Key, ReplicaState, Segment
 from reelkeeper.policy.retention import Lock
-from reelkeeper.retention import (
+from reelkeeper.retention.job import (
     bring_back,
     condemn_due,
     keep_house,
     plan_retention,
     summarise_retention,
 )
+from reelkeeper.retention.sweeping import expire_exports, sweep_store
 from reelkeeper.settings.models import LandingZone, Retention, RetentionCaps
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Upload
-from reelkeeper.sweeping import expire_exports, sweep_store
 from tests.owning import owned
 from tests.retention.rig import CLOUD, DISK, LATE, NOW, START, STEP, Rig
 

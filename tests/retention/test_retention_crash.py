@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reelkeeper import deleting
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError, StoreUnavailable
 from reelkeeper.model import Segment
+from reelkeeper.retention import deleting
 from reelkeeper.stores.memory import MemoryStore
 from tests.retention.mortal import Death, Fate, disks, prepare, run_all, world
 from tests.retention.rig import CLOUD, DISK, Rig

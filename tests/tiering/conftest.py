@@ -31,7 +31,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
-from reelkeeper.tiering import TierPlan, TierResult, plan_tiers, tier_batch
+from reelkeeper.tiering.job import TierPlan, TierResult, plan_tiers, tier_batch
 from tests.owning import owned
 
 NOW = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)

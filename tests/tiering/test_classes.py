@@ -13,13 +13,13 @@ import pytest
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.catalogue.transfers import Transfers
 from reelkeeper.errors import AccessDenied
-from reelkeeper.migrate import BatchResult, plan_migration, summarise, transfer_batch
+from reelkeeper.migration.job import BatchResult, plan_migration, summarise, transfer_batch
 from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier, TimeRange
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.pricing import price_lists
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.settings.models import TierPlace
-from reelkeeper.tier_choices import TieredStore
+from reelkeeper.tiering.choices import TieredStore
 
 if TYPE_CHECKING:
     from tests.tiering.conftest import Vault
@@ -117,7 +117,7 @@ def test_a_migration_that_meets_what_a_killed_one_wrote_records_its_class(
         migrate(timedelta(milliseconds=1))
     vault.sql("UPDATE cameras SET retention_days = 60")  # for which it would not go to the archive
     sleep(0.05)
-    with caplog.at_level("WARNING", "reelkeeper.migration_batch"):
+    with caplog.at_level("WARNING", "reelkeeper.migration.batch"):
         assert migrate(timedelta(seconds=30)).archived == 1
     assert "1 replicas of batch" in caplog.text  # that must be restored before they can be read
     copy = vault.replicas(segment)["cloud"]

@@ -16,8 +16,8 @@ from reelkeeper.policy.costs import load_prices, move_cost, shipped_prices
 from reelkeeper.settings.models import TierPlace
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Owner
-from reelkeeper.tier_choices import KEPT_DAYS
-from reelkeeper.tiering import gate, reject, summarise
+from reelkeeper.tiering.choices import KEPT_DAYS
+from reelkeeper.tiering.job import gate, reject, summarise
 
 if TYPE_CHECKING:
     from tests.tiering.conftest import Vault
@@ -269,7 +269,7 @@ def test_a_store_that_is_down_fails_no_move(vault: "Vault") -> None:
         raise StoreUnavailable("store 'cloud' answered 503")
 
     with (
-        patch("reelkeeper.tiering_batch.retrying", lambda: lambda call, *args, **more: call(*args, **more)),
+        patch("reelkeeper.tiering.batch.retrying", lambda: lambda call, *args, **more: call(*args, **more)),
         patch.object(MemoryStore, "stat", down),
         pytest.raises(StoreUnavailable, match="left for the next try"),
     ):

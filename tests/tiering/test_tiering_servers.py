@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from reelkeeper.errors import ObjectArchived
-from reelkeeper.migrate import plan_migration, transfer_batch
+from reelkeeper.migration.job import plan_migration, transfer_batch
 from reelkeeper.model import StoreKind, Tier
 from tests.stores.rigs import boto3_client, bucket_store, minio_access, s3_access
 

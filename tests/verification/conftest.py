@@ -30,7 +30,7 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
-from reelkeeper.verifying import Scope, StoreVerified, verify_store
+from reelkeeper.verification.job import Scope, StoreVerified, verify_store
 from tests.owning import owned
 from tests.stores.conftest import _set_up_rig as _set_up_rig  # noqa: PLC0414
 from tests.stores.conftest import rig as rig  # noqa: PLC0414 - a fixture, and what it needs
@@ -150,9 +150,9 @@ def shelf(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Shelf:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits between tries."""
-    from reelkeeper import looking
     from reelkeeper.stores import presence
     from reelkeeper.stores.retry import retrying
+    from reelkeeper.verification import looking
 
     for module in (looking, presence):
         monkeypatch.setattr(module, "retrying", lambda **more: retrying(first_wait_seconds=0, **more))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.confirming import verify_segment
 from reelkeeper.model import ReplicaState, Tier
 from reelkeeper.stores.memory import MemoryStore
+from reelkeeper.verification.confirming import verify_segment
 
 if TYPE_CHECKING:
     from tests.verification.conftest import Shelf

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg2
 
-from reelkeeper import verifying
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import Key, StoreKind, StoreName
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.filesystem import FilesystemStore
+from reelkeeper.verification import job as verifying
 
 
 class Mortal(FilesystemStore):

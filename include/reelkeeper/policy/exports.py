@@ -1,6 +1,6 @@
 """What an export may be: a request as somebody gave it, checked whole, so that all that is wrong is told at once.
 
-Nothing here knows which cameras there are: `export_request.py` looks them up.
+Nothing here knows which cameras there are: `exporting.request` looks them up.
 """
 
 import re

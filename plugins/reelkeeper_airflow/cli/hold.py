@@ -56,8 +56,8 @@ def add(
     It waits for the deletions of that moment, a second or two. Copies that are condemned already come back instead of
     being deleted.
     """
-    from reelkeeper.holds import place_hold
     from reelkeeper.model import SegmentId
+    from reelkeeper.retention.holds import place_hold
     from reelkeeper.wording import size
     from reelkeeper_airflow.estate import current_estate
 
@@ -89,7 +89,7 @@ def add(
 @click.argument("identity", metavar="ID", type=click.UUID)
 def release(identity: UUID) -> None:
     """End the hold with this ID. What it covered follows its retention again."""
-    from reelkeeper.holds import release_hold
+    from reelkeeper.retention.holds import release_hold
 
     with _catalogue() as catalogue:
         ended = release_hold(catalogue, identity, released_by=getpass.getuser(), now=datetime.now(UTC))

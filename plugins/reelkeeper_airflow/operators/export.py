@@ -39,7 +39,7 @@ class AcceptExportOperator(BaseOperator, SkipMixin):
         self.fields = fields
 
     def execute(self, context: Context) -> list[int]:
-        from reelkeeper.exporting import Asked, accept_export
+        from reelkeeper.exporting.job import Asked, accept_export
 
         estate, run = current_estate(), context["dag_run"]
         identity = export_of(context)
@@ -81,7 +81,7 @@ class CutCameraOperator(TellsLineage, BaseOperator):
         self.number = number
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.exporting import cut_camera, step, under_way
+        from reelkeeper.exporting.job import cut_camera, step, under_way
 
         identity, number, run_id = export_of(context), int(self.number), context["dag_run"].run_id
         with open_catalogue() as catalogue:
@@ -114,7 +114,7 @@ class ComposeExportOperator(TellsLineage, BaseOperator):
     """
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.exporting import compose_export, step
+        from reelkeeper.exporting.job import compose_export, step
 
         identity, run_id = export_of(context), context["dag_run"].run_id
         with (
@@ -146,7 +146,7 @@ class DeliverExportOperator(TellsLineage, BaseOperator):
         super().__init__(outlets=[EXPORTS], **kwargs)
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.exporting import deliver_export, step
+        from reelkeeper.exporting.job import deliver_export, step
 
         identity, run_id = export_of(context), context["dag_run"].run_id
         context["ti"].xcom_push(EXPORT_KEY, str(identity))
@@ -174,7 +174,7 @@ class RestoreForExportOperator(RestoreOperator):
     """As RestoreOperator; after each look, the export's row says how much of it can be read."""
 
     def execute(self, context: Context, event: Any = None) -> dict[str, int]:
-        from reelkeeper.exporting import tell_restoring
+        from reelkeeper.exporting.job import tell_restoring
 
         try:
             return super().execute(context, event)
@@ -194,7 +194,7 @@ class ConcludeExportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from airflow.sdk.observability import stats
 
-        from reelkeeper.exporting import fail_export
+        from reelkeeper.exporting.job import fail_export
 
         identity, now = export_of(context), datetime.now(UTC)
         run_id = context["dag_run"].run_id
@@ -222,7 +222,7 @@ def _exports() -> str:
 
 def export_of(context: Context) -> UUID:
     """The id of the run's export: param `export_id`, else one that follows from the run. RequestRefused."""
-    from reelkeeper.exporting import export_id
+    from reelkeeper.exporting.job import export_id
 
     given = context["params"].get("export_id")
     if not given:

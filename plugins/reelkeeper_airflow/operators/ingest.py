@@ -34,7 +34,7 @@ class PlanIngestOperator(BaseOperator):
         self.only = only
 
     def execute(self, context: Context) -> list[str]:
-        from reelkeeper.ingest import plan_ingest
+        from reelkeeper.ingest.job import plan_ingest
 
         if self.only not in (None, self.zone):
             self.log.info("zone %r is left alone in this run", self.zone)
@@ -72,7 +72,7 @@ class IngestBatchOperator(TellsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow.sdk.observability import stats
 
-        from reelkeeper.ingest import ingest_batch
+        from reelkeeper.ingest.job import ingest_batch
 
         result = ingest_batch(
             current_estate(),
@@ -107,7 +107,7 @@ class ThumbnailBatchOperator(TellsLineage, BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.thumbnailing import thumbnail_batch
+        from reelkeeper.ingest.thumbnailing import thumbnail_batch
 
         result = thumbnail_batch(
             current_estate(),
@@ -142,7 +142,7 @@ class SummariseIngestOperator(BaseOperator):
         self.pictured = pictured
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.ingest import IngestResult, gate, summarise
+        from reelkeeper.ingest.job import IngestResult, gate, summarise
 
         problems, results = [], []
         self.log.info("| zone | batches | ingested | duplicates | quarantined | deferred | failed | size |")

@@ -34,7 +34,7 @@ class VerifyBatchOperator(TellsLineage, BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.migrate import verify_batch
+        from reelkeeper.migration.job import verify_batch
 
         found = verify_batch(current_estate(), open_catalogue, open_store, BatchId(UUID(str(self.batch_id))))
         self.touched(read=[Table("replicas", found.verified + found.unverified)])
@@ -62,7 +62,7 @@ class MigrationGateOperator(BaseOperator):
         self.verified = verified
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.migrate import gate
+        from reelkeeper.migration.job import gate
 
         if self.batch_ids is None:
             raise GateFailed("the plan did not finish: expected the ids of its batches")
@@ -97,7 +97,7 @@ class SummariseMigrationOperator(BaseOperator):
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.migrate import summarise
+        from reelkeeper.migration.job import summarise
 
         run_id = context["dag_run"].run_id
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key="counts")
@@ -142,7 +142,7 @@ class VerifySegmentOperator(BaseOperator):
         self.segment_id = segment_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.confirming import verify_segment
+        from reelkeeper.verification.confirming import verify_segment
 
         with open_catalogue() as catalogue:
             findings = verify_segment(current_estate(), catalogue, open_store, SegmentId(UUID(str(self.segment_id))))

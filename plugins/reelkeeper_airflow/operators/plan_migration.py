@@ -16,7 +16,7 @@ from reelkeeper_airflow.estate import current_estate, open_catalogue
 from reelkeeper_airflow.hooks.environment import truth
 
 if TYPE_CHECKING:
-    from reelkeeper.migrate import MigrationPlan
+    from reelkeeper.migration.job import MigrationPlan
 
 _ITS_INTERVAL = ("scheduled", "backfill")
 """The types of run whose data interval is their work; another run takes the range that it was given."""
@@ -76,7 +76,7 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
         self.only_verify = only_verify
 
     def execute(self, context: Context, event: Any = None) -> list[str]:
-        from reelkeeper.migrate import plan_migration
+        from reelkeeper.migration.job import plan_migration
 
         estate = current_estate()
         if self.only_verify:

@@ -18,7 +18,7 @@ from reelkeeper_airflow.params import is_dry_run
 from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
-    from reelkeeper.reconciling import Reconciled
+    from reelkeeper.reconciling.job import Reconciled
 
 
 class RouteReconciliationOperator(BaseBranchOperator):
@@ -74,7 +74,7 @@ class ReconcileStoreOperator(TellsLineage, BaseOperator):
         return (Objects(self.store), Table("replicas")), (Table("orphans"),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.reconciling import reconcile_store
+        from reelkeeper.reconciling.job import reconcile_store
 
         found = reconcile_store(
             current_estate(),
@@ -146,7 +146,7 @@ class QuarantineOrphansOperator(TellsLineage, BaseOperator):
         self.compare_task_id = compare_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.quarantining import quarantine_orphans
+        from reelkeeper.reconciling.quarantining import quarantine_orphans
 
         if is_dry_run(context):
             raise AirflowSkipException("dry run: nothing is taken")
@@ -194,7 +194,7 @@ class PlanRepairsOperator(BaseOperator):
         self.store = store
 
     def execute(self, context: Context) -> list[str]:
-        from reelkeeper.repairing import plan_repairs
+        from reelkeeper.reconciling.repairing import plan_repairs
 
         if is_dry_run(context):
             context["ti"].xcom_push("return_value", [])
@@ -224,7 +224,7 @@ class BringBackOrphansOperator(BaseOperator):
         self.bring_back = bring_back
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.returning import bring_back
+        from reelkeeper.reconciling.returning import bring_back
 
         which = bring_back_of(self.bring_back)
         if is_dry_run(context):

@@ -18,7 +18,7 @@ from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
-    from reelkeeper.restoring import RestorePlan
+    from reelkeeper.restoring.job import RestorePlan
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ class PlanRestoreOperator(BaseOperator):
         self.is_dry_run = is_dry_run
 
     def execute(self, context: Context) -> dict[str, float]:
-        from reelkeeper.restoring import plan_restore, select
+        from reelkeeper.restoring.job import plan_restore, select
 
         estate, now = current_estate(), datetime.now(UTC)
         with open_catalogue() as catalogue:
@@ -152,7 +152,7 @@ class RestoreOperator(TellsLineage, BaseOperator):
         return (Objects(self.store),), (Table("restores"),)
 
     def execute(self, context: Context, event: Any = None) -> dict[str, int]:
-        from reelkeeper.restoring import look_at_restores, request_restores
+        from reelkeeper.restoring.job import look_at_restores, request_restores
 
         if truth(self.is_dry_run, name="dry_run"):
             raise AirflowSkipException("dry run: nothing is asked for")
@@ -194,7 +194,7 @@ class RestoreGateOperator(BaseOperator):
         self.planned = planned
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.restoring import gate
+        from reelkeeper.restoring.job import gate
 
         if self.planned is None:
             raise GateFailed("the plan did not finish: expected its counts")
@@ -219,7 +219,7 @@ class SummariseRestoreOperator(BaseOperator):
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.restoring import summarise
+        from reelkeeper.restoring.job import summarise
 
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id, key="return_value")
         estimates = context["ti"].xcom_pull(task_ids=self.plan_task_id, key="estimates")

@@ -17,8 +17,8 @@ from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
 
 if TYPE_CHECKING:
-    from reelkeeper.deleting import DeletionResult
-    from reelkeeper.retention import StorePlan
+    from reelkeeper.retention.deleting import DeletionResult
+    from reelkeeper.retention.job import StorePlan
 
 
 class PlanRetentionOperator(BaseBranchOperator):
@@ -41,7 +41,7 @@ class PlanRetentionOperator(BaseBranchOperator):
         self.bring_back_tasks = bring_back_tasks
 
     def choose_branch(self, context: Context) -> list[str]:
-        from reelkeeper.retention import plan_retention
+        from reelkeeper.retention.job import plan_retention
 
         if self.bring_back:
             self.log.info("brings back %r: nothing is condemned or deleted", self.bring_back)
@@ -74,7 +74,7 @@ class CondemnOperator(TellsLineage, BaseOperator):
         self.plan_task_id = plan_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.retention import condemn_due
+        from reelkeeper.retention.job import condemn_due
 
         clock = trusted_clock(context)
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id)[self.store]
@@ -118,7 +118,7 @@ class DeleteCondemnedOperator(TellsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from airflow.sdk.observability import stats
 
-        from reelkeeper.deleting import delete_condemned
+        from reelkeeper.retention.deleting import delete_condemned
         from reelkeeper_airflow.progress import ProgressLog
 
         result = delete_condemned(
@@ -168,7 +168,7 @@ class SweepStoreOperator(BaseOperator):
         self.store = store
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.sweeping import sweep_store
+        from reelkeeper.retention.sweeping import sweep_store
 
         with open_catalogue() as catalogue:
             swept = sweep_store(
@@ -189,7 +189,7 @@ class ExpireExportsOperator(TellsLineage, BaseOperator):
     """Ends the exports whose time is over, and condemns their objects. Returns how many of both."""
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.sweeping import expire_exports
+        from reelkeeper.retention.sweeping import expire_exports
 
         with open_catalogue() as catalogue:
             exports, objects = expire_exports(
@@ -208,7 +208,7 @@ class KeepHouseOperator(BaseOperator):
     """
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.retention import keep_house
+        from reelkeeper.retention.job import keep_house
 
         with open_catalogue() as catalogue:
             kept = keep_house(current_estate(), catalogue, now=trusted_clock(context))
@@ -232,7 +232,7 @@ class BringBackOperator(BaseOperator):
         self.what = what
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.retention import bring_back
+        from reelkeeper.retention.job import bring_back
 
         if not self.what:
             raise AirflowSkipException("nothing is to be brought back")
@@ -277,7 +277,7 @@ class SummariseRetentionOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from datetime import UTC
 
-        from reelkeeper.retention import summarise_retention
+        from reelkeeper.retention.job import summarise_retention
 
         ti = context["ti"]
         with open_catalogue() as catalogue:

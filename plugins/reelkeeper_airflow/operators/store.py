@@ -137,7 +137,7 @@ class TransferBatchOperator(TellsLineage, StoreOperator):
         from airflow.sdk.exceptions import AirflowSkipException
         from airflow.sdk.observability import stats
 
-        from reelkeeper.migrate import transfer_batch
+        from reelkeeper.migration.job import transfer_batch
         from reelkeeper_airflow.progress import ProgressLog
 
         settings = self.settings()
@@ -193,7 +193,7 @@ class TierBatchOperator(TellsLineage, StoreOperator):
 
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from reelkeeper.tiering import tier_batch
+        from reelkeeper.tiering.job import tier_batch
         from reelkeeper_airflow.clock import run_clock
         from reelkeeper_airflow.progress import ProgressLog
 

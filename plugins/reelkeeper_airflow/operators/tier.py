@@ -16,7 +16,7 @@ from reelkeeper_airflow.params import is_dry_run
 
 if TYPE_CHECKING:
     from reelkeeper.catalogue.tier_moves import TierSum
-    from reelkeeper.tiering import TierPlan
+    from reelkeeper.tiering.job import TierPlan
 
 _HEAD = ("| store | from | to | replicas | size | costs once, USD | saves, USD |", "|---|---|---|---:|---:|---:|---:|")
 _REFUSED = ("| store | from | to | replicas | size | why not |", "|---|---|---|---:|---:|---|")
@@ -32,7 +32,7 @@ class PlanTiersOperator(BaseOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.tiering import plan_tiers
+        from reelkeeper.tiering.job import plan_tiers
 
         estate, dry_run = current_estate(), is_dry_run(context)
         with open_catalogue() as catalogue:
@@ -103,7 +103,7 @@ class TierGateOperator(BaseOperator):
         self.approve_task_id = approve_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.tiering import gate, reject
+        from reelkeeper.tiering.job import gate, reject
 
         run_id = context["dag_run"].run_id
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id)
@@ -136,7 +136,7 @@ class SummariseTiersOperator(BaseOperator):
         self.approve_task_id = approve_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.tiering import summarise
+        from reelkeeper.tiering.job import summarise
 
         run_id = context["dag_run"].run_id
         planned = context["ti"].xcom_pull(task_ids=self.plan_task_id) or {}

@@ -18,7 +18,7 @@ from reelkeeper_airflow.lineage import Dataset, Objects, Table, TellsLineage
 from reelkeeper_airflow.progress import ProgressLog
 
 if TYPE_CHECKING:
-    from reelkeeper.verifying import Scope
+    from reelkeeper.verification.job import Scope
 
 _COUNTS = (
     "read", "seen", "archived", "healed", "wrong", "missing", "unknown", "at_risk", "bytes_read", "left", "left_bytes",
@@ -75,7 +75,7 @@ class VerifyStoreOperator(TellsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, float]:
         from airflow.sdk.observability import stats
 
-        from reelkeeper.verifying import verify_store
+        from reelkeeper.verification.job import verify_store
 
         if self.only not in (None, self.store):
             raise AirflowSkipException(f"the run is about store {self.only!r}")
@@ -102,7 +102,7 @@ class VerifyStoreOperator(TellsLineage, BaseOperator):
         return {name: getattr(found, name) for name in _COUNTS} | {"cost_usd": round(float(found.cost_usd), 2)}
 
     def _scope(self, context: Context) -> "Scope":
-        from reelkeeper.verifying import Scope
+        from reelkeeper.verification.job import Scope
 
         if self.method not in (None, "presence", "size", "hash"):
             raise ConfigurationError(f"method is {self.method!r}: expected one of 'presence', 'size', 'hash'")

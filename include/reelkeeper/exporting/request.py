@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Asked, Export
 from reelkeeper.errors import ConfigurationError, NoFootage, PermanentError, RequestRefused
-from reelkeeper.export_ending import fail_export
-from reelkeeper.export_objects import OpenStore
+from reelkeeper.exporting.ending import fail_export
+from reelkeeper.exporting.objects import OpenStore
 from reelkeeper.model import Camera, StoreName, TimeRange
 from reelkeeper.policy.exports import ExportLimits, ExportRequest, read_request
-from reelkeeper.restoring import select
+from reelkeeper.restoring.job import select
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying
 

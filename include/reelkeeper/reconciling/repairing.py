@@ -12,7 +12,6 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import TransferPlan
-from reelkeeper.deleting import delete_condemned
 from reelkeeper.errors import (
     ObjectArchived,
     ObjectExists,
@@ -21,12 +20,13 @@ from reelkeeper.errors import (
     ReelkeeperError,
     TransferCorrupted,
 )
-from reelkeeper.migration_batch import barred
+from reelkeeper.migration.batch import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.retention import Reason
+from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import verify_object

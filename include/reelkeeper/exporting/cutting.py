@@ -14,9 +14,9 @@ from uuid import UUID
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import CutFacts, Export, ExportCamera, ExportFile
 from reelkeeper.errors import ExportEnded, GateFailed, NoFootage
-from reelkeeper.export_objects import OpenStore, withdraws, work_folder, write_export_file
-from reelkeeper.export_pieces import Fetched, fetch, plan_sources
-from reelkeeper.export_progress import CUT, ExportProgress, Told
+from reelkeeper.exporting.objects import OpenStore, withdraws, work_folder, write_export_file
+from reelkeeper.exporting.pieces import Fetched, fetch, plan_sources
+from reelkeeper.exporting.progress import CUT, ExportProgress, Told
 from reelkeeper.media.command import Limits
 from reelkeeper.media.cutting import Cut, Gaps, cut
 from reelkeeper.media.encoding import encode

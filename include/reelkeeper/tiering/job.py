@@ -21,9 +21,9 @@ from reelkeeper.pricing import foreign_prices, price_lists, tiered_stores
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
-from reelkeeper.tier_choices import KEPT_DAYS, TieredStore
-from reelkeeper.tier_stores import record_stale_moves, versioned_stores
-from reelkeeper.tiering_batch import TierResult, tier_batch
+from reelkeeper.tiering.batch import TierResult, tier_batch
+from reelkeeper.tiering.choices import KEPT_DAYS, TieredStore
+from reelkeeper.tiering.stores import record_stale_moves, versioned_stores
 
 __all__ = [
     "Refusal",

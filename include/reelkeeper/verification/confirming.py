@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.verification import Found
 from reelkeeper.errors import ObjectNotFound, ReelkeeperError
-from reelkeeper.looking import Looker, ReplicaFinding
 from reelkeeper.model import Replica, ReplicaState, SegmentId
 from reelkeeper.pricing import tier_of_class
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
+from reelkeeper.verification.looking import Looker, ReplicaFinding
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemnation
 from reelkeeper.catalogue.evidence import KeptFootage
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.last_look import LastLook
 from reelkeeper.model import CameraId, Replica, SegmentId, Sha256, StoreName, Tenant, TimeRange
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.reconciliation import DAMAGED, QUARANTINE
@@ -27,6 +26,7 @@ from reelkeeper.policy.retention import (
     may_delete,
     may_delete_stranger,
 )
+from reelkeeper.retention.last_look import LastLook
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import ObjectStat, Store
 

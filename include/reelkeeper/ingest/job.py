@@ -17,8 +17,8 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.landing import STALE_AFTER
 from reelkeeper.catalogue.records import Batch, LandingFile, LandingState
 from reelkeeper.claims import Terms
-from reelkeeper.ingest_result import IngestResult, gate, summarise
-from reelkeeper.ingest_worker import Worker
+from reelkeeper.ingest.result import IngestResult, gate, summarise
+from reelkeeper.ingest.worker import Worker
 from reelkeeper.landing.source import Found, Removes, SetsAside, Source
 from reelkeeper.landing.zones import open_zone
 from reelkeeper.model import BatchId, Progress

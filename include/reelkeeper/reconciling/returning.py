@@ -11,12 +11,12 @@ from datetime import datetime
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.deleting import delete_condemned
 from reelkeeper.errors import ObjectExists, ReelkeeperError
 from reelkeeper.model import Replica
 from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.retention import Reason
+from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.proof import accept_existing

@@ -2,7 +2,7 @@
 
 Order (invariant 3): write → verify → record; only then does a file leave its zone. Camera, start and hence key and
 segment follow from the file alone, so a kill between any two steps leaves claims whose lease ends, and objects that the
-next try finds, compares and takes for its own. How files leave is told in `ingest_exits`.
+next try finds, compares and takes for its own. How files leave is told in `exits`.
 """
 
 import logging
@@ -12,16 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
-from reelkeeper.camera_register import CameraRegister
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, Ingested, LandingFile, RecordOutcome
 from reelkeeper.claims import Claims, Terms
 from reelkeeper.errors import BeingDeleted, InvalidFootage, ReelkeeperError, RowRefused
-from reelkeeper.examination import Examined, Examiner
-from reelkeeper.ingest_candidates import Candidate, candidate, without_twins
-from reelkeeper.ingest_exits import Exits
-from reelkeeper.ingest_result import IngestResult, Tally
-from reelkeeper.keeping import Keeper, Kept
+from reelkeeper.ingest.camera_register import CameraRegister
+from reelkeeper.ingest.candidates import Candidate, candidate, without_twins
+from reelkeeper.ingest.examination import Examined, Examiner
+from reelkeeper.ingest.exits import Exits
+from reelkeeper.ingest.keeping import Keeper, Kept
+from reelkeeper.ingest.result import IngestResult, Tally
 from reelkeeper.landing.source import Source
 from reelkeeper.landing.zones import naming_of, open_zone
 from reelkeeper.media.binaries import find_program

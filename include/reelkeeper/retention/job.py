@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.deletions import DeletedAmount, HouseKept
 from reelkeeper.catalogue.retention import Amount, Contents, Found, Sweep
-from reelkeeper.deleting import Terms, spare
 from reelkeeper.errors import GateFailed
 from reelkeeper.model import CameraId, SegmentId, StoreName
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
-from reelkeeper.restoring import end_restores
+from reelkeeper.restoring.job import end_restores
+from reelkeeper.retention.deleting import Terms, spare
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying

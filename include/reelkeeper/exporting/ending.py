@@ -15,9 +15,9 @@ from uuid import UUID
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Completion, Export, ExportCamera, ExportFile
 from reelkeeper.errors import GateFailed
-from reelkeeper.export_cutting import expect_cut, under_way
-from reelkeeper.export_manifest import describe
-from reelkeeper.export_objects import (
+from reelkeeper.exporting.cutting import expect_cut, under_way
+from reelkeeper.exporting.manifest import describe
+from reelkeeper.exporting.objects import (
     OpenStore,
     remove_objects,
     work_folder,

@@ -15,8 +15,8 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.restores import RestoreCounts, RestoreFailure, Selection
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.model import CameraId, SegmentId, TimeRange
-from reelkeeper.restore_plan import Offer, Offers, RestoreEstimate, RestorePlan, plan_restore
-from reelkeeper.restore_requests import LookResult, RequestResult, look_at_restores, request_restores
+from reelkeeper.restoring.plan import Offer, Offers, RestoreEstimate, RestorePlan, plan_restore
+from reelkeeper.restoring.requests import LookResult, RequestResult, look_at_restores, request_restores
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying
 

@@ -17,17 +17,17 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.comparison import Compared, Comparison
 from reelkeeper.catalogue.orphans import Takeable
 from reelkeeper.catalogue.reconciliations import Outcome, Reconciliation
-from reelkeeper.doubting import Doubts, judge_replicas
 from reelkeeper.errors import ReelkeeperError, StoreUnavailable
 from reelkeeper.model import Key, Progress, StoreName
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.policy.reconciliation import QUARANTINE, OrphanTerms, is_sick, own_prefixes
-from reelkeeper.recovering import recover_moved
+from reelkeeper.reconciling.doubting import Doubts, judge_replicas
+from reelkeeper.reconciling.recovering import recover_moved
+from reelkeeper.reconciling.returning import return_recorded
+from reelkeeper.reconciling.sighting import COLUMNS, Sightings, judge_objects
 from reelkeeper.reports import Report
-from reelkeeper.returning import return_recorded
 from reelkeeper.settings import Estate, StoreSettings
-from reelkeeper.sighting import COLUMNS, Sightings, judge_objects
 from reelkeeper.stores.protocols import ObjectStat, Store, TellsTime
 from reelkeeper.stores.retry import retrying
 

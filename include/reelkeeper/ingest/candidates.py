@@ -6,7 +6,7 @@ from datetime import datetime
 
 from reelkeeper.catalogue.records import LandingFile
 from reelkeeper.errors import InvalidFootage
-from reelkeeper.examination import Examined
+from reelkeeper.ingest.examination import Examined
 from reelkeeper.model import Camera, CameraId, Segment, SegmentId, segment_id
 from reelkeeper.policy.rollout import rollout_bucket
 

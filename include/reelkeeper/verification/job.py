@@ -18,9 +18,7 @@ from typing import Literal
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.verification import Selection
-from reelkeeper.confirming import record_findings
 from reelkeeper.errors import ConfigurationError, ReelkeeperError, StoreUnavailable
-from reelkeeper.looking import Looker, ReplicaFinding
 from reelkeeper.model import CameraId, Progress, Replica, ReplicaState, StoreName, TimeRange
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.reconciliation import is_sick
@@ -30,6 +28,8 @@ from reelkeeper.pricing import price_lists, reading_usd
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
+from reelkeeper.verification.confirming import record_findings
+from reelkeeper.verification.looking import Looker, ReplicaFinding
 
 log = logging.getLogger(__name__)
 

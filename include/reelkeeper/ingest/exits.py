@@ -14,9 +14,9 @@ from reelkeeper.catalogue.landing import Landing
 from reelkeeper.catalogue.records import LandingFile, Quarantined
 from reelkeeper.claims import Claims
 from reelkeeper.errors import BeingDeleted, InvalidFootage, ObjectNotFound, ReelkeeperError, StillGrowing
-from reelkeeper.examination import Examined
-from reelkeeper.ingest_candidates import Candidate
-from reelkeeper.ingest_result import Tally
+from reelkeeper.ingest.candidates import Candidate
+from reelkeeper.ingest.examination import Examined
+from reelkeeper.ingest.result import Tally
 from reelkeeper.landing.source import Removes, SetsAside, Source
 from reelkeeper.model import BatchId, Replica
 from reelkeeper.settings import LandingZone

@@ -41,8 +41,8 @@ from reelkeeper.stores.proof import accept_existing
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store, Tiers
 from reelkeeper.stores.retry import retrying
 from reelkeeper.stores.transfer import Transfer, transfer_all
-from reelkeeper.tier_choices import TieredStore, TierTarget
-from reelkeeper.tier_stores import in_its_class
+from reelkeeper.tiering.choices import TieredStore, TierTarget
+from reelkeeper.tiering.stores import in_its_class
 
 log = logging.getLogger(__name__)
 

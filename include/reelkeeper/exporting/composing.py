@@ -14,10 +14,10 @@ from uuid import UUID
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Export, ExportCamera, ExportFile, FileKind, MadeFacts
 from reelkeeper.errors import InvalidFootage
-from reelkeeper.export_cutting import expect_cut, file_span, known_folders, under_way, watermark_of
-from reelkeeper.export_manifest import member_name
-from reelkeeper.export_objects import OpenStore, mark_of, read_export_file, withdraws, work_folder, write_export_file
-from reelkeeper.export_progress import COMPOSE, ExportProgress, Told
+from reelkeeper.exporting.cutting import expect_cut, file_span, known_folders, under_way, watermark_of
+from reelkeeper.exporting.manifest import member_name
+from reelkeeper.exporting.objects import OpenStore, mark_of, read_export_file, withdraws, work_folder, write_export_file
+from reelkeeper.exporting.progress import COMPOSE, ExportProgress, Told
 from reelkeeper.media.command import Command, Limits
 from reelkeeper.media.composing import Composed, Tile
 from reelkeeper.media.contact_sheet import contact_sheet

@@ -2,7 +2,7 @@
 
 Copy → verify → record and condemn, in one transaction → delete: a kill between any two leaves the object where it was
 found, or in both places, and a re-run finishes. Nothing is deleted here: the old place of a moved object, and an orphan
-whose grace is over, go by way of the engine (`deleting.py`), which asks again whether anything knows them.
+whose grace is over, go by way of the engine (`retention.deleting`), which asks again whether anything knows them.
 """
 
 import logging
@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
-from reelkeeper.deleting import delete_condemned
 from reelkeeper.errors import GateFailed, InvalidKey, ObjectNotFound, PermanentError, ReelkeeperError
 from reelkeeper.model import Key, StoreName, quarantine_key
 from reelkeeper.moving import copy_within
@@ -22,7 +21,8 @@ from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, check_caps
 from reelkeeper.policy.reconciliation import QUARANTINE, OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
-from reelkeeper.returning import return_recorded
+from reelkeeper.reconciling.returning import return_recorded
+from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
 from reelkeeper.stores.protocols import Copies, ObjectStat, Store, TellsTime

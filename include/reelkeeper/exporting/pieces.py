@@ -21,7 +21,7 @@ from reelkeeper.errors import (
     TransientError,
     WorkFolderFull,
 )
-from reelkeeper.export_objects import OpenStore, digest_of, download
+from reelkeeper.exporting.objects import OpenStore, digest_of, download
 from reelkeeper.media.pieces import Piece
 from reelkeeper.model import CameraId, Replica, ReplicaState, Segment, TimeRange
 from reelkeeper.reading import copies

@@ -13,11 +13,11 @@ from uuid import UUID, uuid5
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import Asked, Export, ExportFile
 from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
-from reelkeeper.export_composing import ComposeResult, compose_export
-from reelkeeper.export_cutting import CutResult, cut_camera, under_way
-from reelkeeper.export_ending import deliver_export, fail_export
-from reelkeeper.export_progress import tell_restoring
-from reelkeeper.export_request import accept_export
+from reelkeeper.exporting.composing import ComposeResult, compose_export
+from reelkeeper.exporting.cutting import CutResult, cut_camera, under_way
+from reelkeeper.exporting.ending import deliver_export, fail_export
+from reelkeeper.exporting.progress import tell_restoring
+from reelkeeper.exporting.request import accept_export
 from reelkeeper.stores.retry import retrying
 
 __all__ = [

@@ -18,10 +18,10 @@ from queue import Empty, SimpleQueue
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.condemnations import Condemnation, Cursor, Deleted, Which
 from reelkeeper.errors import DeletionForbidden
-from reelkeeper.judging import Judge, Judged
 from reelkeeper.model import Key, Progress, StoreName
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.retention import Reason, Ruling
+from reelkeeper.retention.judging import Judge, Judged
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying

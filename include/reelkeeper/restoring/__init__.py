@@ -1,0 +1,1 @@
+"""Archived footage becomes readable again. `job` has its steps, in their order."""

@@ -1,0 +1,1 @@
+"""Replicas looked at again. `job` has its steps, in their order."""
