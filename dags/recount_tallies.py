@@ -4,7 +4,8 @@ Metrics, alarms, the report and the Estate page are read from tallies in the cat
 transaction of each change (docs/decisions/0016-tallies-are-kept-by-triggers.md). They can only be wrong where somebody
 changed rows past the triggers: a restore of single tables, a `TRUNCATE`, `session_replication_role`. This run counts
 everything anew, at one moment and while others write; what differs is made right, and the run fails, saying how much
-differed in which tally.
+differed in which tally. A counter that is corrected downwards looks to Prometheus as if it began anew
+(docs/operations.md, "Where figures come from").
 
 **Danger**: none to footage; it reads all rows of the catalogue (a minute or two for ten million segments, without
 holding anybody up). Counts of transfers and deletions are those of the history again: if you deleted history by hand,

@@ -2,19 +2,28 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from uuid import uuid4
 
 import httpx
 import psycopg2
 import pytest
 from fastapi import FastAPI
-from prometheus_client import parser
+from prometheus_client import CollectorRegistry, parser
 from prometheus_client.openmetrics import parser as openmetrics
 
+from demo.segments import ingested
+from reelkeeper.catalogue.catalogue import Catalogue
+from reelkeeper.model import BatchId, Camera, Sha256, StoreName, Tenant, camera_id
+from reelkeeper.settings import Estate
 from reelkeeper_airflow.api import metrics as api
+from reelkeeper_airflow.estate import current_estate
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 UNAVAILABLE = (503, {"detail": "the metrics cannot be read now: catalogue_unavailable"})
@@ -114,18 +123,59 @@ def test_the_token_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("estate")
-def test_any_number_of_scrapers_costs_one_reading(
-    estate_file: Path, scrape_token: str, monkeypatch: pytest.MonkeyPatch
+def test_no_counter_is_less_than_a_scrape_ago_whichever_server_answers(
+    catalogue: Catalogue, scrape_token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readings = []
-    take_round = api.take_round
-    monkeypatch.setattr(api, "take_round", lambda *args, **kwargs: readings.append(1) or take_round(*args, **kwargs))
-    first, second = ask(bearer(scrape_token)), ask(bearer(scrape_token))
-    assert first.content == second.content
-    assert len(readings) == 1
-    estate_file.write_text(estate_file.read_text() + "[metrics]\ncache_seconds = 0\n")
-    assert {ask(bearer(scrape_token)).status_code for _ in range(2)} == {200}
-    assert len(readings) == 3
+    """Two API servers, each with a reading of its own: to Prometheus a counter that falls was begun anew."""
+    servers = [api._Latest(), api._Latest()]
+    camera = Camera(camera_id(Tenant("acme"), "gate"), Tenant("acme"), "gate", "Gate")
+    catalogue.cameras.upsert([camera])
+    seen = []
+    for scrape, server in enumerate((0, 1, 0, 0, 1, 0)):
+        start = datetime(2026, 1, 1, scrape, tzinfo=UTC)
+        catalogue.segments.record(
+            BatchId(uuid4()),
+            [ingested(camera, start, timedelta(minutes=1), store=StoreName("local"), size_bytes=1,
+                      checksum=Sha256(f"{scrape:064}"), with_history=True)],
+        )  # fmt: skip
+        monkeypatch.setattr(api, "_latest", servers[server])
+        seen.append(sum(
+            sample.value
+            for family in parser.text_string_to_metric_families(ask(bearer(scrape_token)).text)
+            for sample in family.samples if sample.name == "storage_segments_stored_total"
+        ))  # fmt: skip
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("estate")
+def test_those_who_ask_during_a_reading_share_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    latest, began, goes_on = api._Latest(), threading.Semaphore(0), threading.Semaphore(0)
+    readings: list[CollectorRegistry] = []
+
+    def read(_: Estate) -> CollectorRegistry:
+        readings.append(CollectorRegistry())
+        began.release()
+        assert goes_on.acquire(timeout=10)
+        return readings[-1]
+
+    monkeypatch.setattr(api, "_read", read)
+    asked = threading.Semaphore(0)
+
+    def ask_for_it() -> CollectorRegistry:
+        asked.release()
+        return latest.registry(current_estate())
+
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(ask_for_it)
+        assert began.acquire(timeout=10)
+        others = [threads.submit(ask_for_it) for _ in range(5)]
+        for _ in range(6):
+            assert asked.acquire(timeout=10)
+        sleep(0.1)  # the last of them asks a moment after it said so
+        goes_on.release(2)
+        assert first.result() is readings[0]
+        assert {id(other.result()) for other in others} == {id(readings[1])}
+    assert len(readings) == 2
 
 
 def test_an_estate_that_publishes_none_has_none(estate_file: Path, scrape_token: str) -> None:
@@ -156,8 +206,10 @@ def test_while_the_catalogue_does_not_answer_it_is_asked_once_for_all(
         assert (answer.status_code, answer.json()) == UNAVAILABLE
     assert len(tries) == 1
     monkeypatch.setattr(api, "FAILURE_SECONDS", 0.0)
-    assert ask(bearer(scrape_token)).status_code == 503
-    assert len(tries) == 2
+    monkeypatch.setattr(api, "_latest", api._Latest())
+    for _ in range(2):
+        assert ask(bearer(scrape_token)).status_code == 503
+    assert len(tries) == 3
 
 
 @pytest.mark.usefixtures("estate")

@@ -12,8 +12,9 @@ How they are published is in [operations.md](operations.md#metrics).
 
 ## Prometheus
 
-Counters count since ever, from history in the catalogue: a restart loses nothing. Of cameras and tenants beyond
-`metrics.cameras` and `metrics.tenants` of estate.toml one series is made, with `other` in the place of their names.
+Counters count since ever, from history in the catalogue: a restart loses nothing. They fall only where
+`recount_tallies` had to correct them downwards, which its run says. Of cameras and tenants beyond `metrics.cameras` and
+`metrics.tenants` of estate.toml one series is made, with `other` in the place of their names.
 `error_code` is the code of one of our own errors, or `other`. `backend` and `store` are a store's name in estate.toml.
 
 | Metric | Kind | Labels | What it says |

@@ -571,8 +571,6 @@ class Metrics(Section):
     scrape_connection: str = "reelkeeper_metrics"
     """Airflow connection id, of type reelkeeper_token: the token by which a Prometheus reads the metrics. Without it
     only those may who see the runs of `report_metrics`."""
-    cache_seconds: Annotated[Seconds, Field(ge=0, le=900)] = 15
-    """How old the metrics may be that GET /reelkeeper/metrics answers with."""
     pushgateway_url: WebBase | None = None
     """Address of a Prometheus Pushgateway."""
     textfile: Path | None = None

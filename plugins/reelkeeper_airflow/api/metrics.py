@@ -1,9 +1,11 @@
 """`GET /reelkeeper/metrics`: the estate's metrics as Prometheus reads them.
 
 For a Prometheus that shows the token of connection `metrics.scrape_connection`, and for those who may see the runs of
-`report_metrics`. They are read from the catalogue's summaries when somebody asks, and are at most
-`metrics.cache_seconds` old: any number of scrapers costs one reading. While the catalogue does not answer, they are
-told so soon: the threads that they would wait in are those that serve all of Airflow.
+`report_metrics`. They are read from the catalogue's summaries whenever somebody asks, which takes a moment. Those who
+ask meanwhile share the next reading, and nobody is answered from one that began before they asked: so no counter is
+less than it was a scrape ago, whichever API server answers; Prometheus would take that for a restart. While the
+catalogue does not answer, they are told so soon: the threads that they would wait in are those that serve all of
+Airflow.
 """
 
 import logging
@@ -36,7 +38,7 @@ WAIT_SECONDS = 2.0
 STATEMENT_SECONDS = 60.0
 """What one query of a reading may take: one that waits for a lock must not keep a thread for ever."""
 FAILURE_SECONDS = 30.0
-"""How long a failed reading is told again, where `metrics.cache_seconds` is more."""
+"""How long a failed reading is told again."""
 _may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ def _is_scrape_token(given: str) -> bool:
 
 
 class _Latest:
-    """The last reading, or how it failed. Those who ask while one is made wait a little for it, and share it."""
+    """The last reading, or how it failed. Those who ask while one is made wait a little, and share the next."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,27 +90,28 @@ class _Latest:
 
     def registry(self, estate: Estate) -> CollectorRegistry:
         """CatalogueUnavailable when somebody else's reading does not end; errors as `take_round`."""
+        asked_at = monotonic()
         if not self._lock.acquire(timeout=WAIT_SECONDS):
             raise CatalogueUnavailable(f"the reading under way has not ended for {WAIT_SECONDS:g} s")
         try:
-            found = self._kept(estate)
+            found = self._kept(estate, asked_at)
             if found is None:
+                shared_until = monotonic()
                 found = _read(estate)
-                self._read = (estate, monotonic(), found)
+                if isinstance(found, ReelkeeperError):
+                    shared_until = monotonic() + FAILURE_SECONDS
+                self._read = (estate, shared_until, found)
         finally:
             self._lock.release()
         if isinstance(found, ReelkeeperError):
             raise found.with_traceback(None)
         return found
 
-    def _kept(self, estate: Estate) -> CollectorRegistry | ReelkeeperError | None:
+    def _kept(self, estate: Estate, asked_at: float) -> CollectorRegistry | ReelkeeperError | None:
         if self._read is None:
             return None
-        of, at, found = self._read
-        lasts: float = estate.metrics.cache_seconds
-        if isinstance(found, ReelkeeperError):
-            lasts = min(lasts, FAILURE_SECONDS)
-        return found if of is estate and monotonic() - at < lasts else None
+        of, shared_until, found = self._read
+        return found if of is estate and asked_at <= shared_until else None
 
 
 def _read(estate: Estate) -> CollectorRegistry | ReelkeeperError:
