@@ -1,0 +1,58 @@
+"""What the documents lead to is there: files, headings, and the pages of all decisions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """What GitHub makes of the headings: lower case, no punctuation, `-` for spaces, and a number for a repetition."""
+    found: dict[str, int] = {}
+    for line in _FENCE.sub("", document.read_text(encoding="utf-8")).splitlines():
+        if heading := re.match(r"#{1,6} (.+)", line):
+            text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1])
+            slug = re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
+            found[slug] = found.get(slug, -1) + 1
+    return {f"{slug}-{number}" if number else slug for slug, most in found.items() for number in range(most + 1)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    links = [first or second for first, second in _LINK.findall(text)]
+    lost = []
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            lost.append(link)
+    assert not lost
+
+
+def test_every_decision_is_in_the_list() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    for page in sorted(folder.glob("0*.md")):
+        number, title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").split(". ", 1)
+        assert f"| {number} | [{title}]({page.name}) |" in listed
+
+
+def test_the_runbook_lists_its_own_parts() -> None:
+    """The table of contents at the top has each part of the text, and nothing else."""
+    contents, _, rest = (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("\n## ")
+    parts = re.findall(r"^## (.+)$", "## " + rest, re.MULTILINE)
+    assert re.findall(r"\[([^\]]+)\]\(#", contents.partition("<!-- contents -->")[2]) == parts
+
+
+def test_the_words_are_in_order_and_told_once() -> None:
+    told = re.findall(r"^\| \*\*([^*]+)\*\*", (ROOT / "docs/words.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word for each in told for word in each.split(", ")]
+    assert len(words) == len(set(words)) > 40
