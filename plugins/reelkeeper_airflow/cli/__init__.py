@@ -21,6 +21,17 @@ from reelkeeper_airflow.cli.verify_export import verify_export
 __all__ = ["main"]
 
 
+_EXAMPLES = """\b
+Examples:
+  reelkeeper doctor                   does all that the estate needs work?
+  reelkeeper estate show              what is configured, and what says so
+  reelkeeper alarm list               what is wrong now
+  reelkeeper hold add --camera gate --reason "case 2026-17"
+  reelkeeper verify-export clip.mp4 --public-key public-key.pem
+
+What to do when something is wrong: docs/operations.md."""
+
+
 class _Commands(click.Group):
     """Errors that a person can act on are one message and exit code 1, not a traceback."""
 
@@ -38,7 +49,7 @@ class _Commands(click.Group):
             raise
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
 @click.version_option(package_name="reelkeeper")
 @click.option(
     "--estate",
@@ -47,7 +58,11 @@ class _Commands(click.Group):
     help="The estate's configuration; by default $REELKEEPER_ESTATE, or else ./estate.toml.",
 )
 def main(estate_file: Path | None) -> None:
-    """Operate an estate of recorded video."""
+    """Operate an estate of recorded video.
+
+    Run it where the workers run: it takes the estate's configuration and Airflow's connections as they do. Only
+    verify-export and signing-key create need neither.
+    """
     if estate_file is not None:
         os.environ["REELKEEPER_ESTATE"] = str(estate_file)
     # As Airflow's own commands do: outside a task, connections come from the environment, the secrets backend and

@@ -10,7 +10,11 @@ def cameras() -> None:
     """The cameras in the catalogue."""
 
 
-@cameras.command(name="import")
+@cameras.command(
+    name="import",
+    short_help="Add or change cameras from a CSV file.",
+    epilog="\b\nExample of a FILE:\n  name,slug,retention_days\n  Gate,gate,30\n  Loading dock 1,loading-dock-1,90",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(file: Path) -> None:
     """Add or change cameras from a CSV FILE with the columns name[, slug, id, tenant, retention_days].

@@ -8,7 +8,7 @@ def db() -> None:
     """The catalogue's schema."""
 
 
-@db.command()
+@db.command(short_help="Apply the migrations that are due.")
 def upgrade() -> None:
     """Apply the migrations that are due, and make the partitions of the coming months. Safe to repeat."""
     from datetime import UTC, datetime

@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from reelkeeper.stores.protocols import Check
 
 
-@click.command()
+@click.command(
+    short_help="Does everything that the estate needs work?",
+    epilog="\b\nExamples:\n  reelkeeper doctor\n  reelkeeper --estate new.toml doctor --json",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def doctor(as_json: bool) -> None:
-    """Check configuration, connections, catalogue, stores, landing zones and programs. Exit code 1 on any failure."""
+    """Try configuration, connections, catalogue, stores, landing zones and programs, and say how to mend what fails.
+
+    What it writes to try a right is gone when it ends. Exit code 1 when anything fails.
+    """
     from reelkeeper_airflow.cli.connections import log_to_stderr
 
     log_to_stderr("ERROR")  # what is tried again, and why, stands in the findings

@@ -12,7 +12,7 @@ def estate() -> None:
     """The estate's configuration."""
 
 
-@estate.command()
+@estate.command(short_help="Print the configuration in effect.")
 def show() -> None:
     """Print the configuration in effect, as TOML, and where each overridden value came from."""
     from reelkeeper.settings import read_estate
@@ -26,9 +26,22 @@ def show() -> None:
         click.echo(f"# {note}")
 
 
-@estate.command()
-@click.option("--accept-empty", multiple=True, metavar="STORE", help="Make this store anew although footage was in it.")
-@click.option("--take-over", multiple=True, metavar="STORE", help="Another catalogue has given this store up for good.")
+@estate.command(
+    short_help="Make catalogue and stores ready.",
+    epilog="\b\nExamples:\n  reelkeeper estate setup\n  reelkeeper estate setup --take-over cloud",
+)
+@click.option(
+    "--accept-empty",
+    multiple=True,
+    metavar="STORE",
+    help="Make this store anew although footage was in it that is gone for good.",
+)
+@click.option(
+    "--take-over",
+    multiple=True,
+    metavar="STORE",
+    help="This store is ours from now on: another catalogue has given it up.",
+)
 def setup(accept_empty: tuple[str, ...], take_over: tuple[str, ...]) -> None:
     """Make the catalogue and every store ready, as the DAG setup_estate does, from this machine. Safe to repeat."""
     from datetime import UTC, datetime
@@ -50,7 +63,7 @@ def setup(accept_empty: tuple[str, ...], take_over: tuple[str, ...]) -> None:
         click.echo(f"{'made ' if change.changed else 'found'}  {change.what}")
 
 
-@estate.command()
+@estate.command(short_help="Print docs/configuration.md.")
 def reference() -> None:
     """Print docs/configuration.md: every key and variable, as this version knows them."""
     from reelkeeper.settings.reference import configuration_reference

@@ -27,20 +27,32 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # generic in its stub
             self.fail(f"{value!r}: expected an ISO 8601 time with a zone, such as 2026-11-21T08:00:00Z", param, ctx)
 
 
+_EXAMPLES = """\b
+Examples:
+  reelkeeper hold add --camera gate --from 2026-01-31T20:00:00Z --reason "case 17"
+  reelkeeper hold add --every-camera --reason "incident 42: stop everything"
+"""
+
+
 @click.group()
 def hold() -> None:
     """Footage that nothing may delete: legal holds."""
 
 
-@hold.command()
+@hold.command(
+    short_help="Place a hold: nothing that it covers is deleted.",
+    epilog=_EXAMPLES,
+)
 @click.option("--camera", "cameras", multiple=True, metavar="CAMERA", help="Slug, TENANT/SLUG or id; may be repeated.")
 @click.option("--segment", type=click.UUID, help="Hold this segment alone.")
 @click.option("--every-camera", is_flag=True, help="Hold the footage of every camera.")
-@click.option("--from", "start", type=_Moment(), help="Since when; by default since ever.")
 @click.option(
-    "--to", "end", type=_Moment(), help="Until when, exclusive; by default without end: footage to come, too."
+    "--from", "start", type=_Moment(), help="Footage from this time on, as 2026-01-31T20:00:00Z; by default all."
 )
-@click.option("--reason", required=True, help="Why, for the record: a case number, say.")
+@click.option(
+    "--to", "end", type=_Moment(), help="Footage before this time; by default without end: what is yet to come, too."
+)
+@click.option("--reason", required=True, help="Why, for the record: a case number, for example.")
 @click.option("--until", type=_Moment(), help="When the hold ends by itself; by default when it is released.")
 def add(
     cameras: tuple[str, ...],
@@ -51,7 +63,7 @@ def add(
     reason: str,
     until: datetime | None,
 ) -> None:
-    """Place a hold. When this returns, nothing that it covers is deleted any more, from no store.
+    """Place a hold. When this returns, nothing that it covers is deleted any more, from any store.
 
     It waits for the deletions of that moment, a second or two. Copies that are condemned already come back instead of
     being deleted.
@@ -97,7 +109,7 @@ def release(identity: UUID) -> None:
 
 
 @hold.command(name="list")
-@click.option("--all", "with_ended", is_flag=True, help="Those that ended, too.")
+@click.option("--all", "with_ended", is_flag=True, help="Also those that have ended.")
 def list_(with_ended: bool) -> None:
     """Print the holds in force, the oldest first."""
     with _catalogue() as catalogue:

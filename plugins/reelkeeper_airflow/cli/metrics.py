@@ -8,7 +8,10 @@ def metrics() -> None:
     """The estate's metrics."""
 
 
-@metrics.command()
+@metrics.command(
+    short_help="Print the metrics as they are now.",
+    epilog="\b\nExample:\n  reelkeeper metrics show | grep alarms",
+)
 @click.option("--openmetrics", is_flag=True, help="In OpenMetrics' format rather than Prometheus' own.")
 def show(openmetrics: bool) -> None:
     """Print the metrics as they are now, as Prometheus would read them."""
@@ -31,7 +34,7 @@ def show(openmetrics: bool) -> None:
     click.echo(text, nl=False)
 
 
-@metrics.command()
+@metrics.command(short_help="Print docs/metrics.md.")
 def reference() -> None:
     """Print docs/metrics.md: every metric, as this version knows them."""
     from reelkeeper.reporting.metrics_reference import metrics_reference

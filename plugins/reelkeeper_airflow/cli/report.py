@@ -6,7 +6,10 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(
+    short_help="Write the daily report into a file.",
+    epilog="\b\nExamples:\n  reelkeeper report today.html\n  reelkeeper report january.html --day 2026-01-31",
+)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--day", type=click.DateTime(["%Y-%m-%d"]), help="The UTC day that its charts end with; by default today."

@@ -11,7 +11,10 @@ def signing_key() -> None:
     """The key that signs the manifests of exports."""
 
 
-@signing_key.command()
+@signing_key.command(
+    short_help="Make a new private key.",
+    epilog="\b\nExample:\n  reelkeeper signing-key create signing-key.pem > public-key.pem",
+)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def create(file: Path) -> None:
     """Make a new private key in FILE, for its owner alone to read, and print its public key.
@@ -37,7 +40,7 @@ def create(file: Path) -> None:
     )
 
 
-@signing_key.command()
+@signing_key.command(short_help="Print the public key of a private one.")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def public(file: Path | None) -> None:
     """Print the public key of the private key in FILE, or of the one that exports are signed with here."""

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from reelkeeper.model import TimeRange
 
 
-@click.command(name="verify-export")
+@click.command(
+    name="verify-export",
+    short_help="Are exported files as they were signed?",
+    epilog="\b\nExamples:\n  reelkeeper verify-export clip.mp4 --public-key public-key.pem\n"
+    "  reelkeeper verify-export manifest.json --public-key public-key.pem --public-key older-key.pem",
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--manifest",
