@@ -20,6 +20,7 @@ from reelkeeper.errors import (
     StoreUnavailable,
 )
 from reelkeeper.migration import batch as migration_batch
+from reelkeeper.migration import recording
 from reelkeeper.migration.job import gate, plan_migration, summarise, transfer_batch, verify_batch
 from reelkeeper.model import BatchId, Key, ReplicaState, SegmentId, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.retention import Reason
@@ -285,7 +286,7 @@ def test_mode_local_stops_a_planned_batch_and_loses_nothing(archive: "Archive", 
 def test_mode_local_stops_between_segments(
     archive: "Archive", monkeypatch: pytest.MonkeyPatch, claim_items: int
 ) -> None:
-    monkeypatch.setattr(migration_batch, "_CLAIM_ITEMS", claim_items)
+    monkeypatch.setattr(recording, "_CLAIM_ITEMS", claim_items)
     monkeypatch.setattr(migration_batch, "_MODE_SECONDS", 0.0)
     segments = archive.record(200, step=timedelta(seconds=1))
     cloud = archive.stores["cloud"]

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, BatchCounts, TransferFailure
 from reelkeeper.errors import ConfigurationError, GateFailed
-from reelkeeper.migration.batch import BatchResult, barred, transfer_batch
+from reelkeeper.migration.batch import BatchResult, transfer_batch
+from reelkeeper.migration.terms import barred
 from reelkeeper.model import BatchId, ReplicaState, StoreKind, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
 from reelkeeper.ramp import current_percentage

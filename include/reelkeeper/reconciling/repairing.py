@@ -20,7 +20,7 @@ from reelkeeper.errors import (
     ReelkeeperError,
     TransferCorrupted,
 )
-from reelkeeper.migration.batch import barred
+from reelkeeper.migration.terms import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours

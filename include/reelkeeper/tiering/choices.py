@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from reelkeeper.migration.batch import barred
+from reelkeeper.migration.terms import barred
 from reelkeeper.model import Key, Tier
 from reelkeeper.policy.costs import LARGEST, ClassPrice, Prices, move_cost, smallest_paying
 from reelkeeper.pricing import tier_of_class, tier_price
