@@ -107,6 +107,14 @@ INSERT INTO export_sources (export_id, number, segment_id, start_time, end_time,
 SELECT :id, :number, segment_id, start_time, end_time, size_bytes, checksum, store, path, note
 FROM json_populate_recordset(NULL::export_sources, :rows::json);
 
+-- name: insert_retrievals!
+-- What was read for an export, or could not be. One of an id that is there was told before.
+INSERT INTO retrievals (id, export_id, segment_id, start_time, store, outcome, error_code, size_bytes, started_at, finished_at)
+SELECT id, :export_id, segment_id, start_time, store, CASE WHEN error_code IS NULL THEN 'succeeded' ELSE 'failed' END,
+       error_code, size_bytes, started_at, finished_at
+FROM json_populate_recordset(NULL::retrievals, :rows::json)
+ON CONFLICT (id) DO NOTHING;
+
 -- name: export_sources
 -- What an export was cut from.
 SELECT * FROM export_sources WHERE export_id = :id ORDER BY number, start_time;

@@ -78,10 +78,12 @@ ON CONFLICT (store, reason) DO UPDATE SET
 -- name: fold_retrievals!
 -- Add the changes of retrievals to their tally.
 WITH taken AS (DELETE FROM retrieval_changes RETURNING *)
-INSERT INTO retrieval_tallies AS t (store, segments, size_bytes)
-SELECT store, sum(segments), sum(size_bytes) FROM taken GROUP BY store
-ON CONFLICT (store) DO UPDATE SET
-    segments = t.segments + excluded.segments, size_bytes = t.size_bytes + excluded.size_bytes;
+INSERT INTO retrieval_tallies AS t (store, outcome, error_code, latency_class, segments, size_bytes, microseconds)
+SELECT store, outcome, error_code, latency_class, sum(segments), sum(size_bytes), sum(microseconds)
+FROM taken GROUP BY store, outcome, error_code, latency_class
+ON CONFLICT (store, outcome, error_code, latency_class) DO UPDATE SET
+    segments = t.segments + excluded.segments, size_bytes = t.size_bytes + excluded.size_bytes,
+    microseconds = t.microseconds + excluded.microseconds;
 
 -- name: fold_exports!
 -- Add the changes of exports to their tally.
@@ -168,14 +170,19 @@ FROM (SELECT * FROM deletion_tallies UNION ALL SELECT * FROM deletion_changes) A
 GROUP BY store, reason ORDER BY store, reason;
 
 -- name: tallied_retrievals
--- Segments that were read for somebody since ever.
-SELECT store, sum(segments)::bigint AS segments, sum(size_bytes)::bigint AS size_bytes
-FROM (SELECT * FROM retrieval_tallies UNION ALL SELECT * FROM retrieval_changes) AS taken
-GROUP BY store ORDER BY store;
+-- Segments that were read for somebody since ever, or could not be, by latency class; -1: its duration is not known.
+SELECT store, outcome, nullif(error_code, '') AS error_code, latency_class, sum(segments)::bigint AS segments,
+       sum(size_bytes)::bigint AS size_bytes, sum(microseconds)::bigint AS microseconds
+FROM (SELECT store, outcome, error_code, latency_class, segments, size_bytes, microseconds FROM retrieval_tallies
+      UNION ALL
+      SELECT store, outcome, error_code, latency_class, segments, size_bytes, microseconds FROM retrieval_changes) AS taken
+GROUP BY store, outcome, taken.error_code, latency_class
+ORDER BY store, outcome, error_code, latency_class;
 
 -- name: note_retrieval!
--- A segment was read for somebody.
-INSERT INTO retrieval_changes (store, segments, size_bytes) VALUES (:store, 1, :size_bytes);
+-- A segment is read elsewhere by somebody: nobody knows how long that takes.
+INSERT INTO retrieval_changes (store, outcome, error_code, latency_class, segments, size_bytes, microseconds)
+VALUES (:store, 'succeeded', '', -1, 1, :size_bytes, 0);
 
 -- name: tallied_exports
 -- How often exports came to a status, by latency class.
@@ -292,7 +299,8 @@ UNION ALL SELECT 'camera_days', count(*) FROM camera_day_drift
 UNION ALL SELECT 'cameras', count(*) FROM camera_drift
 UNION ALL SELECT 'transfer_hours', count(*) FROM transfer_hour_drift
 UNION ALL SELECT 'transfers', count(*) FROM transfer_drift
-UNION ALL SELECT 'deletions', count(*) FROM deletion_drift;
+UNION ALL SELECT 'deletions', count(*) FROM deletion_drift
+UNION ALL SELECT 'retrievals', count(*) FROM retrieval_drift;
 
 -- name: recount_usage!
 -- Make the tally of usage right. What it is off by is read at one moment, so that writers need not wait.
@@ -357,6 +365,14 @@ INSERT INTO deletion_tallies AS t (store, reason, objects, size_bytes)
 SELECT store, reason, objects, size_bytes FROM deletion_drift
 ON CONFLICT (store, reason) DO UPDATE SET
     objects = t.objects + excluded.objects, size_bytes = t.size_bytes + excluded.size_bytes;
+
+-- name: recount_retrievals!
+-- Make the tally of what was read right, as far as its duration is known.
+INSERT INTO retrieval_tallies AS t (store, outcome, error_code, latency_class, segments, size_bytes, microseconds)
+SELECT store, outcome, error_code, latency_class, segments, size_bytes, microseconds FROM retrieval_drift
+ON CONFLICT (store, outcome, error_code, latency_class) DO UPDATE SET
+    segments = t.segments + excluded.segments, size_bytes = t.size_bytes + excluded.size_bytes,
+    microseconds = t.microseconds + excluded.microseconds;
 
 -- name: drop_empty_tallies!
 -- Forget counts of what there is none of any more; nothing is folded meanwhile.

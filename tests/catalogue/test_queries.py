@@ -50,6 +50,7 @@ VALUES = {
     "docs_path": None,
     "condemned_by": None, "ingest_days": 1, "reasons": ["moved"],
     "contact_sheet_path": None, "cut": None, "done_ratio": None, "download_url": None, "failure": "no",
+    "export_id": UUID,
     "failure_code": "media", "file_hash": "0", "file_path": "a", "file_size": 1, "high": 80, "low": 5,
     "manifest_path": "a", "number": 0, "state": "cut", "step": "a", "thumbnail_path": None,
     "channel": "people", "channels": ["people"], "codes": ["access_denied"], "name": "upload_failures", "subject": "",

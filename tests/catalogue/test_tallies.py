@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from threading import Event
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
@@ -20,8 +21,9 @@ from demo.servers import PostgresServer
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import ensure_partitions, upgrade
 from reelkeeper.catalogue.queries import queries, sql_directory
-from reelkeeper.catalogue.tally_records import LATENCY_BOUNDS, CameraDay, UsageDay
-from reelkeeper.model import ReplicaState, StoreName, Tier, TimeRange
+from reelkeeper.catalogue.retrievals import Retrieval
+from reelkeeper.catalogue.tally_records import LATENCY_BOUNDS, CameraDay, Durations, RetrievalTotals, UsageDay
+from reelkeeper.model import ReplicaState, SegmentId, StoreName, Tier, TimeRange
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LOCAL, CLOUD = StoreName("local"), StoreName("cloud")
@@ -71,6 +73,12 @@ CHANGES = (
        FROM generate_series(1, 5) AS n, unnest(ARRAY['succeeded', 'failed']) AS outcome""",
     """INSERT INTO deletions (store, path, reason, size_bytes, run_id, condemned_at, deleted_at)
        SELECT %(store)s, 'a', 'expired', n, 'run', %(start)s, %(start)s FROM generate_series(1, 3) AS n""",
+    """INSERT INTO retrievals (id, export_id, segment_id, start_time, store, outcome, error_code, size_bytes,
+                               started_at, finished_at)
+       SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), %(start)s, %(store)s, outcome,
+              CASE outcome WHEN 'failed' THEN 'store_timeout' END, n, %(start)s,
+              %(start)s + n * %(length)s / 1000
+       FROM generate_series(1, 4) AS n, unnest(ARRAY['succeeded', 'failed']) AS outcome""",
 )  # fmt: skip
 
 
@@ -170,9 +178,14 @@ def test_they_agree_with_the_rows_at_every_moment_while_others_write_and_fold(
     assert not any(drifted)
     assert sum(writer.committed for writer in writers) > 60
     assert none_drifted(catalogue)
-    unfolded = catalogue.tallies.usage(), catalogue.tallies.cameras(), catalogue.tallies.transfers()
+
+    def told() -> list[object]:
+        tallies = catalogue.tallies
+        return [tallies.usage(), tallies.cameras(), tallies.transfers(), tallies.retrievals()]
+
+    unfolded = told()
     catalogue.tallies.fold()
-    assert (catalogue.tallies.usage(), catalogue.tallies.cameras(), catalogue.tallies.transfers()) == unfolded
+    assert told() == unfolded
     assert none_drifted(catalogue)
 
 
@@ -214,6 +227,14 @@ def test_what_is_read_is_what_a_count_of_the_rows_says(
         (outcome, number, pytest.approx(seconds)) for outcome, number, seconds in
         sql("SELECT outcome, count(*), sum(extract(epoch FROM finished_at - started_at))::float8 FROM transfers"
             " GROUP BY 1 ORDER BY 1")
+    ]  # fmt: skip
+    counted = sql("SELECT store, outcome, count(*), sum(size_bytes)::bigint,"
+                  " sum(extract(epoch FROM finished_at - started_at))::float8 FROM retrievals"
+                  " GROUP BY 1, 2 ORDER BY 1, 2")  # fmt: skip
+    assert len(counted) > 1
+    assert [(t.store, t.outcome, t.durations.count, t.size_bytes, t.durations.seconds)
+            for t in catalogue.tallies.retrievals()] == [
+        (*others, pytest.approx(seconds)) for *others, seconds in counted
     ]  # fmt: skip
 
 
@@ -312,7 +333,7 @@ def test_a_recount_makes_right_what_was_changed_past_the_triggers(make, catalogu
     )  # fmt: skip
     sql("SET session_replication_role = origin")
     drifted = catalogue.tallies.drift()
-    assert min(drifted[name] for name in drifted if name != "deletions") > 0
+    assert min(drifted[name] for name in drifted if name not in ("deletions", "retrievals")) > 0
     catalogue.tallies.recount()
     assert none_drifted(catalogue)
     assert [(each.segments, each.last_end) for each in catalogue.tallies.cameras()] == [
@@ -336,6 +357,68 @@ def test_the_migration_counts_what_is_there(postgres: PostgresServer, tmp_path, 
         assert [(c.segments, c.last_end) for c in old.tallies.cameras()] == [(3, START + timedelta(minutes=3))]
         assert [t.durations.count for t in old.tallies.transfers()] == [3]
     postgres.drop_database("before_tallies")
+
+
+def test_a_recount_proves_what_was_read_as_far_as_its_duration_is_known(catalogue: Catalogue, sql) -> None:
+    catalogue.tallies.note_retrieval(LOCAL, 100)  # by somebody who tells nothing
+    read = Retrieval(SegmentId(uuid4()), START, LOCAL, 30, START, START + timedelta(seconds=2))
+    catalogue.retrievals.record(uuid4(), [read, replace(read, id=uuid4(), error_code="store_timeout")])
+    for _ in range(2):
+        assert none_drifted(catalogue)
+        catalogue.tallies.fold()
+    right = catalogue.tallies.retrievals()
+    assert [(each.outcome, each.segments, each.size_bytes, each.durations.seconds) for each in right] == [
+        ("failed", 1, 30, 2.0), ("succeeded", 2, 130, 2.0)
+    ]  # fmt: skip
+    sql("UPDATE retrieval_tallies SET segments = segments + 1, microseconds = 5 WHERE latency_class >= 0")
+    assert {name: drifted for name, drifted in catalogue.tallies.drift().items() if drifted} == {"retrievals": 2}
+    catalogue.tallies.recount()
+    assert none_drifted(catalogue)
+    assert catalogue.tallies.retrievals() == right
+
+
+def test_what_was_read_before_durations_were_kept_enters_no_histogram(
+    postgres: PostgresServer, tmp_path, make, catalogue: Catalogue
+) -> None:
+    """Of three segments that an export was cut from two were folded; the upgrade takes all over, and nothing twice."""
+    for path in sorted((sql_directory() / "migrations").glob("*.sql"))[:9]:
+        (tmp_path / path.name).write_text(path.read_text())
+    postgres.create_database("before_retrievals")
+    dsn = postgres.dsn("before_retrievals")
+    with closing(psycopg2.connect(dsn)) as connection, Catalogue(lambda: psycopg2.connect(dsn)) as old:
+        upgrade(connection, "reelkeeper", tmp_path)
+        make.catalogue = old
+        camera = make.camera("gate")
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SET search_path = reelkeeper")
+            cursor.execute(
+                "INSERT INTO exports (id, tenant, camera_ids, start_time, end_time, format, reason, created_by,"
+                " expires_at) VALUES (md5('e')::uuid, 'default', ARRAY[%s]::uuid[], now(), now() + interval '1 h',"
+                " 'mp4', 'a', 'me', now()); INSERT INTO export_cameras (export_id, number, camera_id)"
+                " VALUES (md5('e')::uuid, 0, %s)",
+                (camera.id, camera.id),
+            )
+            source = ("INSERT INTO export_sources SELECT md5('e')::uuid, 0, md5(n::text)::uuid, now(), now(), 10,"
+                      " repeat('0', 64), 'local', 'a' FROM generate_series(%s, %s) AS n")  # fmt: skip
+            cursor.execute(source, (1, 2))
+            cursor.execute("INSERT INTO retrieval_tallies SELECT store, sum(segments), sum(size_bytes) FROM"
+                           " retrieval_changes GROUP BY 1; DELETE FROM retrieval_changes")  # fmt: skip
+            cursor.execute(source, (3, 3))
+        upgrade(connection, "reelkeeper")
+        before = RetrievalTotals(LOCAL, "succeeded", None, 3, 30, Durations())
+        for _ in range(2):
+            assert old.tallies.retrievals() == [before]
+            assert none_drifted(old)
+            old.tallies.fold()
+        old.retrievals.record(uuid4(), [
+            Retrieval(SegmentId(uuid4()), START, LOCAL, 10, START, START + timedelta(seconds=0.07))
+        ])  # fmt: skip
+        with connection, connection.cursor() as cursor:  # what an export is cut from is not counted beside that
+            cursor.execute(source, (4, 9))
+        [after] = old.tallies.retrievals()
+        assert (after.segments, after.size_bytes, after.durations.count, after.durations.seconds) == (4, 40, 1, 0.07)
+        assert none_drifted(old)
+    postgres.drop_database("before_retrievals")
 
 
 def test_what_names_a_segment_or_owns_a_camera_stays(make, sql) -> None:

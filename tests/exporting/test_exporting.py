@@ -336,6 +336,7 @@ def test_a_full_disk_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     found = rig.catalogue.exports.get(export.id)
     assert found is not None
     assert (found.failure_code, rig.held(), rig.objects()) == ("work_folder_full", [], set())
+    assert rig.sql("SELECT id FROM retrievals WHERE outcome = 'failed'") == []  # that is not the store's fault
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,11 @@ def figures(now: datetime = NOW) -> Figures:
             DeletionTotals(LOCAL, "expired", 6, 600),
             DeletionTotals(LOCAL, "retired", 1, 100),
         ),
-        retrievals=(RetrievalTotals(CLOUD, 7, 700),),
+        retrievals=(
+            RetrievalTotals(CLOUD, "succeeded", None, 7, 700, lasted(0.3, 0.4, 2.0, 45.0)),  # of 3 nobody knows
+            RetrievalTotals(CLOUD, "failed", "store_timeout", 2, 200, lasted(90.0, 91.0)),
+            RetrievalTotals(CLOUD, "failed", "source_corrupted", 1, 100, lasted(0.2)),
+        ),
         exports=(
             ExportTotals("PENDING", lasted(0, 0, 0)),
             ExportTotals("COMPLETED", lasted(20, 70)),

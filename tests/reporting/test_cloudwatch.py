@@ -16,7 +16,7 @@ from reelkeeper.errors import AccessDenied, MonitoringUnavailable
 from reelkeeper.model import StoreName
 from reelkeeper.reporting import cloudwatch
 from reelkeeper.reporting.cloudwatch import CLOUD_METRICS, MAX_BATCH_METRICS, Published, publish_to_cloudwatch
-from reelkeeper.reporting.figures import TransferTotals
+from reelkeeper.reporting.figures import RetrievalTotals, TransferTotals
 from reelkeeper.reporting.rounds import Round
 from tests.reporting.hand_made import CLOUD, LOCAL, NOW, lasted, taken
 
@@ -62,7 +62,8 @@ def publish(what: Round, published: Published) -> dict[tuple[str, str], float]:
 
 
 def moved_on(what: Round) -> Round:
-    """A quarter of an hour later: two more files in the cloud, one more refusal."""
+    """A quarter of an hour later: two more files in the cloud, one more refusal; one more was read of which it is known
+    how long it took, one of which it is not, and one could not be."""
     figures = what.figures
     usage = tuple(replace(use, replicas=use.replicas + 2, size_bytes=use.size_bytes + 300)
                   if use.store == CLOUD and use.tier == "COOL" else use for use in figures.usage)  # fmt: skip
@@ -72,7 +73,13 @@ def moved_on(what: Round) -> Round:
         TransferTotals("ingest", LOCAL, "failed", "access_denied", False, 0, lasted(0.5)),
         *OF_NO_STORE,
     )
-    return replace(what, figures=replace(figures, now=LATER, usage=usage, transfers=figures.transfers + more))
+    read = (
+        RetrievalTotals(CLOUD, "succeeded", None, 2, 70, lasted(1.5)),
+        RetrievalTotals(CLOUD, "failed", "store_timeout", 1, 35, lasted(8.0)),
+    )
+    return replace(what, figures=replace(
+        figures, now=LATER, usage=usage, transfers=figures.transfers + more, retrievals=figures.retrievals + read
+    ))  # fmt: skip
 
 
 def test_a_server_keeps_what_was_published(moto: S3Server) -> None:
@@ -101,6 +108,7 @@ def test_a_server_keeps_what_was_published(moto: S3Server) -> None:
     assert kept("FilesStored", "Sum", "cloud") == [2]  # nothing is counted in the first round
     assert kept("UploadSeconds", "Sum", "cloud") == [6]
     assert kept("AccessDenied", "Sum", "cloud") == [1]
+    assert kept("DownloadSeconds", "Sum", "cloud") == [1.5]
     listed = client.list_metrics(Namespace=namespace)["Metrics"]
     assert {metric["MetricName"] for metric in listed} <= {metric.name for metric in CLOUD_METRICS}
 
@@ -125,6 +133,8 @@ def test_only_what_changed_is_told_again() -> None:
         ("Uploads", "cloud"): 2,
         ("UploadSeconds", "cloud"): 6, ("UploadFailures", "cloud"): 1, ("UploadFailures", "local"): 1,
         ("AccessDenied", "cloud"): 1, ("AccessDenied", "local"): 1,  # the first there ever was
+        ("FilesRetrieved", "cloud"): 2, ("BytesRetrieved", "cloud"): 70, ("Downloads", "cloud"): 1,
+        ("DownloadSeconds", "cloud"): 1.5, ("DownloadFailures", "cloud"): 1,
         ("OldestUnmigratedAge", ""): 2 * 3600 + 900, ("OldestUnverifiedAge", ""): 3 * 86_400 + 900,
         ("OldestLookAge", ""): 930,
     }  # fmt: skip

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -15,6 +16,7 @@ from reelkeeper.catalogue.deletions import Gone
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.reconciliations import Outcome, Reconciliation
 from reelkeeper.catalogue.records import Ingested, TransferItem, TransferRecord, TransferResult
+from reelkeeper.catalogue.retrievals import Retrieval
 from reelkeeper.catalogue.store_health import Look
 from reelkeeper.model import (
     Camera,
@@ -204,8 +206,30 @@ def test_what_is_read_and_what_is_deleted_is_counted_for_ever(catalogue: Catalog
     catalogue.deletions.record(gone, run_id="run", now=NOW)
     for _ in range(2):
         figures = gather(estate(), catalogue, now=NOW)
-        assert figures.retrievals == (RetrievalTotals(CLOUD, 2, 2 * QUARTER), RetrievalTotals(LOCAL, 1, QUARTER))
+        assert figures.retrievals == (  # who reads elsewhere tells nobody how long it took
+            RetrievalTotals(CLOUD, "succeeded", None, 2, 2 * QUARTER, Durations()),
+            RetrievalTotals(LOCAL, "succeeded", None, 1, QUARTER, Durations()),
+        )
         assert figures.deletions == (DeletionTotals(CLOUD, "temp", 3, 15),)
+        fold(catalogue)
+
+
+def test_how_long_reading_took_is_counted_where_it_is_known(catalogue: Catalogue, footage: list[Ingested]) -> None:
+    export, first, second = uuid4(), footage[0].segment, footage[1].segment
+    locate(estate(), catalogue, first.id, now=NOW)
+    read = [
+        Retrieval(first.id, first.start_time, LOCAL, QUARTER, NOW, NOW + timedelta(seconds=0.25)),
+        Retrieval(second.id, second.start_time, LOCAL, QUARTER, NOW, NOW + timedelta(seconds=400.5)),
+        Retrieval(second.id, second.start_time, CLOUD, QUARTER, NOW, NOW + timedelta(seconds=7), "store_timeout"),
+    ]
+    for retrievals in (read[:1], read, []):  # a call that is repeated, as its answer was lost, adds nothing
+        catalogue.retrievals.record(export, retrievals)
+    for _ in range(2):
+        assert gather(estate(), catalogue, now=NOW).retrievals == (
+            RetrievalTotals(CLOUD, "failed", "store_timeout", 1, QUARTER, Durations(1, 7.0, classes(le_10=1))),
+            RetrievalTotals(LOCAL, "succeeded", None, 3, 3 * QUARTER,
+                            Durations(2, 400.75, classes(**{"le_0.25": 1, "le_inf": 1}))),
+        )  # fmt: skip
         fold(catalogue)
 
 

@@ -21,6 +21,7 @@ from reelkeeper.catalogue.repairs import Repairs
 from reelkeeper.catalogue.replicas import Replicas
 from reelkeeper.catalogue.restores import Restores
 from reelkeeper.catalogue.retention import Retention
+from reelkeeper.catalogue.retrievals import Retrievals
 from reelkeeper.catalogue.rollout import Rollout
 from reelkeeper.catalogue.segments import Segments
 from reelkeeper.catalogue.session import Connect, Session
@@ -57,6 +58,7 @@ class Catalogue:
         self.evidence = Evidence(self._session)
         self.locks = Locks(self._session)
         self.exports = Exports(self._session)
+        self.retrievals = Retrievals(self._session)
         self.deletions = Deletions(self._session)
         self.retention = Retention(self._session)
         self.rollout = Rollout(self._session)

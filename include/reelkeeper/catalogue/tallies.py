@@ -47,7 +47,10 @@ _RECOUNTS = (
     "recount_transfer_hours",
     "recount_transfers",
     "recount_deletions",
+    "recount_retrievals",
 )
+_UNTIMED = -1
+"""The latency class of what nobody knows the duration of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ class Tallies:
             return {row.tally: row.counts for row in self._session.rows("tally_drift")}
 
     def recount(self) -> None:
-        """Make right what drifted. Goes through all footage, several times; writers do not wait. What exports came to
-        and what was read has no rows to count again."""
+        """Make right what drifted. Goes through all footage, several times; writers do not wait. What exports came to,
+        and what was read without its duration being known, has no rows to count again."""
         with self._session.transaction():
             self._session.rows("lock_planning", what="tallies")
             self._session.rows("prepare_recount")
@@ -100,7 +103,7 @@ class Tallies:
             self._session.execute("drop_empty_tallies")
 
     def note_retrieval(self, store: StoreName, size_bytes: int) -> None:
-        """A segment was read for somebody from this store."""
+        """Somebody was told to read a segment from this store: how long that takes nobody will know."""
         self._session.execute("note_retrieval", store=store, size_bytes=size_bytes)
 
     def keep_day(self, day: date, rows: Sequence[UsageDay]) -> None:
@@ -204,7 +207,11 @@ class Tallies:
 
     def retrievals(self) -> list[RetrievalTotals]:
         """Since ever."""
-        return [RetrievalTotals(**row._asdict()) for row in self._session.rows("tallied_retrievals")]
+        rows = self._session.rows("tallied_retrievals")
+        return [
+            _retrieval_totals(list(each))
+            for _, each in groupby(rows, lambda row: (row.store, row.outcome, row.error_code))
+        ]
 
     def exports(self) -> list[ExportTotals]:
         """Since ever."""
@@ -233,6 +240,16 @@ def _transfer_totals(rows: Iterable[Any]) -> list[TransferTotals]:
         size_bytes = sum(row.size_bytes for row in classes)
         totals.append(TransferTotals(job, store, outcome, error_code, fallback, size_bytes, durations))
     return totals
+
+
+def _retrieval_totals(rows: Sequence[Any]) -> RetrievalTotals:
+    """From rows that differ in their latency class alone."""
+    timed = [(row.latency_class, row.segments, row.microseconds) for row in rows if row.latency_class != _UNTIMED]
+    first = rows[0]
+    return RetrievalTotals(
+        first.store, first.outcome, first.error_code, sum(row.segments for row in rows),
+        sum(row.size_bytes for row in rows), _durations(timed),
+    )  # fmt: skip
 
 
 def _durations(classes: Iterable[tuple[int, int, int]]) -> Durations:

@@ -87,11 +87,18 @@ class DeletionTotals:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalTotals:
-    """Segments that were read for somebody since ever, by the store that they came from."""
+    """Segments that were read for somebody since ever, or could not be, that have all this in common.
 
-    store: StoreName
+    `durations` are those of the segments of which it is known how long they took: of those that were read before that
+    was kept, and of those that were read elsewhere, of which we only said where they are, it is not.
+    """
+
+    store: StoreName  # that they came from
+    outcome: Literal["succeeded", "failed"]
+    error_code: str | None
     segments: int
     size_bytes: int
+    durations: Durations
 
 
 @dataclass(frozen=True, slots=True)

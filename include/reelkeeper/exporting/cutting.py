@@ -103,8 +103,10 @@ def cut_camera(
         return _empty(catalogue, export, camera, now=now)
     with work_folder(estate) as folder:
         fetched = fetch(
-            estate, open_store, planned, number, folder, tell_wrong=lambda wrong: _suspect(catalogue, wrong),
+            estate, open_store, planned, number, folder, now=now,
             progress=lambda done: progress(_FETCH_SHARE * done / len(planned)),
+            tell_wrong=lambda wrong: _suspect(catalogue, wrong),
+            tell_read=lambda read: retrying()(catalogue.retrievals.record, export.id, read),
         )  # fmt: skip
         try:
             made = _cut(estate, request, export, camera, fetched, folder, progress)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.export_records import ExportSource
+from reelkeeper.catalogue.retrievals import Retrieval
 from reelkeeper.errors import (
     BudgetExceeded,
     ObjectNotFound,
@@ -69,21 +70,24 @@ def fetch(
     number: int,
     folder: Path,
     *,
+    now: Callable[[], datetime],
     progress: Callable[[int], None] = lambda done: None,
     tell_wrong: Callable[[Sequence[Replica]], None] = lambda replicas: None,
+    tell_read: Callable[[Sequence[Retrieval]], None] = lambda retrievals: None,
 ) -> Fetched:
     """Bring a camera's footage to this machine; `number` is the camera's, `folder` holds what is fetched.
 
-    `progress` hears how many segments are there, `tell_wrong` of copies that are not as recorded. BudgetExceeded when
+    `progress` hears how many segments are there. At the end, however it ends, `tell_wrong` hears of copies that are not
+    as recorded, and `tell_read` how long each copy took that was read, or could not be. BudgetExceeded when
     that would take more than `exports.work_bytes`; SourceCorrupted, ObjectNotFound when no copy of a segment is as
     recorded; a TransientError when none of them could be read now; WorkFolderFull.
     """
-    choice = _Choice(open_store)
+    choice, retrievals = _Choice(open_store), _Retrievals(open_store, folder, now)
     _expect_room(estate, choice, planned)
     pieces, sources = [], []
     try:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
-            fetched = pool.map(lambda one: _one(choice, one, number, folder), planned)
+            fetched = pool.map(lambda one: _one(choice, retrievals, one, number), planned)
             for done, (piece, source) in enumerate(fetched, 1):
                 pieces.append(piece)
                 sources.append(source)
@@ -91,6 +95,7 @@ def fetch(
     finally:
         if choice.wrong:
             tell_wrong(choice.wrong)
+        tell_read(retrievals.done)
     return Fetched(tuple(pieces), tuple(sources))
 
 
@@ -129,13 +134,40 @@ def _expect_room(estate: Estate, choice: _Choice, planned: Sequence[PlannedSourc
         )
 
 
-def _one(choice: _Choice, planned: PlannedSource, number: int, folder: Path) -> tuple[Piece, ExportSource]:
+class _Retrievals:
+    """Reads copies, and notes how long each took. Safe for threads."""
+
+    def __init__(self, open_store: OpenStore, folder: Path, now: Callable[[], datetime]) -> None:
+        self.done: list[Retrieval] = []
+        self._open_store, self._folder, self._now = open_store, folder, now
+
+    def read(self, replica: Replica, segment: Segment) -> Path:
+        """The replica's file on this machine, proved. A copy is one retrieval, however often its store is asked."""
+        began = self._now()
+        try:
+            path = retrying()(_proved, self._open_store(replica.store), replica, segment, self._folder)
+        except WorkFolderFull:  # that says nothing of the store
+            raise
+        except ReelkeeperError as exc:
+            self._note(replica, segment, began, exc.code)
+            raise
+        self._note(replica, segment, began, None)
+        return path
+
+    def _note(self, replica: Replica, segment: Segment, began: datetime, error_code: str | None) -> None:
+        ended = max(began, self._now())  # a clock may be set back in between
+        self.done.append(
+            Retrieval(segment.id, segment.start_time, replica.store, segment.size_bytes, began, ended, error_code)
+        )
+
+
+def _one(choice: _Choice, retrievals: _Retrievals, planned: PlannedSource, number: int) -> tuple[Piece, ExportSource]:
     """From the first copy that is as recorded."""
     segment = planned.segment
     errors: list[tuple[Replica, ReelkeeperError]] = []
     for replica in choice.order(planned.copies):
         try:
-            path = retrying()(_proved, choice.open_store(replica.store), replica, segment, folder)
+            path = retrievals.read(replica, segment)
         except WorkFolderFull:
             raise
         except (SourceCorrupted, ObjectNotFound, TransientError) as exc:

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from functools import cache
 
 from reelkeeper.errors import ReelkeeperError
-from reelkeeper.reporting.figures import Durations, TransferTotals
+from reelkeeper.reporting.figures import Durations, RetrievalTotals, TransferTotals
 from reelkeeper.reporting.metric_samples import OTHER, Limits, Sample, by_store, from_nothing, stores, summed, together
 from reelkeeper.reporting.rounds import Round
 
 STORED_BY = ("ingest", "migrate", "repair")
 """The jobs that put a copy into a store; `tier` moves one."""
 JOBS = (*STORED_BY, "tier")
+RETRIEVE = "retrieve"
+"""The operation that reads footage for people, beside the jobs that transfer it."""
 COMMON_ERRORS = ("access_denied", "credentials_not_found", "source_corrupted", "store_timeout", "store_unavailable")
 """Failures that alarms look for or leave out, and that stores have one day: counted from 0, or the first ones would not
 show as an increase."""
@@ -24,7 +26,7 @@ def segments_stored(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 
 def segments_retrieved(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return by_store(taken, ((total.store, total.segments) for total in taken.figures.retrievals))
+    return by_store(taken, ((total.store, total.segments) for total in _read(taken)))
 
 
 def segments_deleted(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -44,7 +46,8 @@ def export_durations(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 def errors(taken: Round, limits: Limits) -> Iterator[Sample]:
     failed = summed(((total.job, total.store), total.durations.count) for total in _failed(taken))
-    yield from from_nothing(failed, (JOBS, stores(taken)))
+    failed += summed(((RETRIEVE, total.store), total.segments) for total in _unread(taken))
+    yield from from_nothing(failed, ((*JOBS, RETRIEVE), stores(taken)))
 
 
 def transfers(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -78,7 +81,21 @@ def fallbacks(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 
 def retrieved_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return by_store(taken, ((total.store, total.size_bytes) for total in taken.figures.retrievals))
+    return by_store(taken, ((total.store, total.size_bytes) for total in _read(taken)))
+
+
+def retrieval_durations(taken: Round, limits: Limits) -> Iterator[Sample]:
+    """Each of the estate's stores has a histogram from the start: its first retrieval shows as an increase."""
+    groups: dict[str, list[Durations]] = {store: [] for store in stores(taken)}
+    for total in _read(taken):
+        groups.setdefault(total.store, []).append(total.durations)
+    for store, durations in groups.items():
+        yield (store,), together(durations)
+
+
+def retrieval_failures(taken: Round, limits: Limits) -> Iterator[Sample]:
+    failed = summed(((total.store, error_label(total.error_code)), total.segments) for total in _unread(taken))
+    yield from from_nothing(failed, (stores(taken), COMMON_ERRORS))
 
 
 def deletions(taken: Round, limits: Limits) -> Iterator[Sample]:
@@ -112,3 +129,11 @@ def _succeeded(taken: Round) -> list[TransferTotals]:
 
 def _failed(taken: Round) -> list[TransferTotals]:
     return [total for total in taken.figures.transfers if total.outcome == "failed"]
+
+
+def _read(taken: Round) -> list[RetrievalTotals]:
+    return [total for total in taken.figures.retrievals if total.outcome == "succeeded"]
+
+
+def _unread(taken: Round) -> list[RetrievalTotals]:
+    return [total for total in taken.figures.retrievals if total.outcome == "failed"]

@@ -93,7 +93,8 @@ METRICS: tuple[Metric, ...] = (
            "Segments of which a verified copy was put into the store; mode is placement.mode as it is now.",
            events.segments_stored),
     Metric("storage_segments_retrieved_total", "counter", ("backend",),
-           "Segments that were read from the store for somebody.", events.segments_retrieved),
+           "Segments that were read from the store for somebody: by exports, each time, and elsewhere by who was told "
+           "where they lie.", events.segments_retrieved),
     Metric("storage_segments_deleted_total", "counter", ("backend",),
            "Objects that were deleted from the store, for whatever reason.", events.segments_deleted),
     Metric("storage_exports_created_total", "counter", ("status",),
@@ -105,7 +106,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("storage_segments_count", "gauge", ("camera_id",),
            "Segments of the camera in the catalogue.", values.camera_segments),
     Metric("storage_errors_total", "counter", ("operation", "backend"),
-           "Transfers to the store that failed, by operation (ingest, migrate, repair, tier).", events.errors),
+           "Transfers to the store that failed, by operation (ingest, migrate, repair, tier), and segments that an "
+           "export could not read from it (retrieve).", events.errors),
     # What is where.
     Metric("reelkeeper_stored_bytes", "gauge", ("store", "tier", "tenant"),
            "Bytes of footage by store, tier and tenant; copies that are lost are not in it.", values.stored_bytes),
@@ -148,6 +150,13 @@ METRICS: tuple[Metric, ...] = (
            "Segments that the cloud did not take at ingest and that went to this store.", events.fallbacks),
     Metric("reelkeeper_retrieved_bytes_total", "counter", ("store",),
            "Bytes of the segments that were read for somebody; its rate is the download rate.", events.retrieved_bytes),
+    Metric("reelkeeper_retrieval_duration_seconds", "histogram", ("store",),
+           "How long it took until an export had one segment from the store, proved by its SHA-256. Not in it: what "
+           "people and players read by links, at their own pace; what was read before this was measured; what jobs "
+           "read for themselves.", events.retrieval_durations),
+    Metric("reelkeeper_retrieval_failures_total", "counter", ("store", "error_code"),
+           "Segments that an export could not read from the store, by error: it goes on to the next copy.",
+           events.retrieval_failures),
     Metric("reelkeeper_deletions_total", "counter", ("store", "reason"), "Objects that were deleted, by reason.",
            events.deletions),
     Metric("reelkeeper_deleted_bytes_total", "counter", ("store", "reason"), "Bytes of the deleted objects.",
