@@ -8,8 +8,8 @@ differed in which tally. A counter that is corrected downwards looks to Promethe
 (docs/operations.md, "Where figures come from").
 
 **Danger**: none to footage; it reads all rows of the catalogue (a minute or two for ten million segments, without
-holding anybody up). Counts of transfers and deletions are those of the history again: if you deleted history by hand,
-keep this paused.
+holding anybody up). Counts of transfers, retrievals and deletions are those of the history again: if you deleted
+history by hand, keep this paused.
 
 **By hand**: trigger it, without any field, after such a change by hand, and whenever a figure looks wrong.
 
