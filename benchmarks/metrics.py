@@ -34,8 +34,7 @@ from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.page.reading import read_estate
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Rollout
+from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
 
 BOUNDS = {"a": 10_000.0, "read": 200.0}
 """Milliseconds, by the first word of what is measured: a round, and the page."""

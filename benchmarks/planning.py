@@ -25,8 +25,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.model import Camera, StoreKind, StoreName, camera_id
 from reelkeeper.retention.job import condemn_due, plan_retention
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Retention, RetentionCaps
+from reelkeeper.settings import Estate, Placement, Retention, RetentionCaps, StoreSettings
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
 from reelkeeper.tiering.job import plan_tiers

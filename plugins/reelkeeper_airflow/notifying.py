@@ -13,7 +13,7 @@ from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from reelkeeper.errors import ConfigurationError, CredentialsNotFound
-from reelkeeper.settings.models import AlarmChannel
+from reelkeeper.settings import AlarmChannel
 from reelkeeper.stores.protocols import Check
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from reelkeeper.model import StoreName
 from reelkeeper.policy.alarm_states import AlarmEvent
 from reelkeeper.policy.alarms import AlarmTerms, alarms
 from reelkeeper.reporting.alarm_messages import Message
-from reelkeeper.settings.models import AlarmChannel
+from reelkeeper.settings import AlarmChannel
 from reelkeeper.stores.protocols import Owner
 from reelkeeper_airflow import notifying
 from reelkeeper_airflow.estate import connect_to_catalogue, current_estate, open_store

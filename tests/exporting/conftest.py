@@ -36,8 +36,7 @@ from reelkeeper.model import (
     Tenant,
     camera_id,
 )
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Exports
+from reelkeeper.settings import Estate, Exports, Placement, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore

@@ -46,14 +46,17 @@ from reelkeeper.reconciling.repairing import plan_repairs
 from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.retention.holds import place_hold, release_hold
 from reelkeeper.retention.job import bring_back, condemn_due
-from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
-from reelkeeper.settings.models import (
+from reelkeeper.settings import (
     Costs,
+    Estate,
     Migration,
+    Placement,
     Reconcile,
     ReconcileCaps,
     Retention,
     RetentionCaps,
+    Rollout,
+    StoreSettings,
     Tiering,
     TierPlace,
     TierStep,

@@ -10,8 +10,7 @@ from reelkeeper.errors import ObjectArchived, ObjectNotFound
 from reelkeeper.migration.job import transfer_batch
 from reelkeeper.model import CameraId, ReplicaState, Segment, SegmentId, StoreKind
 from reelkeeper.reading import locate, locate_at
-from reelkeeper.settings import Estate, StoreSettings
-from reelkeeper.settings.models import Restore
+from reelkeeper.settings import Estate, Restore, StoreSettings
 
 if TYPE_CHECKING:
     from tests.migration.conftest import Archive

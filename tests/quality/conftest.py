@@ -15,8 +15,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.model import Sha256, StoreKind, StoreName, TimeRange, segment_id
 from reelkeeper.quality.checking import Run
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Quality
+from reelkeeper.settings import Estate, Placement, Quality, StoreSettings
 from reelkeeper.stores.memory import MemoryStore
 from tests.catalogue.conftest import Maker
 

@@ -15,7 +15,7 @@ from reelkeeper.errors import CatalogueUnavailable, QualityFailed, StoreUnavaila
 from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite
 from reelkeeper.quality.checking import Checked, check_catalogue, check_ingested, gate
-from reelkeeper.settings.models import Demand, Quality
+from reelkeeper.settings import Demand, Quality
 from reelkeeper.stores.protocols import Store
 from tests.quality.conftest import EXPORT, NOW, World, at
 

@@ -19,8 +19,7 @@ from reelkeeper.reconciling.job import Reconciled, reconcile_store
 from reelkeeper.reconciling.quarantining import Quarantined, quarantine_orphans
 from reelkeeper.reconciling.repairing import plan_repairs
 from reelkeeper.reconciling.returning import BroughtBack, bring_back
-from reelkeeper.settings import Estate, Placement, Rollout, StoreSettings
-from reelkeeper.settings.models import ReconcileCaps
+from reelkeeper.settings import Estate, Placement, ReconcileCaps, Rollout, StoreSettings
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore

@@ -19,7 +19,7 @@ from reelkeeper.reconciling import quarantining, returning, sighting
 from reelkeeper.reconciling.quarantining import _Mover, _Placed
 from reelkeeper.retention import last_look
 from reelkeeper.retention.last_look import LastLook
-from reelkeeper.settings.models import ReconcileCaps
+from reelkeeper.settings import ReconcileCaps
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import ObjectStat
 from reelkeeper.stores.retry import retrying

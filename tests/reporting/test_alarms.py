@@ -22,8 +22,7 @@ from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.reporting.alarm_readings import Latest, readings, silent_cameras
 from reelkeeper.reporting.alarms import Evaluated, acknowledge, definitions, evaluate, send_waiting
 from reelkeeper.reporting.figures import CameraFigures, Figures
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import AlarmChannel, Alarms
+from reelkeeper.settings import AlarmChannel, Alarms, Estate, Placement, StoreSettings
 from tests.reporting.hand_made import CLOUD, LOCAL, NOW, figures
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

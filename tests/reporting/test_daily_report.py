@@ -28,8 +28,7 @@ from reelkeeper.reporting.daily_tables import cameras_table, transfers_table
 from reelkeeper.reporting.figures import CameraDay, Durations, TransferTotals, UsageDay
 from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reports import is_report, list_reports
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Alarms, Costs, TierPlace
+from reelkeeper.settings import Alarms, Costs, Estate, Placement, StoreSettings, TierPlace
 from reelkeeper.stores.filesystem import FilesystemStore
 from tests.catalogue.conftest import Maker
 from tests.reporting import month

@@ -44,8 +44,7 @@ from reelkeeper.reporting.figures import (
     UsageDay,
 )
 from reelkeeper.reporting.gathering import camera_days, fold, gather, take_stock, transfer_hours, usage_days
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Costs, Rollout, TierPlace
+from reelkeeper.settings import Costs, Estate, Placement, Rollout, StoreSettings, TierPlace
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NOW = START + timedelta(hours=2)

@@ -19,7 +19,7 @@ from reelkeeper.policy.rollout import Percentage
 from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usage
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp
 from reelkeeper.reporting.page.safety import safety
-from reelkeeper.settings.models import Rollout
+from reelkeeper.settings import Rollout
 from tests.reporting.hand_made import CAMERAS, LOCAL, NOW, figures
 
 SILENCE = coverage.Silence(timedelta(hours=24), timedelta(days=30))

@@ -15,8 +15,7 @@ from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.page.reading import read_estate
 from reelkeeper.reporting.rounds import ALARM_STATES, forecast_cost, take_round
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Alarms, TierPlace
+from reelkeeper.settings import Alarms, Estate, Placement, StoreSettings, TierPlace
 from tests.catalogue.conftest import LOCAL, Maker
 from tests.reporting.test_metrics import as_text
 

@@ -122,7 +122,7 @@ def main(root: str, dsn: str, at: str, after: str) -> None:
 
 def prepare(rig: Rig) -> None:
     """Without caps and grace, one worker, so that the steps have an order."""
-    from reelkeeper.settings.models import Retention, RetentionCaps
+    from reelkeeper.settings import Retention, RetentionCaps
 
     caps = RetentionCaps(soft_count=10**6, soft_ratio=1, hard_count=10**6, hard_ratio=1)
     rig.sections |= {"retention": Retention(grace_hours=0), "retention_caps": caps}

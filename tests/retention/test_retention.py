@@ -17,7 +17,7 @@ from reelkeeper.retention.job import (
     summarise_retention,
 )
 from reelkeeper.retention.sweeping import expire_exports, sweep_store
-from reelkeeper.settings.models import LandingZone, Retention, RetentionCaps
+from reelkeeper.settings import LandingZone, Retention, RetentionCaps
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Upload

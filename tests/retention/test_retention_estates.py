@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reelkeeper.model import ReplicaState, Segment, StoreName
 from reelkeeper.policy.retention import Lock, covers
 from reelkeeper.retention.job import condemn_due, plan_retention
-from reelkeeper.settings.models import Retention, RetentionCaps
+from reelkeeper.settings import Retention, RetentionCaps
 from reelkeeper.stores.memory import MemoryStore
 from tests.retention.rig import CLOUD, DISK, START, Rig
 

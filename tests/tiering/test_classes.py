@@ -17,8 +17,7 @@ from reelkeeper.migration.job import BatchResult, plan_migration, summarise, tra
 from reelkeeper.model import ReplicaState, Segment, StoreKind, Tier, TimeRange
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.pricing import price_lists
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import TierPlace
+from reelkeeper.settings import Estate, Placement, StoreSettings, TierPlace
 from reelkeeper.tiering.choices import TieredStore
 
 if TYPE_CHECKING:

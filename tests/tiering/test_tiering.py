@@ -13,7 +13,7 @@ from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreNotOurs, StoreUnavailable
 from reelkeeper.model import ReplicaState, StoreName, Tier
 from reelkeeper.policy.costs import load_prices, move_cost, shipped_prices
-from reelkeeper.settings.models import TierPlace
+from reelkeeper.settings import TierPlace
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Owner
 from reelkeeper.tiering.choices import KEPT_DAYS

@@ -24,8 +24,7 @@ from reelkeeper.model import (
     camera_id,
     segment_id,
 )
-from reelkeeper.settings import Estate, Placement, StoreSettings
-from reelkeeper.settings.models import Verification
+from reelkeeper.settings import Estate, Placement, StoreSettings, Verification
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import EXPECTATIONS, INGEST_SUITES, Expectation, Severity, Suite
-from reelkeeper.settings import Estate
-from reelkeeper.settings.models import Demand
+from reelkeeper.settings import Demand, Estate
 
 INGESTED = "ingested_segments"
 """The query of sql/quality that takes the place of ranges where a run of ingest is checked."""

@@ -17,8 +17,7 @@ from reelkeeper.policy.alarms import Alarm, AlarmName, alarms
 from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.reporting.alarm_readings import MEMORY, REFUSALS, Latest, readings, streaks, terms
 from reelkeeper.reporting.figures import Figures
-from reelkeeper.settings import Estate
-from reelkeeper.settings.models import AlarmChannel
+from reelkeeper.settings import AlarmChannel, Estate
 from reelkeeper.stores.retry import retrying
 
 log = logging.getLogger(__name__)

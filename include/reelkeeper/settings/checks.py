@@ -9,8 +9,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from reelkeeper.model import StoreKind
-from reelkeeper.settings.models import Delivery, LandingZone, Placement, StoreSettings
 from reelkeeper.settings.problems import Location
+from reelkeeper.settings.sections.delivery import Delivery
+from reelkeeper.settings.sections.intake import LandingZone
+from reelkeeper.settings.sections.placement import Placement
+from reelkeeper.settings.sections.stores import StoreSettings
 from reelkeeper.settings.values import pattern_problem
 
 OWN_PREFIXES = ("media/", "thumbnails/", "exports/", "reports/", "quarantine/", "temp/")

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reelkeeper.settings.models import Estate
+from reelkeeper.settings.estate import Estate
 from reelkeeper.settings.problems import Location, Origins, Problem, section_of, shown
 
 PREFIX = "REELKEEPER__"

@@ -11,8 +11,13 @@ from pydantic import ValidationError
 
 from reelkeeper.settings.checks import Parts, contradictions
 from reelkeeper.settings.environment import Overrides
-from reelkeeper.settings.models import Delivery, Estate, LandingZone, Placement, Section, StoreSettings
+from reelkeeper.settings.estate import Estate
 from reelkeeper.settings.problems import InvalidEstate, Origins, Problem, dotted, from_validation, shown
+from reelkeeper.settings.sections.delivery import Delivery
+from reelkeeper.settings.sections.intake import LandingZone
+from reelkeeper.settings.sections.placement import Placement
+from reelkeeper.settings.sections.section import Section
+from reelkeeper.settings.sections.stores import StoreSettings
 
 _S = TypeVar("_S", bound=Section)
 

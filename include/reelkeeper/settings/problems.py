@@ -90,7 +90,7 @@ def _expectation(details: ErrorDetails) -> str:
 
 
 def _unknown_key(location: Location, document: Mapping[str, Any]) -> str:
-    from reelkeeper.settings.models import Estate
+    from reelkeeper.settings.estate import Estate
 
     key = str(location[-1])
     if _SECRET.search(key):

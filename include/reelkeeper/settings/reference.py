@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from reelkeeper.policy.rollout import Percentage
-from reelkeeper.settings.models import Estate
+from reelkeeper.settings.estate import Estate
 from reelkeeper.settings.problems import section_of
 
 _HEAD = """\

@@ -12,7 +12,7 @@ from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 
 if TYPE_CHECKING:
     from reelkeeper.reporting.alarm_messages import Message
-    from reelkeeper.settings.models import AlarmChannel
+    from reelkeeper.settings import AlarmChannel
     from reelkeeper.stores.protocols import Store
 
 

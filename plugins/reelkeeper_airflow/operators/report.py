@@ -11,7 +11,7 @@ from reelkeeper_airflow.estate import current_estate, open_catalogue
 
 if TYPE_CHECKING:
     from reelkeeper.reporting.rounds import Round
-    from reelkeeper.settings.models import Metrics
+    from reelkeeper.settings import Metrics
 
 _STATE = "cloudwatch"
 

@@ -8,7 +8,7 @@ from typing import Literal
 from reelkeeper.catalogue.rollout import RolloutStep
 from reelkeeper.policy.rollout import BUCKETS, Percentage
 from reelkeeper.reporting.figures import RolloutFigures
-from reelkeeper.settings.models import Rollout
+from reelkeeper.settings import Rollout
 from reelkeeper.wording import duration, percent
 
 CHART_WIDTH, CHART_HEIGHT = 600, 140
