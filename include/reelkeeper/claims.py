@@ -1,4 +1,4 @@
-"""What a worker has claimed of a batch, and the threads that work on it: landing files, tier moves."""
+"""What a worker has claimed of a batch, kept its own by a lease, and the threads that work on it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait

@@ -1,4 +1,4 @@
-"""How footage is written to a store, the same at ingest and at migration."""
+"""With which headers and storage class footage is written to a store: the same for every job that writes."""
 
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.protocols import WriteOptions

@@ -1,4 +1,4 @@
-"""Moving an object inside its store: the half that adds. The old place goes by way of the engine of deletion."""
+"""Moving an object inside its store: the copy, proved. Its old place goes by way of the engine of deletion alone."""
 
 from hashlib import sha256 as new_sha256
 

@@ -1,4 +1,4 @@
-"""Keys as texts: PEM, however a form or a variable has spoilt it."""
+"""Private keys as text: PEM, also where a form or a variable has spoilt its line breaks."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the tiers of an estate's stores cost, and in which one footage is written."""
+"""What the tiers of an estate's stores cost, and in which tier footage is written."""
 
 import logging
 from collections.abc import Mapping

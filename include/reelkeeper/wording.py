@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures as people read them: sizes, durations, money, shares, counts, days."""
 
 from datetime import date, datetime
 from decimal import Decimal

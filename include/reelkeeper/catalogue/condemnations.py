@@ -1,6 +1,6 @@
 """Condemnations in the catalogue: objects whose deletion is decided and counted, until they are deleted or spared.
 
-condemn → grace → delete the bytes → forget. `reelkeeper.deleting` is the engine; this is what it knows and records.
+condemn → grace → delete the bytes → forget. `retention.deleting` is the engine; this is what it knows and records.
 """
 
 from collections.abc import Collection, Mapping, Sequence

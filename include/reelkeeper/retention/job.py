@@ -1,7 +1,7 @@
 """Retention: footage leaves when its time is over and never before.
 
 plan (count, write nothing) → caps → a person, if asked → condemn → grace → delete → forget. Each step is a task of its
-own, and may be run again at any time. What deletes is `reelkeeper.deleting`; what never may go, `policy.retention`.
+own, and may be run again at any time. What deletes is `retention.deleting`; what never may go, `policy.retention`.
 """
 
 import logging

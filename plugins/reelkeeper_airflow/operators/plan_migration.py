@@ -39,7 +39,8 @@ class PlanMigrationOperator(BaseOperator, SkipMixin):
     :param percentage: share of segments, 0 to 100; None: the rollout's
     :param start_time: first start of segments, ISO 8601; None: ever
     :param end_time: their starts lie before this; None: now
-    :param older_than_minutes: None: as in estate.toml
+    :param batch_size: most segments of one batch; None: as in estate.toml
+    :param older_than_minutes: how long ago a segment must have ended; None: as in estate.toml
     :param is_dry_run: count, and change nothing
     :param only_verify: a segment id for `VerifySegmentOperator`; with one, nothing is planned
     """
