@@ -3,14 +3,14 @@
 Runs daily. A step (10 → 25 → 50 → 75 → 100 by default, `rollout.steps`) is watched for `rollout.dwell_hours`. When in
 any window of `rollout.window_minutes` more than `rollout.max_failure_ratio` of the transfers failed since the last
 decision, the ramp steps back at once, to the step below and never below the first. When all windows of the dwell time
-were well, enough was transferred, and uploads took at most `rollout.max_upload_seconds` on average, it goes on:
-by itself, after a person has approved it, or not at all, as `rollout.advance` says (automatic, ask, hold). Everything
-else holds, with the reason. The decisions stand in table `rollout_steps`; the last one is in force from then on for
-`migrate_recordings` and `ingest_recordings`. The summary shows them all with a chart.
+went well, enough was transferred, and uploads took at most `rollout.max_upload_seconds` on average, it goes on: by
+itself, after a person has approved it, or not at all, as `rollout.advance` says (automatic, ask, hold). In every other
+case it stays, and the run says why. The decisions stand in table `rollout_steps`; the last one is in force from then on
+for `migrate_recordings` and `ingest_recordings`. The summary shows them all with a chart.
 
 The ramp begins at `rollout.percentage` of estate.toml (from 0, with its first step), and begins anew from there when
-that value is changed, as long as it stays changed until a decision (the next daily run): changed and put back before
-one, it leaves the ramp where it was. Footage stays where it is: a lower percentage only sends no further
+that value is changed. A change that is put back before the next decision (the next daily run) leaves the ramp where it
+was. Footage stays where it is: a lower percentage only sends no further
 segments, and a later higher one sends the same ones again, so that the sets nest.
 
 **Danger**: none to footage. A higher percentage fills the cloud, which costs money; history that is older than
@@ -22,9 +22,9 @@ was set to 0 stays there until somebody sets it again.
 
 **Stop everything**: `placement.mode = "local"` in estate.toml wins over every percentage, and the ramp stands still.
 
-**Recover**: a failed run is safe to clear: a run decides once, and a decision that is on record stays as it is. A
-question that nobody answers in two days is a no; the next run asks again. After a no, what failed since the question
-steps back all the same.
+**Recover**: a failed run is safe to clear: a run decides once, and a decision that is on record stays as it is. No
+answer within two days means no; the next run asks again. After a no, the ramp still steps back by what failed since the
+question.
 """
 
 from datetime import UTC, datetime

@@ -6,19 +6,19 @@ the catalogue alone, by queries that change nothing: what the stores hold is wha
 
 Where an expectation of severity `fail` is not met the run fails: the error and the log name the first rows that are
 wrong, and the link of task `check` leads to its Data Docs, which lead to a table of all of them. One of severity `warn`
-only tells. `[quality]` of estate.toml has the thresholds, and what each expectation counts for
+only says so. `[quality]` of estate.toml has the thresholds, and what each expectation counts for
 (`expectations.camera_coverage = { severity = "fail", mostly = 0.95 }`). docs/operations.md lists the expectations, and
 what to do about each.
 
 **Danger**: none. Nothing is changed and nothing is deleted, whatever is wrong.
 
-**By hand**: without fields it does what a scheduled run does. One camera was repaired, and January is to be looked at
-whole: `{"suites": ["segments", "replicas"], "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z"}`.
-A year of a large estate takes a while: `quality.timeout_minutes` is for each expectation.
+**By hand**: without fields it does what a scheduled run does. To look at all of January, after a repair: `{"suites":
+["segments", "replicas"], "start_time": "2026-01-01T00:00:00Z", "end_time":
+"2026-02-01T00:00:00Z"}`. A year of a large estate takes a while: `quality.timeout_minutes` is for each expectation.
 
 **Recover**: a failed run is safe to clear: it looks again, and tells anew. Put right what the rows are about first;
-until then each run that looks at them fails. A camera that is gone for good belongs into `quality.out_of_service`, what
-is known and accepted is an expectation's `mostly`.
+until then each run that looks at them fails. A camera that is gone for good belongs in `quality.out_of_service`; what
+is known and accepted, in an expectation's `mostly`.
 """
 
 from datetime import UTC, datetime

@@ -2,11 +2,11 @@
 
 Runs daily. What leaves a store: segments whose retention is over (the camera's, or `retention.default_days`, counted
 from the end of the segment), with their thumbnails; local copies `migration.local_retention_days` after their cloud
-copy was verified; for a store with a `quota`, the oldest that has another verified copy, until the rest fits and not
-one more; objects of expired exports. Each goes the same way: **condemned** (no reader gets it any more, and it can be
-brought back), then, `retention.grace_hours` later, judged again and **deleted** in bulk, with a row in table
-`deletions`. Beside that it removes old objects below `temp/`, reports after `retention.report_days`, uploads that
-nobody completed and empty folders, and forgets finished work lists after `retention.history_days`.
+copy was verified; for a store with a `quota`, the oldest that has another verified copy, as many as it takes until the
+rest fits, and not one more; objects of expired exports. Each goes the same way: **condemned** (no reader gets it any
+more, and it can be brought back), then, `retention.grace_hours` later, judged again and **deleted** in bulk, with a row
+in table `deletions`. Beside that it removes old objects below `temp/`, reports after `retention.report_days`, uploads
+that nobody completed and empty folders, and forgets finished work lists after `retention.history_days`.
 
 **Locks always win**, at the moment of deletion too: legal holds (`reelkeeper hold add`), exports that run, segments
 that are being copied, the last verified copy of a segment that is still owed. For a local copy that retires, or goes
@@ -14,12 +14,12 @@ for the quota, the other copy is looked at in its store right then. What must no
 
 **Danger**: it deletes footage. The plan counts first: above a hard cap (`retention_caps`) of a store its task `condemn`
 fails, with nothing condemned and nothing deleted there, and the other stores go on; above a soft one, task `approve` of
-that store waits for a person (the Airflow UI: tab Required Actions). Nobody's answer within two days is a no. Started
+that store waits for a person (the Airflow UI: tab Required Actions). No answer within two days means no. Started
 by hand it only tells, unless `dry_run` is off.
 
 **Stop deletions**: `deletion = "forbidden"` for a store in estate.toml holds from the next chunk (at most 1000
 objects) on, for every DAG. Pausing this DAG stops all deletions of a new run. `reelkeeper hold add --every-camera
---reason …` keeps all footage, in all stores, from the moment that it returns.
+--reason …` keeps all footage, in all stores, from the moment when it returns.
 
 **By hand**: a look first: `{}`; then `{"dry_run": false}`.
 

@@ -7,17 +7,16 @@ from the run, or is param `export_id`; where people get it is the link **Export*
 fresh signed URL for whoever may see this DAG's runs. How far it is stands in `exports.progress` and in the logs.
 
 The original pictures are copied, and only the frames at the edges are encoded, as long as nothing is burned in and the
-quality is `original`; the manifest says for each camera how it was cut, and why. A camera without footage is told of,
-and the others are exported. Gaps and overlaps are listed in the manifest.
+quality is `original`; the manifest says for each camera how it was cut, and why. A camera without footage is named
+there, and the others are exported. Gaps and overlaps are listed in the manifest.
 
 **Danger**: none to footage. An export shows people: whoever may see this DAG's runs may open it, until it expires; who
 asked for it and why stands in its manifest. A restore costs money: above `restore_budget_usd` the run fails, and asks
 for nothing.
 
-**By hand**: trigger it with the form, or
-`airflow dags trigger generate_export --conf '{"camera_ids": ["gate"], "start_time": "2026-01-31T20:00:00Z",
-"end_time": "2026-01-31T20:05:00Z", "reason": "incident 42", "created_by": "ann"}'`. Who got the files proves them by
-`reelkeeper verify-export manifest.json` and the public key.
+**By hand**: trigger it with the form, or `airflow dags trigger generate_export --conf '{"camera_ids": ["gate"],
+"start_time": "2026-01-31T20:00:00Z", "end_time": "2026-01-31T20:05:00Z", "reason": "incident 42", "created_by":
+"ann"}'`. Whoever gets the files proves them by `reelkeeper verify-export manifest.json` and the public key.
 
 **Recover**: an export that FAILED says why (task `conclude`, `exports.failure`); its files are gone, and nothing is
 held any more. Clear the task `accept` with all that comes after, or trigger it again with the same `export_id`: it

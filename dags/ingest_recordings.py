@@ -1,11 +1,11 @@
 """Take recordings in from the landing zones: probe, hash, place, write, verify, record, thumbnail.
 
-Runs every five minutes. In each zone it takes the files that are new and do not grow any more; a file that still grows
+Runs every five minutes. In each zone it takes the files that are new and have stopped growing; one that still grows
 waits for the next run. Each file becomes a segment with a verified replica, in the store that the placement wants. A
 file that cannot be a segment is set aside, with a reason in the catalogue, and the rest goes on. When the cloud fails,
 footage is kept in the local store and a later migration takes it. What was taken in is then held against what is
 expected of segments and replicas: task `check` fails with the rows that are wrong, and its link leads to all of them;
-nothing is taken back. A run that failed before is not checked until it was tried again, or `check_catalogue` comes.
+nothing is taken back. A run that failed before `check` is checked when it is tried again, or by `check_catalogue`.
 
 **Danger**: zones with `handling = "move"` lose a file once its replica is verified and recorded, not before. Try a zone
 with `handling = "copy"` first.
@@ -14,7 +14,7 @@ with `handling = "copy"` first.
 
 **Recover**: a failed run is safe to clear, or to leave to the next one, which takes over what it left. The summary's
 log has what was set aside, by reason; `landing_files` in the catalogue has each file. Put a repaired file back into its
-zone. `service unavailable` needs a person (`reelkeeper doctor` tells the cure).
+zone. `service unavailable` needs a person: `reelkeeper doctor` says what to do.
 """
 
 from datetime import UTC, datetime, timedelta

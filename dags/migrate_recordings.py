@@ -2,9 +2,10 @@
 
 Runs hourly (daily where `migration.interval` says so); the run of an hour waits until the hour is
 `migration.older_than_minutes` past, then takes the segments that started in it, what earlier runs left of the
-`migration.catch_up_days` before it, and what was requested since (read locally, come late, fallen back at ingest). Each
-copy's bytes are proved before it counts. The local copy gets its retirement date, `migration.local_retention_days`
-later, and is not touched here. Where there is nothing to do, `plan` skips all that comes after it.
+`migration.catch_up_days` before it, and what was requested since (it was read locally, came late, or fell back at
+ingest). Each copy's bytes are proved before it counts. The local copy gets its retirement date,
+`migration.local_retention_days` later, and is not touched here. Where there is nothing to do, `plan` skips all that
+comes after it.
 
 **Danger**: none to footage, as nothing is deleted. It fills the destination, which costs money: try `dry_run` first.
 What is kept for long is written to an archive class at once (`tiering.initial`; on AWS GLACIER beyond 90 days): a
@@ -20,11 +21,12 @@ scheduled runs reach back no further than `migration.catch_up_days`:
 `migration.interval = "day"` there are 365 of them in the place of 8,760. After an outage, a pause or a time in mode
 local the next scheduled run catches up on `migration.catch_up_days`; do the same for older hours that were missed.
 
-**Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops about a
-second later; the tasks are skipped and say why. Nothing is lost, and reads come from local.
+**Roll back**: set `placement.mode` (or `STORAGE_MODE`) to local. What is bound for the cloud stops about a second
+later, after the segment that is under way; the tasks are skipped and say why. Nothing is lost, and reads come from
+local.
 
 **Recover**: a failed run is safe to clear and run again; it finds what it has copied. The gate's message says what was
-measured and what was allowed; `service unavailable` needs a person (`reelkeeper doctor` tells the cure).
+measured and what was allowed; `service unavailable` needs a person: `reelkeeper doctor` says what to do.
 """
 
 from datetime import UTC, datetime

@@ -10,7 +10,7 @@ available again. What others put into the store is counted and never touched. Th
 `compare`) has a row for every finding; the summary has the figures.
 
 **Danger**: it deletes orphans. What would go is counted first (`[reconcile_caps]`): above the soft cap a person must
-approve it, and no more than what was asked about goes (task `approve`; nobody's answer within 20 hours is a no, so that
+approve it, and no more than what was asked about goes (task `approve`; no answer within 20 hours means no, so that
 the next night compares all stores and asks anew), above the hard one task `quarantine` fails, and nothing is touched.
 What is lost is repaired all the same. A store
 that cannot be listed to its end, shows none of its replicas, or lacks too many at once (`reconcile.sick_count`,

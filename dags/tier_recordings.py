@@ -12,8 +12,8 @@ old copy valid and readable. Footage under a hold or an export stays readable: i
 have to be restored. Locks do not keep it from moving to a readable one.
 
 **Danger**: none to footage. It costs money once, to save more later: above `tiering.approve_above_usd` task `approve`
-waits for a person (the Airflow UI: tab Required Actions); nobody's answer within two days is a no, and what was planned
-is dropped. What was approved is exactly what is done. Archived footage must be restored before it can be read
+waits for a person (the Airflow UI: tab Required Actions); no answer within two days means no, and what was planned is
+dropped. What was approved is exactly what is done. Archived footage must be restored before it can be read
 (`restore_recordings`). Started by hand it only tells, unless `dry_run` is off.
 
 **By hand**: a look first: `{}`; then `{"dry_run": false}`.
@@ -22,7 +22,8 @@ is dropped. What was approved is exactly what is done. Archived footage must be 
 chunk of replicas on. Pausing the DAG stops new runs.
 
 **Recover**: a failed run is safe to clear and run again, at any task; it finds what it has moved. Moves that failed are
-told in the summary, and planned again by the next run. What a run that died left open is taken over after seven days.
+named in the summary, and planned again by the next run. What a run left open when it died is taken over after seven
+days.
 """
 
 from datetime import UTC, datetime

@@ -15,8 +15,8 @@ What was found is recorded every two seconds. The summary says how much is still
 **Danger**: none to footage, as nothing is deleted or written. Reading from a cloud provider costs money: method `hash`
 pays for each byte, every month more than a cold class saves, so `verification.method = "auto"` reads only stores
 without a price list, and takes `size` for the others. The task's log says before what it would cost to read all that is
-due, the summary what was read for how much. `presence` and `size` ask for pages of a listing only. No provider's
-listing tells presence without size, so `presence` finds wrong sizes, too.
+due, the summary what was read for how much. `presence` and `size` ask for pages of a listing alone, and find
+the same, as no provider's listing tells presence without size.
 
 **By hand**: without fields it does what a scheduled run does. One percent of everything, due or not:
 `{"sample": 1}`. All of one camera in one store: `{"all": true, "camera": "gate", "store": "cloud", "method": "size"}`.
