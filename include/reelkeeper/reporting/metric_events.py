@@ -1,8 +1,8 @@
 """How the metrics of what happened are read off a round: transfers, retrievals, deletions, exports, since ever."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper.reporting.figures import Durations, RetrievalTotals, TransferTotals
@@ -58,13 +58,15 @@ def transfers(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 
 def transfer_bytes(taken: Round, limits: Limits) -> Iterator[Sample]:
-    yield from summed(((total.job, total.store), total.size_bytes) for total in _succeeded(taken)).items()
+    moved = summed(((total.job, total.store), total.size_bytes) for total in _succeeded(taken))
+    yield from from_nothing(moved, (JOBS, stores(taken)))
 
 
 def transfer_durations(taken: Round, limits: Limits) -> Iterator[Sample]:
-    groups: dict[tuple[str, ...], list[Durations]] = defaultdict(list)
+    """What went well has histograms from the start: whether the first uploads of all were slow shows by an increase."""
+    groups: dict[tuple[str, ...], list[Durations]] = {key: [] for key in product(JOBS, stores(taken), ("succeeded",))}
     for total in taken.figures.transfers:
-        groups[total.job, total.store, total.outcome].append(total.durations)
+        groups.setdefault((total.job, total.store, total.outcome), []).append(total.durations)
     for labels, durations in groups.items():
         yield labels, together(durations)
 

@@ -1,0 +1,200 @@
+"""The alert rules, run by Prometheus' own promtool over what is published while an estate goes through its troubles."""
+
+import json
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelkeeper.reporting.figures import Figures, TransferTotals
+from reelkeeper.reporting.metric_samples import Limits
+from reelkeeper.reporting.metrics import registry_of
+from reelkeeper.reporting.rounds import Round
+from tests.deploy.compose import ROOT
+from tests.reporting.hand_made import CLOUD, lasted, taken
+
+PROMTOOL = shutil.which("promtool")
+pytestmark = [
+    pytest.mark.skipif(PROMTOOL is None, reason="no promtool on PATH: Prometheus' own tool"),
+    pytest.mark.servers,  # it needs none, but a few seconds: no part of the fast ones
+]
+
+RULES = ROOT / "deploy/prometheus/reelkeeper_rules.yml"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""When promtool's stories begin: `time()` of a rule is then the time of the figures."""
+EVERY = timedelta(minutes=1)
+SCRAPED = {"job": "reelkeeper", "instance": "api-server:8080"}
+
+At = Callable[[int], Round | None]
+"""The round that a scrape at this minute finds; None where nobody answers."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is published, and which alarms are pending or firing at which minute."""
+
+    at: At
+    minutes: int
+    expected: Mapping[int, Mapping[str, str]]
+
+
+def healthy(minute: int, **changed: Any) -> Round:
+    """Nothing is wrong, and nothing was ever moved."""
+    now = EPOCH + minute * EVERY
+    usual: dict[str, Any] = {
+        "stores": tuple(replace(store, health="healthy", looked_at=now, orphans=0) for store in taken().figures.stores),
+        "transfers": (),
+        "unprotected_segments": 0,
+        "oldest_unverified": now,
+    }
+    figures: Figures = replace(taken(now).figures, **(usual | changed))
+    return Round(figures, {}, {}, {}, None, alarms={}, silent_cameras=0)
+
+
+def looked_at_last(minute: int, at: int) -> Round:
+    """Stores were not looked at any more after the minute `at`: `report_metrics` is paused."""
+    last = EPOCH + min(minute, at) * EVERY
+    return healthy(minute, stores=tuple(replace(store, looked_at=last) for store in healthy(0).figures.stores))
+
+
+def down(minute: int, since: int, until: int) -> Round:
+    """The cloud does not answer for a while."""
+    local, cloud = healthy(minute).figures.stores
+    health = "unreachable" if since <= minute < until else "healthy"
+    return healthy(minute, stores=(local, replace(cloud, health=health)))
+
+
+def uploads(minute: int, since: int, *, seconds: float = 1, failed: Mapping[str, int], ok: int) -> Round:
+    """From this minute on there have been uploads, all at once."""
+    if minute < since:
+        return healthy(minute)
+    return healthy(
+        minute,
+        transfers=(
+            TransferTotals("migrate", CLOUD, "succeeded", None, False, ok, lasted(*[seconds] * ok)),
+            *(
+                TransferTotals("migrate", CLOUD, "failed", code, False, 0, lasted(*[1.0] * count))
+                for code, count in failed.items()
+            ),
+        ),
+    )
+
+
+def unprotected(minute: int, since: int, until: int) -> Round:
+    return healthy(minute, unprotected_segments=3 if since <= minute < until else 0)
+
+
+STORIES: Mapping[str, Story] = {
+    "nothing is wrong": Story(healthy, 90, {1: {}, 40: {}, 90: {}}),
+    "uploads of an estate that never had any go well": Story(
+        lambda minute: uploads(minute, 30, failed={}, ok=100), 46, {31: {}, 45: {}}
+    ),
+    "a store does not answer for half an hour": Story(
+        lambda minute: down(minute, 20, 50),
+        90,
+        {
+            19: {},
+            22: {"store_unreachable": "pending"},
+            30: {"store_unreachable": "firing"},
+            70: {"store_unreachable": "firing"},  # kept, so that it does not come and go
+            85: {},
+        },
+    ),
+    "one upload in ten fails": Story(
+        lambda minute: uploads(minute, 30, failed={"store_timeout": 10}, ok=90),
+        165,
+        {29: {}, 31: {"upload_failures": "firing"}, 150: {"upload_failures": "firing"}, 160: {}},
+    ),
+    "one upload in ten fails, and too few to tell": Story(
+        lambda minute: uploads(minute, 30, failed={"store_timeout": 1}, ok=9), 36, {31: {}, 34: {}}
+    ),
+    "one upload in ten fails, as the source is damaged": Story(
+        lambda minute: uploads(minute, 30, failed={"source_corrupted": 10}, ok=90), 36, {31: {}, 34: {}}
+    ),
+    "the first upload is refused": Story(
+        lambda minute: uploads(minute, 30, failed={"access_denied": 1}, ok=0), 32, {31: {"access_denied": "firing"}}
+    ),
+    "the first uploads are slow": Story(
+        lambda minute: uploads(minute, 30, seconds=45, failed={}, ok=40), 32, {31: {"slow_uploads": "firing"}}
+    ),
+    "segments have no good copy": Story(
+        lambda minute: unprotected(minute, 20, 25),
+        60,
+        {19: {}, 21: {"unprotected_footage": "firing"}, 50: {"unprotected_footage": "firing"}, 58: {}},
+    ),
+    "report_metrics is paused": Story(
+        lambda minute: looked_at_last(minute, 30),
+        120,
+        {89: {}, 92: {"nobody_watches": "pending"}, 110: {"nobody_watches": "firing"}},
+    ),
+    "the API server is gone": Story(
+        lambda minute: healthy(minute) if minute < 30 else None,
+        60,
+        {29: {}, 36: {"nobody_watches": "pending"}, 55: {"nobody_watches": "firing"}},
+    ),
+    "no store was ever looked at": Story(
+        lambda minute: healthy(minute, stores=tuple(
+            replace(store, health="unknown", looked_at=None) for store in healthy(0).figures.stores)),
+        30,
+        {2: {"nobody_watches": "pending"}, 20: {"nobody_watches": "firing"}},
+    ),
+}  # fmt: skip
+
+
+def series(story: Story) -> list[dict[str, str]]:
+    """What Prometheus read, minute by minute, in promtool's notation."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for minute in range(story.minutes + 1):
+        if (told := story.at(minute)) is None:
+            continue
+        for family in registry_of(told, Limits()).collect():
+            for sample in family.samples:
+                labels = ",".join(f'{name}="{value}"' for name, value in {**sample.labels, **SCRAPED}.items())
+                values = found[f"{sample.name}{{{labels}}}"]
+                values += ["_"] * (minute - len(values))
+                values.append(f"{sample.value:g}" if abs(sample.value) < 1e5 else f"{sample.value:.0f}")
+    return [{"series": name, "values": " ".join(values)} for name, values in found.items()]
+
+
+def alerts(states: Mapping[str, str]) -> set[tuple[str, str]]:
+    return {(f"Reelkeeper{''.join(part.capitalize() for part in name.split('_'))}", state)
+            for name, state in states.items()}  # fmt: skip
+
+
+def test_alarms_fire_when_they_should_and_never_else(tmp_path: Path) -> None:
+    tests = [
+        {
+            "name": name,
+            "interval": "1m",
+            "input_series": series(story),
+            "promql_expr_test": [
+                {
+                    "expr": "sum by (alertname, alertstate) (ALERTS)",
+                    "eval_time": f"{minute}m",
+                    "exp_samples": [
+                        {"labels": f'{{alertname="{alert}",alertstate="{state}"}}', "value": 1}
+                        for alert, state in sorted(alerts(states))
+                    ],
+                }
+                for minute, states in story.expected.items()
+            ],
+        }
+        for name, story in STORIES.items()
+    ]
+    told: Sequence[str] = judged(tmp_path, tests)
+    assert told == [], "\n".join(told)
+
+
+def judged(folder: Path, tests: list[dict[str, Any]]) -> list[str]:
+    """What promtool has to say against them."""
+    file = folder / "tests.yml"
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))  # YAML, too
+    assert PROMTOOL is not None
+    run = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, check=False)
+    return [] if run.returncode == 0 else (run.stdout + run.stderr).splitlines()
