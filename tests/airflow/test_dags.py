@@ -1,6 +1,8 @@
 """Every DAG can be read, quickly, and has what its operators (the people) need: form, runbook, retries, pools."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +70,29 @@ def test_every_param_is_described_and_has_a_valid_default(dags: list[Any]) -> No
             param = dag.params.get_param(name)
             assert param.description, f"{dag.dag_id}: {name}"
             assert "type" in param.schema, f"{dag.dag_id}: {name}"
+
+
+def test_the_examples_of_runbooks_are_fields_that_there_are(dags: list[Any]) -> None:
+    """Those in a DAG's own docstring, and those of docs/operations.md, which names the DAG before or after them."""
+    fields = {dag.dag_id: set(dag.params) for dag in dags}
+    found = 0
+    for dag in dags:
+        for conf in confs(dag.doc_md):
+            found += 1
+            assert set(conf) <= fields[dag.dag_id], f"{dag.dag_id}: {conf}"
+    for conf in confs((ROOT / "docs/operations.md").read_text(encoding="utf-8")):
+        found += 1
+        assert any(set(conf) <= of for of in fields.values()), conf
+    assert found > 25
+
+
+def confs(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in code: `{...}` on one line or several, in blocks and after --conf."""
+    for code in re.findall(r"`([^`]*\{[^`]*\})'?`|^(\{.*?\})$|--conf '(\{.*?\})'", text, re.MULTILINE | re.DOTALL):
+        conf = next(filter(None, code))
+        conf = conf[conf.index("{") :].rstrip("'")
+        if conf.startswith(("{}", '{"')) and not conf.startswith(('{"username"', '{"chosen_options"')):
+            yield json.loads(conf)
 
 
 def test_every_task_is_tried_again_and_alerts(dags: list[Any]) -> None:
