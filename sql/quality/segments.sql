@@ -8,26 +8,55 @@ WHERE s.end_time <= s.start_time OR s.end_time - s.start_time > interval '24 hou
 ORDER BY s.camera_id, s.start_time;
 
 -- name: segment_overlaps
--- Segments that start before the one before them of the same camera has ended, by more than the tolerance. Wherever two
--- overlap, one overlaps the one right before it: one look into the index for each is enough (a segment between the two
--- that is no longer than the tolerance hides them). What a run took in may have come before what was there: with
--- `looks_ahead` the one right after is looked at as well.
-SELECT s.id AS segment_id, c.slug AS camera, s.start_time, s.end_time, other.id AS overlaps_segment_id,
-       other.start_time AS overlaps_start_time, other.end_time AS overlaps_end_time,
-       round(extract(epoch FROM least(s.end_time, other.end_time) - greatest(s.start_time, other.start_time)), 3)
-           AS overlap_seconds
-FROM looked s
-CROSS JOIN LATERAL (
-    (SELECT o.id, o.start_time, o.end_time FROM segments o
-     WHERE o.camera_id = s.camera_id AND o.start_time < s.start_time AND o.start_time >= s.start_time - interval '24 hours'
-     ORDER BY o.start_time DESC LIMIT 1)
+-- Segments that start before one that began earlier, of the same camera, has ended, by more than the tolerance; of several
+-- such the one that reaches furthest is named. Each day of a camera is read once, with the day before it, as no segment is
+-- longer than a day, and `furthest` carries the latest end there was so far from row to row. What a run took in may have
+-- come before what was there: with `looks_ahead` those that began later are looked at as well.
+WITH days AS (
+    SELECT camera_id, date_trunc('day', start_time) AS day, min(start_time) AS first, max(start_time) AS last
+    FROM looked GROUP BY camera_id, date_trunc('day', start_time)
+), around AS (
+    SELECT id, camera_id, date_trunc('day', start_time) AS day, start_time, end_time, true AS is_looked_at FROM looked
     UNION ALL
-    (SELECT o.id, o.start_time, o.end_time FROM segments o
-     WHERE :looks_ahead AND o.camera_id = s.camera_id AND o.start_time > s.start_time AND o.start_time < s.end_time
-     ORDER BY o.start_time LIMIT 1)) other
+    SELECT o.id, days.camera_id, days.day, o.start_time, o.end_time, false
+    FROM days
+    CROSS JOIN LATERAL (
+        SELECT id, start_time, end_time FROM segments
+        WHERE camera_id = days.camera_id AND start_time >= days.first - interval '24 hours'
+          AND start_time < CASE WHEN :looks_ahead THEN days.last ELSE days.first END
+          AND start_time >= :day_before AND start_time < :last
+        OFFSET 0) o
+), reached AS (
+    SELECT *, max(ARRAY[end_time, start_time]) OVER (PARTITION BY camera_id, day ORDER BY start_time
+                                                     GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS furthest
+    FROM around
+), pairs AS (
+    SELECT s.id, s.camera_id, s.start_time, s.end_time, o.id AS other_id, o.start_time AS other_start_time,
+           o.end_time AS other_end_time
+    FROM reached s
+    CROSS JOIN LATERAL (
+        SELECT id, start_time, end_time FROM segments
+        WHERE camera_id = s.camera_id AND start_time = s.furthest[2]
+          AND start_time >= :day_before AND start_time < :last
+        OFFSET 0) o
+    WHERE s.is_looked_at AND least(s.end_time, s.furthest[1]) - s.start_time > :overlap_tolerance
+    UNION ALL
+    SELECT s.id, s.camera_id, s.start_time, s.end_time, o.id, o.start_time, o.end_time
+    FROM looked s
+    CROSS JOIN LATERAL (
+        SELECT id, start_time, end_time FROM segments
+        WHERE :looks_ahead AND camera_id = s.camera_id AND start_time > s.start_time
+          AND start_time < s.end_time - :overlap_tolerance AND end_time - start_time > :overlap_tolerance
+          AND start_time >= :first AND start_time < :day_after
+        ORDER BY start_time LIMIT 1) o
+)
+SELECT s.id AS segment_id, c.slug AS camera, s.start_time, s.end_time, s.other_id AS overlaps_segment_id,
+       s.other_start_time AS overlaps_start_time, s.other_end_time AS overlaps_end_time,
+       round(extract(epoch FROM least(s.end_time, s.other_end_time) - greatest(s.start_time, s.other_start_time)), 3)
+           AS overlap_seconds
+FROM pairs s
 LEFT JOIN cameras c ON c.id = s.camera_id
-WHERE least(s.end_time, other.end_time) - greatest(s.start_time, other.start_time) > :overlap_tolerance
-ORDER BY s.camera_id, s.start_time, other.start_time;
+ORDER BY s.camera_id, s.start_time, s.other_start_time;
 
 -- name: segment_clocks
 -- Segments that end in the future: their camera's clock is ahead.

@@ -1,4 +1,6 @@
 -- What the history of transfers must be. `looked` are those that are looked at; each query gives the rows that are wrong.
+-- A transfer of today may be of footage of any month: OFFSET 0 has its segment and its replica looked up one by one, where
+-- PostgreSQL would else read through all that there are.
 
 -- name: transfer_fields
 -- Transfers that lack what is required, or that say what cannot be; `fields` names which.
@@ -20,7 +22,8 @@ ORDER BY t.finished_at, t.id;
 SELECT t.id AS transfer_id, t.segment_id, t.destination_store, t.finished_at, t.size_bytes,
        s.size_bytes AS expected_bytes
 FROM looked t
-LEFT JOIN segments s ON s.id = t.segment_id AND s.start_time = t.start_time
+LEFT JOIN LATERAL (SELECT size_bytes FROM segments
+                   WHERE id = t.segment_id AND start_time = t.start_time OFFSET 0) s ON true
 WHERE t.outcome = 'succeeded' AND (t.size_bytes <= 0 OR t.size_bytes <> s.size_bytes)
 ORDER BY t.finished_at, t.id;
 
@@ -28,17 +31,17 @@ ORDER BY t.finished_at, t.id;
 -- Transfers that succeeded and left no replica, although their segment is there and the copy was not deleted since.
 SELECT t.id AS transfer_id, t.segment_id, t.start_time, t.destination_store, t.finished_at
 FROM looked t
-JOIN segments s ON s.id = t.segment_id AND s.start_time = t.start_time
 WHERE t.outcome = 'succeeded'
   AND NOT EXISTS (SELECT FROM replicas r WHERE r.segment_id = t.segment_id AND r.start_time = t.start_time
-                                           AND r.store = t.destination_store)
+                                           AND r.store = t.destination_store OFFSET 0)
   AND NOT EXISTS (SELECT FROM deletions d WHERE d.segment_id = t.segment_id AND d.store = t.destination_store
-                                            AND d.deleted_at >= t.started_at)
+                                            AND d.deleted_at >= t.started_at OFFSET 0)
+  AND EXISTS (SELECT FROM segments s WHERE s.id = t.segment_id AND s.start_time = t.start_time OFFSET 0)
 ORDER BY t.finished_at, t.id;
 
 -- name: transfer_queue
 -- Transfers that were planned, and that nobody has touched for too long.
 SELECT i.batch_id, i.segment_id, i.start_time, i.destination_store, i.state, i.attempts, i.updated_at
-FROM transfer_items i
-WHERE i.state IN ('pending', 'claimed') AND i.updated_at < :now - :stuck_after
+FROM looked i
+WHERE i.updated_at < :now - :stuck_after
 ORDER BY i.updated_at, i.segment_id;

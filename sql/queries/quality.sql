@@ -35,7 +35,7 @@ FROM quality_results WHERE quality_run_id = :number ORDER BY suite, expectation;
 SELECT start_time FROM segments ORDER BY start_time LIMIT 1;
 
 -- name: ingested_by_run
--- How many segments a run of ingest took in.
-SELECT count(*) AS segments
+-- How many segments a run of ingest took in, and when the first and the last of them start.
+SELECT count(*) AS segments, min(f.start_time) AS first, max(f.start_time) AS last
 FROM batches b JOIN landing_files f ON f.batch_id = b.id AND f.state = 'ingested'
 WHERE b.job = 'ingest' AND b.run_id = :run_id;

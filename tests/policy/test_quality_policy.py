@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelkeeper.model import TimeRange
-from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite, days_looked_at, days_of, named
+from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite, days_looked_at, is_met, named, parts_of
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
@@ -48,12 +48,40 @@ def test_every_day_has_its_turn_in_a_cycle(age: int, window: int, cycle: int, no
     assert seen >= {first + number * DAY for number in range((today - first).days + 1)}
 
 
-def test_a_range_is_cut_at_midnight() -> None:
-    start, end = datetime(2026, 3, 1, 6, tzinfo=UTC), datetime(2026, 3, 3, 0, tzinfo=UTC)
-    assert days_of(TimeRange(start, end)) == [
-        TimeRange(start, datetime(2026, 3, 2, tzinfo=UTC)), TimeRange(datetime(2026, 3, 2, tzinfo=UTC), end)
+def test_no_part_is_longer_than_a_month_of_the_past() -> None:
+    january, february = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    march, end = datetime(2026, 3, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    days = [TimeRange(january + 3 * DAY, january + 4 * DAY), TimeRange(january + 29 * DAY, january + 30 * DAY),
+            TimeRange(january + 30 * DAY, january + 31 * DAY), TimeRange(february, end)]  # fmt: skip
+    assert parts_of(days, now=NOW) == [
+        days[0], TimeRange(january + 29 * DAY, february), TimeRange(february, march), TimeRange(march, end)
     ]  # fmt: skip
-    assert days_of(TimeRange(start, start + timedelta(hours=1))) == [TimeRange(start, start + timedelta(hours=1))]
+    half = TimeRange(datetime(2025, 12, 15, 6, tzinfo=UTC), january)
+    assert parts_of([half], now=NOW) == [half]
+
+
+@given(
+    starts=st.lists(st.integers(0, 900), unique=True, max_size=40).map(sorted),
+    now=st.integers(0, 900).map(lambda day: datetime(2024, 1, 1, 7, tzinfo=UTC) + day * DAY),
+)
+def test_parts_leave_nothing_out_and_ask_nothing_twice(starts: list[int], now: datetime) -> None:
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    ranges = [TimeRange(first + day * DAY, first + (day + 1) * DAY) for day in starts]
+    parts = parts_of(ranges, now=now)
+    days = [part.start + number * DAY for part in parts for number in range(part.duration // DAY)]
+    assert days == [each.start for each in ranges]
+    past = [part for part in parts if part.end <= now]
+    assert all((part.end - timedelta.resolution).month == part.start.month for part in past)
+    assert all(part.duration <= 31 * DAY for part in past)
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "wrong", "mostly", "met"),
+    [(0, 0, 1.0, True), (1, 1, 1.0, False), (1, 1, 0.0, True), (100, 93, 0.07, True), (100, 94, 0.07, False),
+     (10**15, 1, 1.0, False), (10**7, 10**6, 0.9, True), (10**7, 10**6 + 1, 0.9, False)],
+)  # fmt: skip
+def test_what_must_be_right_is_counted_to_the_row(looked_at: int, wrong: int, mostly: float, met: bool) -> None:
+    assert is_met(looked_at=looked_at, wrong=wrong, mostly=mostly) is met
 
 
 def test_suites_by_name() -> None:

@@ -8,6 +8,7 @@ import pytest
 from reelkeeper.catalogue.quality import QualityResult
 from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite
 from reelkeeper.quality.data_docs import Page, render
+from reelkeeper.quality.statements import Part
 from tests.browser import BROWSER, browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -31,7 +32,7 @@ def results() -> list[QualityResult]:
 
 
 def page(found: list[QualityResult]) -> str:
-    return render(PAGE, found, [f"SELECT '<{result.expectation}>'" for result in found])
+    return render(PAGE, found, [Part("2026-03-09", "looked", f"SELECT '<{result.expectation}>'") for result in found])
 
 
 def test_it_says_what_came_of_each() -> None:
@@ -41,6 +42,7 @@ def test_it_says_what_came_of_each() -> None:
     assert "8 wrong; 100 looked at; 95 % of them must be right" in text
     assert HOSTILE not in text
     assert "&lt;segment_overlaps&gt;" in text
+    assert "The query that finds the wrong rows (here of 2026-03-09)" in text
     well = page([QualityResult(each.suite, each.name, each.severity, True, 1, 0, 1.0) for each in EXPECTATIONS])
     assert "All 26 expectations are met." in well
     assert "✗" not in well

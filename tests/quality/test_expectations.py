@@ -14,7 +14,7 @@ import pytest
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.catalogue.queries import quality_queries
 from reelkeeper.model import TimeRange
-from reelkeeper.policy.quality import EXPECTATIONS, Suite, days_looked_at
+from reelkeeper.policy.quality import DATED, EXPECTATIONS, INGESTED, Suite, days_looked_at
 from reelkeeper.quality.statements import Demanded, of_days
 from tests.quality.conftest import EXPORT, NOW, SHA, World, at
 
@@ -70,7 +70,7 @@ def copied(start: str, hours: float = 1) -> str:
 DEFECTS = (
     segment("ends before it starts", "end_time = start_time - interval '1 minute'", segment_ranges=["S"]),
     segment("lasts for more than a day", "end_time = start_time + interval '25 hours'",
-            segment_ranges=["S"], segment_overlaps=["NEXT"], segment_clocks=["S"]),
+            segment_ranges=["S"], segment_overlaps=["all of gate since"], segment_clocks=["S"]),
     segment("ends after the next began", "end_time = end_time + interval '5 minutes'", segment_overlaps=["NEXT"]),
     segment("repeats some frames", "end_time = end_time + interval '2 seconds'"),
     Defect("overlaps from a day that is not looked at",
@@ -191,8 +191,11 @@ def planted(unguarded: World, demanded: list[Demanded]) -> Iterator[Callable[[st
 
 
 def _first_column(cursor: psycopg2.extensions.cursor, demanded: Demanded) -> list[str]:
-    cursor.execute(demanded.statement)
-    return [str(row[0]) for row in cursor.fetchall()]
+    found = []
+    for part in demanded.parts:
+        cursor.execute(part.statement)
+        found += [str(row[0]) for row in cursor.fetchall()]
+    return found
 
 
 def test_a_catalogue_in_order_meets_every_expectation(planted: Callable[[str], dict[str, list[str]]]) -> None:
@@ -207,6 +210,9 @@ def test_a_defect_is_found_and_nothing_else(
     expected = dict(defect.found)
     if expected.get("segment_retention") == ["every of yard"]:  # of the days that are looked at
         expected["segment_retention"] = [unguarded.segment("yard", at(7, hour)) for hour in range(3 * 24 + 6)]
+    if expected.get("segment_overlaps") == ["all of gate since"]:
+        later = [unguarded.segment("gate", at(9, hour)) for hour in range(14, 24 + 6)]
+        expected["segment_overlaps"] = ["NEXT", *later]
     assert {name: sorted(rows) for name, rows in found.items()} == {
         name: sorted(rows) for name, rows in expected.items()
     }
@@ -217,7 +223,8 @@ def test_each_expectation_has_a_defect() -> None:
 
 
 def test_each_query_is_an_expectation_or_what_one_looks_at() -> None:
-    used = {str(each.name) for each in EXPECTATIONS} | {each.looks_at for each in EXPECTATIONS} | {"ingested_segments"}
+    used = {str(each.name) for each in EXPECTATIONS} | {each.looks_at for each in EXPECTATIONS}
+    used |= set(INGESTED.values())
     there = {name for name in quality_queries().available_queries if not name.endswith("_cursor")}
     assert there == used
     assert [name for name in there if len((getattr(quality_queries(), name).__doc__ or "").split()) < 3] == []
@@ -226,12 +233,14 @@ def test_each_query_is_an_expectation_or_what_one_looks_at() -> None:
 def test_only_the_months_that_are_looked_at_are_read(unguarded: World, demanded: list[Demanded]) -> None:
     with closing(psycopg2.connect(unguarded.dsn)) as connection:
         ensure_partitions(connection, "reelkeeper", TimeRange(at(1) - timedelta(days=50), at(1)))
-    suites = (Suite.SEGMENTS, Suite.REPLICAS, Suite.TRANSFERS)
-    for one in [each for each in demanded if each.expectation.suite in suites]:
-        plan = [str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.looks_at)]
+    dated = [one for one in demanded if one.expectation.looks_at in DATED]
+    for one in dated:
+        plan = [
+            str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.parts[0].looks_at)
+        ]
         assert [line for line in plan if "_2026_03" in line and "never executed" not in line], one.expectation.name
-        assert not [line for line in plan if "_2026_01" in line and "never executed" not in line], one.expectation.name
-        whole = [str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.statement)]
-        looked = "transfers_2026_01" if one.expectation.suite is Suite.TRANSFERS else "segments_2026_01"
-        scans = [line for line in whole if re.search(rf"Seq Scan on {looked}\b", line)]
-        assert not [line for line in scans if "never executed" not in line], one.expectation.name
+        whole = [
+            str(line) for (line,) in unguarded.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + one.parts[0].statement)
+        ]
+        others = [line for line in plan + whole if "_2026_01" in line and "never executed" not in line]
+        assert not others, one.expectation.name

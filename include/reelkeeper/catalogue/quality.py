@@ -14,6 +14,7 @@ from psycopg2.extras import RealDictCursor
 from reelkeeper.catalogue.failures import mapped
 from reelkeeper.catalogue.queries import quality_queries
 from reelkeeper.catalogue.session import Rows, Session
+from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import Name, Severity, Suite
 
 _AT_ONCE = 5_000
@@ -96,9 +97,12 @@ class Quality:
         found = self._session.rows("oldest_segment")
         return found[0].start_time if found else None
 
-    def ingested(self, run_id: str) -> int:
-        """How many segments a run of ingest took in."""
-        return int(self._session.row("ingested_by_run", run_id=run_id).segments)
+    def ingested(self, run_id: str) -> tuple[int, TimeRange] | None:
+        """How many segments a run of ingest took in, and the range in which they start; None: it took nothing in."""
+        found = self._session.row("ingested_by_run", run_id=run_id)
+        if not found.segments:
+            return None
+        return found.segments, TimeRange(found.first, found.last + timedelta.resolution)
 
     # --- history ------------------------------------------------------------------------------------------------------
 

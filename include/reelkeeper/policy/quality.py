@@ -6,7 +6,9 @@ The SQL of an expectation stands in sql/quality under the same name; it gives th
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Literal
 
 from reelkeeper.model import TimeRange
@@ -77,7 +79,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         Suite.SEGMENTS,
         "looked_segments",
         segment_ranges="A segment ends after it starts, and lasts for a day at most.",
-        segment_overlaps="No segment of a camera starts before the one before it has ended.",
+        segment_overlaps="No segment of a camera starts before all that began earlier have ended.",
         segment_clocks="No segment ends in the future.",
         segment_checksums="A segment's checksum is a SHA-256, and not that of no bytes.",
         segment_sizes="A segment has bytes.",
@@ -95,6 +97,10 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         Suite.REPLICAS,
         "looked_segments",
         verified_replica="A segment has one verified replica at least, unless its retention is over.",
+    ),
+    *_of(
+        Suite.REPLICAS,
+        "looked_replicas",
         replica_matches="A replica has the size and the checksum of its segment.",
         replica_checksums="A replica's checksum is a SHA-256.",
         replica_sizes="A replica has bytes.",
@@ -107,8 +113,8 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         transfer_fields="A transfer has all that is required.",
         transfer_sizes="A transfer that succeeded moved all bytes of its segment.",
         transfer_results="A transfer that succeeded left a replica.",
-        transfer_queue="No transfer waits for too long.",
     ),
+    *_of(Suite.TRANSFERS, "looked_queue", transfer_queue="No transfer waits for too long."),
     *_of(
         Suite.EXPORTS,
         "looked_exports",
@@ -135,11 +141,18 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     ),
 )
 
-INGEST_SUITES = (Suite.SEGMENTS, Suite.REPLICAS)
-"""What is expected of that which a run of ingest took in."""
+DATED = ("looked_segments", "looked_replicas", "looked_transfers", "looked_camera_days")
+"""What is looked at a part of time after another: the rest is little, and looked at once."""
+INGESTED = {"looked_segments": "ingested_segments", "looked_replicas": "ingested_replicas"}
+"""The queries that take the place of these where a run of ingest is checked."""
 
 _DAY = timedelta(days=1)
-_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def is_met(*, looked_at: int, wrong: int, mostly: float) -> bool:
+    """Whether at least the share `mostly` of the rows that were looked at are right, to the row."""
+    return looked_at - wrong >= Decimal(repr(mostly)) * looked_at
 
 
 def days_looked_at(now: datetime, *, window_days: int, cycle_days: int, oldest: datetime | None) -> list[TimeRange]:
@@ -157,15 +170,28 @@ def days_looked_at(now: datetime, *, window_days: int, cycle_days: int, oldest: 
         ahead = (today.toordinal() - older.start) % cycle_days
         days = [date.fromordinal(day) for day in older[ahead::cycle_days]] + days
     ranges = [_range_of(day) for day in days]
-    return [*ranges, TimeRange(ranges[-1].end, _END_OF_TIME)]
+    return [*ranges, TimeRange(ranges[-1].end, END_OF_TIME)]
 
 
-def days_of(time_range: TimeRange) -> list[TimeRange]:
-    """A range cut at each midnight, UTC."""
+def parts_of(ranges: Sequence[TimeRange], *, now: datetime) -> list[TimeRange]:
+    """Ascending ranges as a check asks for them, one after another: joined where they touch, and cut where each month
+    until `now` begins, so that no query reads more than a month of the past."""
+    joined: list[TimeRange] = []
+    for each in ranges:
+        touches = joined and joined[-1].end == each.start
+        joined[-1:] = [TimeRange(joined[-1].start, each.end)] if touches else [*joined[-1:], each]
+    return [part for each in joined for part in _by_month(each, now)]
+
+
+def _by_month(time_range: TimeRange, now: datetime) -> list[TimeRange]:
     cuts = [time_range.start]
-    while (midnight := _range_of(cuts[-1].date()).end) < time_range.end:
-        cuts.append(midnight)
-    return [TimeRange(start, end) for start, end in zip(cuts, [*cuts[1:], time_range.end], strict=True)]
+    while (month := _next_month(cuts[-1])) < min(time_range.end, now):
+        cuts.append(month)
+    return [TimeRange(start, end) for start, end in pairwise([*cuts, time_range.end])]
+
+
+def _next_month(moment: datetime) -> datetime:
+    return datetime(moment.year + moment.month // 12, moment.month % 12 + 1, 1, tzinfo=UTC)
 
 
 def _range_of(day: date) -> TimeRange:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import Outcome, QualityResult, QualityRun
 from reelkeeper.errors import QualityFailed, ReelkeeperError
 from reelkeeper.model import Key, TimeRange
-from reelkeeper.policy.quality import Suite, days_looked_at, days_of
+from reelkeeper.policy.quality import Suite, days_looked_at
 from reelkeeper.quality.data_docs import Page, headline, outcome_of, publish_page
 from reelkeeper.quality.statements import Demanded, of_days, of_ingest
 from reelkeeper.reports import Report
@@ -21,10 +22,14 @@ from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
+if TYPE_CHECKING:
+    from reelkeeper.quality.validation import Verdict
+
 log = logging.getLogger(__name__)
 
 _MOST_IN_ERROR = 3
 """Rows of each expectation that an error names; the log has `quality.examples`, the report all."""
+_SECONDS_BETWEEN_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def check_catalogue(
     else:
         if oldest is not None and time_range.start < oldest < time_range.end:
             time_range = TimeRange(oldest, time_range.end)  # before it are thousands of empty days
-        days = days_of(time_range)
+        days = [time_range]
         scope = f"Footage and history from {time_range.start:%Y-%m-%d %H:%M} to {time_range.end:%Y-%m-%d %H:%M} UTC."
     demanded = of_days(estate, catalogue, suites, days, now=run.now)
     checked = _check(estate, catalogue, open_store, run, demanded, ("Quality of the catalogue", scope), always=True)
@@ -84,10 +89,11 @@ def check_ingested(
 
     Only what is not right is recorded and reported. Errors as of `check_catalogue`.
     """
-    segments = retrying()(catalogue.quality.ingested, run.run_id)
-    if not segments:
+    ingested = retrying()(catalogue.quality.ingested, run.run_id)
+    if ingested is None:
         return None
-    demanded = of_ingest(estate, catalogue, run.run_id, now=run.now)
+    segments, time_range = ingested
+    demanded = of_ingest(estate, catalogue, run.run_id, time_range, now=run.now)
     scope = f"The {segments} segments that the run took in."
     return _check(estate, catalogue, open_store, run, demanded, ("Quality of what was ingested", scope), always=False)
 
@@ -116,7 +122,8 @@ def _check(
 
     began = monotonic()
     rules = estate.quality
-    verdicts = validate(catalogue, demanded, examples=rules.examples, timeout=timedelta(minutes=rules.timeout_minutes))
+    timeout = timedelta(minutes=rules.timeout_minutes)
+    verdicts = validate(catalogue, demanded, examples=rules.examples, timeout=timeout, progress=_Progress())
     results = [
         QualityResult(
             each.demanded.expectation.suite, each.demanded.expectation.name, each.demanded.severity, each.success,
@@ -132,8 +139,9 @@ def _check(
     page = Page(words[0], estate.name, run.run_id, words[1], run.now, gx.__version__)
     try:
         store = open_store(estate.placement.exports_in)
-        told = tuple(_reported(estate, catalogue, store, folder, *pair) for pair in zip(results, demanded, strict=True))
-        docs = publish_page(store, f"{folder}/data_docs", page, told, [one.statement for one in demanded])
+        told = tuple(_reported(estate, catalogue, store, folder, *pair) for pair in zip(results, verdicts, strict=True))
+        asked = [(verdict.wrong_in or verdict.demanded.parts)[0] for verdict in verdicts]
+        docs = publish_page(store, f"{folder}/data_docs", page, told, asked)
     except ReelkeeperError:
         gate(Checked(outcome_of(results), tuple(results), None))  # what is wrong goes before what hinders its telling
         raise
@@ -147,22 +155,34 @@ def _check(
 
 
 def _reported(
-    estate: Estate, catalogue: Catalogue, store: Store, folder: str, result: QualityResult, demanded: Demanded
+    estate: Estate, catalogue: Catalogue, store: Store, folder: str, result: QualityResult, verdict: "Verdict"
 ) -> QualityResult:
-    """The result, with a report of all rows that are wrong, if any are."""
+    """The result, with a report of all rows that are wrong, if any are. They come and go one by one, however many."""
     if not result.failing:
         return result
     rules = estate.quality
-    rows = catalogue.quality.stream(
-        demanded.statement, most=rules.report_rows, timeout=timedelta(minutes=rules.timeout_minutes)
-    )
     with Report(list(result.examples[0])) as report:
-        for row in rows:
-            report.add(*row.values())
+        for part in verdict.wrong_in:
+            left, timeout = rules.report_rows - report.rows, timedelta(minutes=rules.timeout_minutes)
+            for row in catalogue.quality.stream(part.statement, most=left, timeout=timeout) if left else ():
+                report.add(*row.values())
         if report.rows >= rules.report_rows:
             log.warning("expectation %s: its report ends after %d rows of %d", result.expectation, report.rows,
                         result.failing)  # fmt: skip
         return replace(result, report_path=report.publish(store, f"{folder}/{result.expectation}"))
+
+
+class _Progress:
+    """Logs how far a check is: at each suite's beginning, and now and then."""
+
+    def __init__(self) -> None:
+        self._suite: Suite | None = None
+        self._next = 0.0
+
+    def __call__(self, suite: Suite, what: str, number: int, parts: int) -> None:
+        if suite != self._suite or monotonic() >= self._next:
+            log.info("part %d of %d: suite %s, %s", number, parts, suite, what)
+            self._suite, self._next = suite, monotonic() + _SECONDS_BETWEEN_LINES
 
 
 def _tell(result: QualityResult) -> None:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reelkeeper.catalogue.quality import Outcome, QualityResult
 from reelkeeper.model import Key
 from reelkeeper.policy.quality import EXPECTATIONS
+from reelkeeper.quality.statements import Part
 from reelkeeper.reports import publish
 from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import Writes
@@ -36,20 +37,21 @@ class Page:
     gx_version: str
 
 
-def publish_page(store: Writes, name: str, page: Page, results: Sequence[QualityResult], queries: Sequence[str]) -> Key:
-    """Write the page as `reports/{name}.html`; where it lies. `queries` are those of the results, in their order.
+def publish_page(store: Writes, name: str, page: Page, results: Sequence[QualityResult], asked: Sequence[Part]) -> Key:
+    """Write the page as `reports/{name}.html`; where it lies. `asked` has a part that each result is of,
+    in their order.
 
     Errors of the store.
     """
-    return publish(store, name, "html", Body.of_bytes(render(page, results, queries).encode()))
+    return publish(store, name, "html", Body.of_bytes(render(page, results, asked).encode()))
 
 
-def render(page: Page, results: Sequence[QualityResult], queries: Sequence[str]) -> str:
+def render(page: Page, results: Sequence[QualityResult], asked: Sequence[Part]) -> str:
     """The page, as HTML. Everything in it that comes from the catalogue is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    cards = [_card(result, query) for result, query in zip(results, queries, strict=True)]
+    cards = [_card(result, part) for result, part in zip(results, asked, strict=True)]
     suites = [
         {"name": suite, "cards": list(those)} for suite, those in groupby(cards, key=lambda card: str(card["suite"]))
     ]
@@ -81,7 +83,7 @@ def _outcome(result: QualityResult) -> Outcome:
     return "failed" if result.severity == "fail" else "warned"
 
 
-def _card(result: QualityResult, query: str) -> dict[str, Any]:
+def _card(result: QualityResult, part: Part) -> dict[str, Any]:
     """One expectation, as the template has it."""
     told = f"{result.failing:,} wrong; {result.looked_at:,} looked at"
     if result.mostly < 1:
@@ -90,5 +92,6 @@ def _card(result: QualityResult, query: str) -> dict[str, Any]:
     return {
         "suite": result.suite, "name": str(result.expectation), "says": _SAYS[result.expectation],
         "outcome": _outcome(result), "told": told, "failing": result.failing, "examples": result.examples,
-        "report": report, "report_says": f"All wrong rows ({report})", "query": query,
+        "report": report, "report_says": f"All wrong rows ({report})", "query": part.statement,
+        "query_says": "The query that finds the wrong rows" + (f" (here of {part.what})" if part.what != "all" else ""),
     }  # fmt: skip

@@ -5,57 +5,91 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.model import TimeRange
-from reelkeeper.policy.quality import EXPECTATIONS, INGEST_SUITES, Expectation, Severity, Suite
+from reelkeeper.model import MAX_SEGMENT_DURATION, TimeRange
+from reelkeeper.policy.quality import DATED, END_OF_TIME, EXPECTATIONS, INGESTED, Expectation, Severity, Suite, parts_of
 from reelkeeper.settings import Demand, Estate
-
-INGESTED = "ingested_segments"
-"""The query of sql/quality that takes the place of ranges where a run of ingest is checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Demanded:
-    """An expectation, what becomes of it when it is not met, and its SQL. `wrong_rows` reads from `looked`, which is
-    the name of what `looks_at` gives."""
+class Part:
+    """What is asked at once. `wrong_rows` reads from `looked`, which is the name of what `looks_at` gives."""
 
-    expectation: Expectation
-    severity: Severity
-    mostly: float
+    what: str  # of what it is, for people
     looks_at: str
     wrong_rows: str
 
     @property
     def statement(self) -> str:
         """All of it, as one statement."""
-        return f"WITH looked AS ({self.looks_at}) {self.wrong_rows}"
+        return f"WITH looked AS ({self.looks_at}) SELECT * FROM ({self.wrong_rows}) AS wrong"  # noqa: S608  (bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Demanded:
+    """An expectation, what becomes of it when it is not met, and its SQL, part by part. Expectations of one suite that
+    look at the same have the same parts."""
+
+    expectation: Expectation
+    severity: Severity
+    mostly: float
+    parts: tuple[Part, ...]
 
 
 def of_days(
     estate: Estate, catalogue: Catalogue, suites: Collection[Suite], days: Sequence[TimeRange], *, now: datetime
 ) -> list[Demanded]:
-    """What these suites expect of the footage of some days, and of what has no day. Errors of the catalogue."""
-    ranges = {"firsts": [day.start for day in days], "lasts": [day.end for day in days]}
-    values = _values(estate, now) | ranges | {"looks_ahead": False}
-    return [_demanded(estate, catalogue, one, one.looks_at, values) for one in EXPECTATIONS if one.suite in suites]
+    """What these suites expect of the footage and history of some days, and of what has no day. Errors of the
+    catalogue."""
+    values = _values(estate, now) | {"looks_ahead": False}
+    dated = [(_said(each), values | _ends(each)) for each in parts_of(days, now=now)]
+    undated = [("all", values | {"firsts": [day.start for day in days], "lasts": [day.end for day in days]})]
+    return [
+        _demanded(estate, catalogue, one, one.looks_at, dated if one.looks_at in DATED else undated)
+        for one in EXPECTATIONS
+        if one.suite in suites
+    ]
 
 
-def of_ingest(estate: Estate, catalogue: Catalogue, run_id: str, *, now: datetime) -> list[Demanded]:
-    """What is expected of that which a run of ingest took in. Errors of the catalogue."""
-    values = _values(estate, now) | {"run_id": run_id, "looks_ahead": True}
-    return [_demanded(estate, catalogue, one, INGESTED, values) for one in EXPECTATIONS if one.suite in INGEST_SUITES]
+def of_ingest(
+    estate: Estate, catalogue: Catalogue, run_id: str, time_range: TimeRange, *, now: datetime
+) -> list[Demanded]:
+    """What is expected of that which a run of ingest took in; it starts within `time_range`. Errors of the
+    catalogue."""
+    parts = [(run_id, _values(estate, now) | _ends(time_range) | {"run_id": run_id, "looks_ahead": True})]
+    return [
+        _demanded(estate, catalogue, one, INGESTED[one.looks_at], parts)
+        for one in EXPECTATIONS
+        if one.looks_at in INGESTED
+    ]
 
 
 def _demanded(
-    estate: Estate, catalogue: Catalogue, expectation: Expectation, looks_at: str, values: Mapping[str, object]
-) -> Demanded:
+    estate: Estate, catalogue: Catalogue, expectation: Expectation, looks_at: str,
+    parts: Sequence[tuple[str, Mapping[str, object]]],
+) -> Demanded:  # fmt: skip
     demand = estate.quality.expectations.get(expectation.name, Demand())
+    bound = catalogue.quality.statement
     return Demanded(
         expectation,
         demand.severity or expectation.severity,
         demand.mostly,
-        catalogue.quality.statement(looks_at, **values),
-        catalogue.quality.statement(expectation.name, **values),
+        tuple(Part(what, bound(looks_at, **values), bound(expectation.name, **values)) for what, values in parts),
     )
+
+
+def _ends(time_range: TimeRange) -> dict[str, object]:
+    """A range as the queries name it, and how far before and after it a segment that touches it may start."""
+    return {
+        "first": time_range.start, "last": time_range.end,
+        "day_before": time_range.start - MAX_SEGMENT_DURATION, "day_after": time_range.end + MAX_SEGMENT_DURATION,
+    }  # fmt: skip
+
+
+def _said(time_range: TimeRange) -> str:
+    first, last = time_range.start.date(), (time_range.end - timedelta.resolution).date()
+    if last >= END_OF_TIME.date() - timedelta(days=1):
+        return f"{first} and later"
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _values(estate: Estate, now: datetime) -> dict[str, object]:
