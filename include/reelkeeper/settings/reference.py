@@ -1,6 +1,7 @@
 """docs/configuration.md, written from the models: every key and every variable, so that it cannot go stale."""
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -110,15 +111,34 @@ _BY_TYPE: dict[Any, str] = {bool: "true or false", int: "whole number", float: "
 
 def configuration_reference() -> str:
     """The whole page, in Markdown."""
-    parts = [_HEAD, "\n## The estate\n\n", _table(Estate, plain_only=True)]
+    parts = [_HEAD, _contents(), "\n## The estate\n\n", _table(Estate, plain_only=True)]
     for name, field in Estate.model_fields.items():
         section = section_of(field)
         if section is not None:
-            heading = f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
+            heading = _heading(name, field)
             parts.append(f"\n## `{heading}`\n\n{_one_line(section.__doc__)}\n\n{_table(section)}")
             for inner, rows in _inner_tables(section):
                 parts.append(f"\n### `{inner}` in `{heading}`\n\n{_one_line(rows.__doc__)}\n\n{_table(rows)}")
     return "".join(parts) + "\n" + _CONTRACT
+
+
+def _contents() -> str:
+    """Links to the sections, as GitHub names their anchors."""
+    sections = [
+        f"[`{_heading(name, field)}`](#{name})"
+        for name, field in Estate.model_fields.items()
+        if section_of(field) is not None
+    ]
+    sections += [
+        "[Variables that other services set](#variables-that-other-services-set)",
+        "[Credentials](#credentials)",
+    ]
+    text = "Sections: " + ", ".join(["[The estate](#the-estate)", *sections]) + "."
+    return "\n" + textwrap.fill(text, 120, break_on_hyphens=False) + "\n"
+
+
+def _heading(name: str, field: FieldInfo) -> str:
+    return f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
 
 
 def _table(section: type[BaseModel], *, plain_only: bool = False) -> str:
