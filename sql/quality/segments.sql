@@ -8,10 +8,11 @@ WHERE s.end_time <= s.start_time OR s.end_time - s.start_time > interval '24 hou
 ORDER BY s.camera_id, s.start_time;
 
 -- name: segment_overlaps
--- Segments that start before one that began earlier, of the same camera, has ended, by more than the tolerance; of several
--- such the one that reaches furthest is named. Each day of a camera is read once, with the day before it, as no segment is
--- longer than a day, and `furthest` carries the latest end there was so far from row to row. What a run took in may have
--- come before what was there: with `looks_ahead` those that began later are looked at as well.
+-- Segments that start before one that began earlier, of the same camera, has ended, by more than the tolerance; with one
+-- that each overlaps for longest. Each day of a camera is read once, with the day before it, as no segment is longer than
+-- a day, and `furthest` carries the latest end there was so far from row to row: a look at the one right before would miss
+-- a long one behind a short one. What a run took in may have come before what was there: with `looks_ahead` those that
+-- began later are looked at as well.
 WITH days AS (
     SELECT camera_id, date_trunc('day', start_time) AS day, min(start_time) AS first, max(start_time) AS last
     FROM looked GROUP BY camera_id, date_trunc('day', start_time)
@@ -50,13 +51,14 @@ WITH days AS (
           AND start_time >= :first AND start_time < :day_after
         ORDER BY start_time LIMIT 1) o
 )
-SELECT s.id AS segment_id, c.slug AS camera, s.start_time, s.end_time, s.other_id AS overlaps_segment_id,
+SELECT DISTINCT ON (s.camera_id, s.start_time)
+       s.id AS segment_id, c.slug AS camera, s.start_time, s.end_time, s.other_id AS overlaps_segment_id,
        s.other_start_time AS overlaps_start_time, s.other_end_time AS overlaps_end_time,
        round(extract(epoch FROM least(s.end_time, s.other_end_time) - greatest(s.start_time, s.other_start_time)), 3)
            AS overlap_seconds
 FROM pairs s
 LEFT JOIN cameras c ON c.id = s.camera_id
-ORDER BY s.camera_id, s.start_time, s.other_start_time;
+ORDER BY s.camera_id, s.start_time, overlap_seconds DESC;
 
 -- name: segment_clocks
 -- Segments that end in the future: their camera's clock is ahead.
