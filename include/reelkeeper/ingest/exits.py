@@ -39,7 +39,7 @@ class Exits:
     def remove(self, leaving: Sequence[tuple[Candidate, Replica]], threads: Executor) -> None:
         """Let files leave a zone of handling `move`, unless they are the replica itself, or not what was recorded."""
         source = self._source
-        if not self._moves or not isinstance(source, Removes):
+        if not leaving or not self._moves or not isinstance(source, Removes):
             return
         if self._claims.lost:
             log.warning("zone %r: %d recorded files stay: their claims were lost", self._zone.name, len(leaving))
