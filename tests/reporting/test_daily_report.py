@@ -24,8 +24,8 @@ from reelkeeper.reporting.costing import cost_days
 from reelkeeper.reporting.coverage_chart import camera_coverage
 from reelkeeper.reporting.daily import DailyData, collect, render, write_report
 from reelkeeper.reporting.daily_summary import cost_summary, decisions
-from reelkeeper.reporting.daily_tables import cameras_table, transfers_table
-from reelkeeper.reporting.figures import CameraDay, Durations, TransferTotals, UsageDay
+from reelkeeper.reporting.daily_tables import cameras_table, retrievals_table, transfers_table
+from reelkeeper.reporting.figures import CameraDay, Durations, RetrievalTotals, TransferTotals, UsageDay
 from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reports import is_report, list_reports
 from reelkeeper.settings import Alarms, Costs, Estate, Placement, StoreSettings, TierPlace
@@ -257,6 +257,18 @@ def test_transfers_of_a_day_are_summed_by_what_became_of_them() -> None:
     assert [tuple(row) for row in table.rows] == [
         ("migrate", "cloud", "store full", "1", "0 B", "9 s"), ("migrate", "cloud", "succeeded", "4", "2.0 KiB", "2 s"),
     ]  # fmt: skip
+
+
+def test_what_was_read_stands_with_the_mean_of_what_is_known_to_have_taken_how_long() -> None:
+    table = retrievals_table(replace(figures(), retrievals=(
+        *figures().retrievals, RetrievalTotals(LOCAL, "succeeded", None, 1, 10, Durations()),
+    )))  # fmt: skip
+    assert [tuple(row) for row in table.rows] == [
+        ("cloud", "succeeded", "7", "700 B", "11.9 s"),  # 47.7 s in all, of four
+        ("cloud", "source corrupted", "1", "100 B", "0.2 s"),
+        ("cloud", "store timeout", "2", "200 B", "90.5 s"),
+        ("local", "succeeded", "1", "10 B", ""),
+    ]
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -220,6 +220,7 @@ def _tables(estate: Estate, data: DailyData) -> Iterator[daily_tables.Table]:
     yield daily_tables.alarms_table(data.events)
     yield daily_tables.quality_table(data.quality)
     yield daily_tables.exports_table(figures)
+    yield daily_tables.retrievals_table(figures)
     yield daily_tables.deletions_table(figures)
 
 

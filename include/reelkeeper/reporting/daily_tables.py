@@ -124,6 +124,19 @@ def deletions_table(figures: Figures) -> Table:
                  empty="Nothing was ever deleted.")  # fmt: skip
 
 
+def retrievals_table(figures: Figures) -> Table:
+    """What was read for people since ever, by store and error. The mean is of what is known to have taken how long."""
+    rows = [
+        (
+            total.store, wording(total.error_code or "succeeded"), f"{total.segments:,}", size(total.size_bytes),
+            "" if total.durations.mean_seconds is None else f"{total.durations.mean_seconds:.3g} s",
+        )
+        for total in sorted(figures.retrievals, key=lambda total: (total.store, total.error_code or ""))
+    ]  # fmt: skip
+    return Table("Read for people since ever", ("from store", "result", "segments", "size", "mean time"), rows,
+                 frozenset({2, 3, 4}), empty="Nothing was read yet.")  # fmt: skip
+
+
 def exports_table(figures: Figures) -> Table:
     """Exports since ever."""
     rows = [
