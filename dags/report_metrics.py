@@ -10,7 +10,8 @@ take place, as counters count since ever. CloudWatch is told only what changed s
 
 Stores of a worker queue are looked at by a task of that queue, beside the rest: where its worker is away, that task
 waits and fails, the run with it, and alarms and metrics go out all the same, with that store as it was last seen. So
-they do when the day could not be kept (`take_stock`), or the look itself failed.
+they do when the day could not be kept (`take_stock`), or the look itself failed. Where alarms cannot be judged, metrics
+go out and say since when (docs/operations.md, "Nobody watches").
 
 **Danger**: none to footage. CloudWatch takes money for each metric (some thirty, and a dozen for each store).
 
@@ -49,7 +50,7 @@ LOOK_LIMIT = timedelta(minutes=2)
 def report_metrics() -> None:
     stock = TakeStockOperator(task_id="take_stock")
     # Judged whatever became of what is before: the figures are right without, and who watches must not depend on it.
-    # What failed fails the run all the same: nothing comes after take_stock.
+    # What failed fails the run all the same: nothing comes after take_stock, and what fails here fails tell.
     alarms = EvaluateAlarmsOperator(task_id="alarms", trigger_rule=TriggerRule.ALL_DONE)
     with TaskGroup("look", tooltip="one task for each worker queue that sees stores"):
         for queue, stores in ESTATE.stores_by_queue().items():
@@ -61,9 +62,11 @@ def report_metrics() -> None:
             if queue is None:
                 look >> [stock, alarms]
     tell = TellOfAlarmsOperator(task_id="tell")
+    # Published whatever became of that: the figures tell when alarms were last judged.
     publish = PublishMetricsOperator(
-        task_id="publish", **({"queue": ESTATE.metrics.queue} if ESTATE.metrics.queue else {})
-    )
+        task_id="publish", trigger_rule=TriggerRule.ALL_DONE,
+        **({"queue": ESTATE.metrics.queue} if ESTATE.metrics.queue else {}),
+    )  # fmt: skip
     alarms >> [tell, publish]
 
 

@@ -28,6 +28,21 @@ SET state = excluded.state, since = excluded.since, right_since = excluded.right
     told_at = excluded.told_at, acknowledged_by = excluded.acknowledged_by,
     acknowledgement = excluded.acknowledgement, evaluated_at = excluded.evaluated_at;
 
+-- name: keep_well_alarms!
+-- Keep what was measured of alarms of the whole estate that are ok, also of those that were never wrong: it tells when
+-- alarms were last judged.
+INSERT INTO alarms (name, subject, state, since, value, threshold, detail, evaluated_at)
+SELECT name, '', 'ok', :now, value, threshold, detail, :now
+FROM json_to_recordset(:rows::json) AS r (name text, value double precision, threshold double precision, detail text)
+ON CONFLICT (name, subject) DO UPDATE
+SET value = excluded.value, threshold = excluded.threshold, detail = excluded.detail,
+    evaluated_at = excluded.evaluated_at
+WHERE alarms.state = 'ok';
+
+-- name: alarms_judged_at
+-- When alarms were last judged: those of the whole estate are in every round. NULL: never.
+SELECT max(evaluated_at) AS judged_at FROM alarms WHERE subject = '';
+
 -- name: insert_alarm_events!
 -- Add what became of alarms to their history, in this order; what stands there already is not added again.
 INSERT INTO alarm_events (id, name, subject, kind, severity, at, value, threshold, detail, by)

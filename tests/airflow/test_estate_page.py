@@ -28,7 +28,7 @@ from reelkeeper.catalogue.export_records import Asked
 from reelkeeper.catalogue.store_health import Look
 from reelkeeper.model import BatchId, Camera, Sha256, StoreName, Tenant, TimeRange, camera_id
 from reelkeeper.policy.alarm_states import AlarmState
-from reelkeeper.policy.alarms import AlarmName
+from reelkeeper.policy.alarms import AlarmName, Reading
 from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.reports import publish
 from reelkeeper.stores.body import Body
@@ -144,6 +144,7 @@ def _known(estate_file: Path, catalogue: Catalogue, catalogue_dsn: str, monkeypa
     catalogue.alarms.save(
         [alarm("camera_silent", "acme/yard", HOSTILE), alarm("store_unreachable", "cloud", "no answer")]
     )
+    catalogue.alarms.keep_well([Reading("unprotected_footage", "", 0, 0, "0 segments")], now=NOW)
     return catalogue
 
 
@@ -329,6 +330,23 @@ def test_questions_that_cannot_be_read_are_not_nothing(
     assert "cannot be told now what Airflow's users are asked" in words(page, "attention")
     assert "questions unknown, 2 alarms up" in words(page, "waiting")
     assert "no such host" not in page.text
+
+
+def test_old_alarms_are_not_shown_as_if_they_were_fresh(server: Server, known: Catalogue, catalogue_dsn: str) -> None:
+    assert "judged" not in words(server.ask(), "attention")
+    known.alarms.keep_well([Reading("unprotected_footage", "", 0, 0, "")], now=NOW - timedelta(minutes=190))
+    for judged, said in (("", "Alarms were last judged 3 h"), ("UPDATE reelkeeper.alarms SET state = 'ok'", "none"),
+                         ("DELETE FROM reelkeeper.alarms", "Alarms were never judged")):  # fmt: skip
+        if judged:
+            with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+                cursor.execute(judged)
+        page = server.ask()
+        if said != "none":
+            assert said in words(page, "attention")
+        assert "See that report_metrics is not paused" in words(page, "attention")
+        assert "Nothing waits for a person" not in words(page, "attention")
+        assert ", not judged lately" in words(page, "waiting")
+    assert "unknown" in words(page, "waiting")
 
 
 # --- reports --------------------------------------------------------------------------------------------------------

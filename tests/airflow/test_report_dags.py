@@ -14,7 +14,9 @@ import pytest
 from prometheus_client import parser
 
 from demo.servers import S3Server
+from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import Key
+from reelkeeper.policy.alarms import Reading
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_catalogue, open_store
 from reelkeeper_airflow.operators.report import PublishMetricsOperator
@@ -79,7 +81,8 @@ def test_a_round(set_up: Path, estate_file: Path, moto: S3Server, monkeypatch: p
     again = run("report_metrics")  # what stands still is not told twice
     assert str(again.state) == "success"
     more = cloudwatch_values(moto, namespace)
-    assert more.pop("OldestLookAge") > told.pop("OldestLookAge")  # but that is: each round says that it was
+    for each in ("OldestLookAge", "AlarmsJudgedAge"):  # but that is: each round says that it was
+        assert more.pop(each) > told.pop(each)
     assert more == told
 
 
@@ -117,6 +120,36 @@ def test_alarms_are_judged_when_the_day_cannot_be_kept(set_up: Path, estate_file
         "publish": "success",
     }  # fmt: skip
     assert str(failed.state) == "failed"
+
+
+def test_that_alarms_cannot_be_judged_is_published(
+    set_up: Path, estate_file: Path, catalogue: Catalogue, catalogue_dsn: str
+) -> None:
+    textfile = set_up / "reelkeeper.prom"
+    estate_file.write_text(
+        estate_file.read_text().replace('queue = "nvr-1"', "")
+        + f'[metrics]\npublish = ["textfile"]\ntextfile = "{textfile}"\n'
+    )
+    judged_at = datetime.now(UTC) - timedelta(hours=2)
+    catalogue.alarms.keep_well([Reading("over_budget", "", None, None, "")], now=judged_at)
+    with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON reelkeeper.alarms EXECUTE FUNCTION refuse()"
+        )
+    failed = run("report_metrics")
+    assert str(failed.state) == "failed"
+    assert states(failed) == {
+        "look.any_worker": "success", "take_stock": "success", "alarms": "failed", "tell": "upstream_failed",
+        "publish": "success",
+    }  # fmt: skip
+    (told,) = [
+        sample.value
+        for family in parser.text_string_to_metric_families(textfile.read_text())
+        for sample in family.samples
+        if sample.name == "reelkeeper_alarms_judged_timestamp_seconds"
+    ]
+    assert told == pytest.approx(judged_at.timestamp())
 
 
 def test_a_report(set_up: Path, estate_file: Path) -> None:

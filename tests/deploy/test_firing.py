@@ -54,13 +54,25 @@ def healthy(minute: int, **changed: Any) -> Round:
         "oldest_unverified": now,
     }
     figures: Figures = replace(taken(now).figures, **(usual | changed))
-    return Round(figures, {}, {}, {}, None, alarms={}, silent_cameras=0)
+    return Round(figures, {}, {}, {}, None, alarms={}, silent_cameras=0, alarms_judged_at=now)
 
 
 def looked_at_last(minute: int, at: int) -> Round:
     """Stores were not looked at any more after the minute `at`: `report_metrics` is paused."""
     last = EPOCH + min(minute, at) * EVERY
     return healthy(minute, stores=tuple(replace(store, looked_at=last) for store in healthy(0).figures.stores))
+
+
+def never_looked_at(minute: int, *stores: str) -> Round:
+    """Nobody ever looked at these stores."""
+    return healthy(minute, stores=tuple(
+        replace(store, health="unknown", looked_at=None) if store.name in stores else store
+        for store in healthy(minute).figures.stores))  # fmt: skip
+
+
+def judged_last(minute: int, at: int | None) -> Round:
+    """Alarms were not judged any more after the minute `at`: stores are looked at, and the task `alarms` fails."""
+    return replace(healthy(minute), alarms_judged_at=None if at is None else EPOCH + min(minute, at) * EVERY)
 
 
 def down(minute: int, since: int, until: int) -> Round:
@@ -139,10 +151,29 @@ STORIES: Mapping[str, Story] = {
         {29: {}, 36: {"nobody_watches": "pending"}, 55: {"nobody_watches": "firing"}},
     ),
     "no store was ever looked at": Story(
-        lambda minute: healthy(minute, stores=tuple(
-            replace(store, health="unknown", looked_at=None) for store in healthy(0).figures.stores)),
+        lambda minute: never_looked_at(minute, "local", "cloud"),
         30,
         {2: {"nobody_watches": "pending"}, 20: {"nobody_watches": "firing"}},
+    ),
+    "one store was never looked at": Story(
+        lambda minute: never_looked_at(minute, "local"),
+        30,
+        {2: {"nobody_watches": "pending"}, 20: {"nobody_watches": "firing"}},
+    ),
+    "stores are looked at, and alarms not judged any more": Story(
+        lambda minute: judged_last(minute, 30),
+        120,
+        {89: {}, 92: {"nobody_watches": "pending"}, 110: {"nobody_watches": "firing"}},
+    ),
+    "alarms were never judged": Story(
+        lambda minute: judged_last(minute, None),
+        30,
+        {2: {"nobody_watches": "pending"}, 20: {"nobody_watches": "firing"}},
+    ),
+    "a Pushgateway goes on to show the last figures it was given": Story(
+        lambda minute: healthy(min(minute, 30)),
+        120,
+        {89: {}, 92: {"nobody_watches": "pending"}, 110: {"nobody_watches": "firing"}},
     ),
 }  # fmt: skip
 

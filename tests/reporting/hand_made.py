@@ -108,4 +108,5 @@ def taken(now: datetime = NOW) -> Round:
         month_bill_usd=12.75,
         alarms={("store_unreachable", "firing"): 1, ("store_unreachable", "acknowledged"): 0},
         silent_cameras=1,
+        alarms_judged_at=now - timedelta(minutes=2),
     )

@@ -108,8 +108,14 @@ def test_while_a_store_is_not_ours_the_catalogue_says_which_do_not_answer() -> N
 
 def test_nobody_watches_where_no_store_was_ever_looked_at_or_figures_stand_still() -> None:
     expression = rules()["nobody_watches"]["expr"]
-    assert "or absent(reelkeeper_store_look_age_seconds) or" in expression
-    assert expression.endswith("or time() - min(reelkeeper_figures_timestamp_seconds) > 3600")
+    for sign in (
+        "max(reelkeeper_store_look_age_seconds) > 3600",
+        "absent(reelkeeper_store_look_age_seconds)",
+        "time() - min(reelkeeper_alarms_judged_timestamp_seconds) > 3600",
+        "absent(reelkeeper_alarms_judged_timestamp_seconds)",
+        "time() - min(reelkeeper_figures_timestamp_seconds) > 3600",
+    ):
+        assert sign in expression.split(" or ")
 
 
 @pytest.mark.parametrize("name", [*ALARM_NAMES, "nobody_watches"])
@@ -143,14 +149,17 @@ def test_each_cloudwatch_alarm_reads_a_metric_that_is_published() -> None:
     of = {
         re.sub(r"-(local|cloud)$", "", alarm["AlarmName"]).removeprefix("reelkeeper-test-") for alarm in made.values()
     }
-    assert of == {*ALARM_NAMES, "nobody_watches"}
+    assert of == {*ALARM_NAMES, "nobody_watches", "nobody_judges"}
 
 
 def test_cloudwatch_is_alarmed_when_nothing_is_published() -> None:
     made = cloudwatch_alarms(estate())
-    assert {name for name, alarm in made.items() if alarm["TreatMissingData"] == "breaching"} == {"NobodyWatches"}
-    watches = made["NobodyWatches"]
-    assert (watches["MetricName"], watches["Threshold"], watches["EvaluationPeriods"]) == ("OldestLookAge", 3600, 3)
+    assert {name for name, alarm in made.items() if alarm["TreatMissingData"] == "breaching"} == {
+        "NobodyWatches", "NobodyJudges",
+    }  # fmt: skip
+    for name, metric in (("NobodyWatches", "OldestLookAge"), ("NobodyJudges", "AlarmsJudgedAge")):
+        watches = made[name]
+        assert (watches["MetricName"], watches["Threshold"], watches["EvaluationPeriods"]) == (metric, 3600, 3)
 
 
 def test_the_alarms_of_the_stack_are_taken_and_read_back(moto: S3Server) -> None:

@@ -18,9 +18,10 @@ from reelkeeper.catalogue.partitions import HISTORY
 from reelkeeper.errors import RequestRefused
 from reelkeeper.model import CameraId, StoreKind, StoreName
 from reelkeeper.policy.alarm_states import AlarmEvent
+from reelkeeper.policy.alarms import ALARM_NAMES, AlarmName
 from reelkeeper.reporting.alarm_messages import Message
 from reelkeeper.reporting.alarm_readings import Latest, readings, silent_cameras
-from reelkeeper.reporting.alarms import Evaluated, acknowledge, definitions, evaluate, send_waiting
+from reelkeeper.reporting.alarms import Evaluated, acknowledge, definitions, evaluate, send_waiting, staleness
 from reelkeeper.reporting.figures import CameraFigures, Figures
 from reelkeeper.settings import AlarmChannel, Alarms, Estate, Placement, StoreSettings
 from tests.reporting.hand_made import CLOUD, LOCAL, NOW, figures
@@ -573,6 +574,39 @@ def test_history_is_kept_for_a_year_and_that_of_what_is_up_for_longer(catalogue:
         evaluate(ours, catalogue, well(now), now=now)
     send_waiting(ours, catalogue, outbox.send, now=lambda: late)
     assert outbox.of("people")[-1] == ("recovered", "unprotected_footage")
+
+
+@pytest.mark.parametrize("off", [(), ALARM_NAMES], ids=["all", "none"])
+def test_it_is_known_when_alarms_were_last_judged(catalogue: Catalogue, off: tuple[AlarmName, ...]) -> None:
+    """Whatever is wrong, was ever wrong, or is watched."""
+    ours = estate(off=off)
+    assert catalogue.alarms.judged_at() is None
+    for minutes, facts in ((0, {}), (15, {"unprotected_segments": 3}), (30, {}), (45, {}), (90, {})):
+        now = NOW + minutes * MINUTE
+        evaluate(ours, catalogue, well(now, **facts), now=now)
+        assert catalogue.alarms.judged_at() == now
+    kinds = [each.event.kind for each in catalogue.alarms.history(10)]
+    assert kinds == ([] if off else ["recovered", "fired"])
+    assert {state.subject for state in catalogue.alarms.list(with_ok=True)} == {""}
+
+
+def test_a_round_of_a_clock_that_was_ahead_does_not_pass_for_the_last_one(catalogue: Catalogue) -> None:
+    for now in (NOW + 365 * DAY, NOW):
+        evaluate(estate(), catalogue, well(now, unprotected_segments=1), now=now)
+        assert catalogue.alarms.judged_at() == now
+
+
+def test_what_a_person_takes_on_is_not_judged_by_that(catalogue: Catalogue) -> None:
+    evaluate(estate(), catalogue, well(unprotected_segments=1), now=NOW)
+    acknowledge(estate(), catalogue, "unprotected_footage", "", by="ada", reason="ticket 9", now=NOW + HOUR)
+    assert catalogue.alarms.judged_at() == NOW
+
+
+def test_old_alarms_do_not_pass_for_fresh_ones() -> None:
+    assert staleness(NOW, NOW + HOUR) == ""
+    assert staleness(NOW + MINUTE, NOW) == ""  # of a clock that is ahead
+    assert staleness(NOW, NOW + HOUR + MINUTE).startswith("Alarms were last judged 1 h 01 min ago: ")
+    assert staleness(None, NOW).startswith("Alarms were never judged")
 
 
 def test_a_person_takes_on_all_of_an_alarm_at_once(catalogue: Catalogue) -> None:

@@ -136,7 +136,7 @@ def test_only_what_changed_is_told_again() -> None:
         ("FilesRetrieved", "cloud"): 2, ("BytesRetrieved", "cloud"): 70, ("Downloads", "cloud"): 1,
         ("DownloadSeconds", "cloud"): 1.5, ("DownloadFailures", "cloud"): 1,
         ("OldestUnmigratedAge", ""): 2 * 3600 + 900, ("OldestUnverifiedAge", ""): 3 * 86_400 + 900,
-        ("OldestLookAge", ""): 930,
+        ("OldestLookAge", ""): 930, ("AlarmsJudgedAge", ""): 1020,
     }  # fmt: skip
     repaired = replace(taken(), figures=replace(taken().figures, now=LATER, transfers=(
         *taken().figures.transfers, TransferTotals("repair", CLOUD, "succeeded", None, False, 0, lasted(9.0)))
@@ -144,7 +144,7 @@ def test_only_what_changed_is_told_again() -> None:
     published = {}
     publish(taken(), published)
     told = publish(repaired, published)
-    assert {name: value for (name, _), value in told.items() if not name.startswith("Oldest")} == {"FilesStored": 1}
+    assert {name: value for (name, _), value in told.items() if not name.endswith("Age")} == {"FilesStored": 1}
 
 
 def test_what_stands_still_is_told_once_an_hour() -> None:
@@ -166,6 +166,14 @@ def test_every_round_tells_how_long_ago_stores_were_looked_at_unless_one_never_w
     local, cloud = taken().figures.stores
     never = replace(taken(), figures=replace(taken().figures, stores=(local, replace(cloud, looked_at=None))))
     assert ("OldestLookAge", "") not in publish(never, {})
+
+
+def test_every_round_tells_how_long_ago_alarms_were_judged_unless_they_never_were() -> None:
+    published: Published = {}
+    for seconds in (0, 900, 1800):
+        at = replace(taken(), figures=replace(taken().figures, now=NOW + timedelta(seconds=seconds)))
+        assert publish(at, published)["AlarmsJudgedAge", ""] == seconds + 120
+    assert ("AlarmsJudgedAge", "") not in publish(replace(taken(), alarms_judged_at=None), {})
 
 
 def test_what_was_published_outlives_its_process_as_json() -> None:

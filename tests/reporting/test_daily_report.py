@@ -124,7 +124,7 @@ def test_what_waits_for_a_person_is_named_the_worst_first() -> None:
             state("unprotected_footage", "", "1 segment"),
             state("slow_uploads", "cloud", "over", state="ok"),
         ],
-        alarms(TERMS), proposal=READY, quality=QUALITY, now=NOW,
+        alarms(TERMS), judged_at=NOW, proposal=READY, quality=QUALITY, now=NOW,
     )  # fmt: skip
     assert [(each.level, each.what, each.details) for each in found] == [
         ("bad", "Footage may be lost: no copy of some segments is known to be good.", ("1 segment, for 2 h 00 min",)),
@@ -148,23 +148,34 @@ def test_that_nobody_looks_is_said() -> None:
         figures(), quarantined_files=0,
         stores=(replace(local, looked_at=None), replace(cloud, looked_at=NOW - timedelta(minutes=61))),
     )  # fmt: skip
-    (told,) = decisions(found, [], alarms(TERMS), proposal=None, quality=None, now=NOW)
-    assert told.what == "Nobody has looked at 2 stores lately: alarms and costs may be out of date."
+    (told,) = decisions(found, [], alarms(TERMS), judged_at=NOW, proposal=None, quality=None, now=NOW)
+    assert told.what == "Nobody has looked at 2 stores lately: what is said of them may be out of date."
     assert told.details == ("local: never", "cloud: 1 h 01 min ago")
+
+
+def test_that_nobody_judges_is_said() -> None:
+    good = replace(figures(), quarantined_files=0)
+    for judged_at, said in ((NOW - timedelta(hours=3), "Alarms were last judged 3 h 00 min ago: "),
+                            (None, "Alarms were never judged")):  # fmt: skip
+        (told,) = decisions(good, [], alarms(TERMS), judged_at=judged_at, proposal=None, quality=None, now=NOW)
+        assert told.what.startswith(said)
+        assert "report_metrics" in told.do
 
 
 def test_what_an_alarm_tells_is_told_once() -> None:
     local, cloud = figures().stores
     refused = replace(figures(), quarantined_files=0, stores=(local, replace(cloud, reconcile_outcome="refused")))
     states = [state("orphans_above_cap", "cloud", "2 orphans")]
-    (told,) = decisions(refused, states, alarms(TERMS), proposal=None, quality=None, now=NOW)
+    (told,) = decisions(refused, states, alarms(TERMS), judged_at=NOW, proposal=None, quality=None, now=NOW)
     assert told.details == ("cloud: 2 orphans, for 2 h 00 min",)
 
 
 def test_nothing_waits_where_all_is_well() -> None:
     good = replace(figures(), quarantined_files=0)
     passed = replace(QUALITY, outcome="passed")
-    told = decisions(good, [], alarms(TERMS), proposal=replace(READY, asks=False), quality=passed, now=NOW)
+    told = decisions(
+        good, [], alarms(TERMS), judged_at=NOW, proposal=replace(READY, asks=False), quality=passed, now=NOW
+    )
     assert told == ()
 
 
@@ -287,7 +298,7 @@ def data(**others: object) -> DailyData:
     usual = DailyData(
         month.LAST, month.NOW, made, month.usage(), month.recorded(), month.began(),
         {datetime(2026, 3, 30, 10, tzinfo=UTC): totals}, month.STEPS,
-        [state("camera_silent", month.HOSTILE, month.HOSTILE)], [ToldEvent(event, (), ())], QUALITY, READY,
+        [state("camera_silent", month.HOSTILE, month.HOSTILE)], [ToldEvent(event, (), ())], QUALITY, READY, month.NOW,
     )  # fmt: skip
     return replace(usual, **others)  # type: ignore[arg-type]
 
@@ -343,7 +354,7 @@ def test_an_empty_estate_has_a_report() -> None:
         figures(), stores=(), usage=(), cameras=(), transfers=(), deletions=(), exports=(), quarantined_files=0,
         unprotected_segments=0, oldest_unverified=None,
     )  # fmt: skip
-    page = render(ESTATE, DailyData(TODAY, NOW, nothing))
+    page = render(ESTATE, DailyData(TODAY, NOW, nothing, judged_at=NOW))
     assert page.summary == "No footage has come in yet. Nothing says what the footage costs. 0 things need a decision."
     texts = Page(page.html).texts
     assert "Nothing that the catalogue knows of." in texts

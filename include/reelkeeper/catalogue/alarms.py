@@ -13,6 +13,7 @@ from uuid import UUID
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import StoreName
 from reelkeeper.policy.alarm_states import AlarmEvent, AlarmState
+from reelkeeper.policy.alarms import Reading
 
 _EVENT_COLUMNS = ("id", "name", "subject", "kind", "severity", "at", "value", "threshold", "detail", "by")
 
@@ -37,7 +38,8 @@ class Backlog:
 
 
 class Alarms:
-    """One row for each alarm and subject that was ever wrong; their events; who is told of them."""
+    """One row for each alarm of the estate, and for each other alarm and subject that was ever wrong; their events; who
+    is told of them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -55,7 +57,7 @@ class Alarms:
         return [_state_of(row) for row in self._session.rows("list_alarms", name=name, with_ok=with_ok)]
 
     def get(self, name: str, subject: str) -> AlarmState | None:
-        """One alarm of one subject; None: it was never wrong."""
+        """One alarm of one subject; None: it was never wrong, or never judged."""
         return next((_state_of(row) for row in self._session.rows("alarm", name=name, subject=subject)), None)
 
     def save(self, states: Iterable[AlarmState]) -> None:
@@ -63,6 +65,20 @@ class Alarms:
         columns = [field.name for field in fields(AlarmState)]
         rows = [{column: getattr(state, column) for column in columns} for state in states]
         self._session.execute("save_alarms", rows=Rows(rows))
+
+    def keep_well(self, readings: Iterable[Reading], *, now: datetime) -> None:
+        """Keep what was measured of alarms of the whole estate, as far as they are ok: that they were judged."""
+        rows = [
+            {"name": each.alarm, "value": each.value, "threshold": each.threshold, "detail": each.detail}
+            for each in readings
+        ]  # fmt: skip
+        self._session.execute("keep_well_alarms", rows=Rows(rows), now=now)
+
+    def judged_at(self) -> datetime | None:
+        """When alarms were last judged; None: never."""
+        (row,) = self._session.rows("alarms_judged_at")
+        found: datetime | None = row.judged_at
+        return found
 
     def add_events(self, events: Sequence[AlarmEvent], channels: Mapping[UUID, Sequence[str]]) -> None:
         """Add events to the history. `channels` names, by the id of a firing, who is to be told of it; whoever was to

@@ -52,16 +52,24 @@ def _rule(estate: Estate, name: AlarmName, alarm: Alarm) -> dict[str, Any] | Non
 
 def _nobody_watches() -> dict[str, Any]:
     """That alarms are not judged any more cannot be told by a round of them. A Pushgateway and a file go on to show the
-    last figures that they were given."""
+    last figures that they were given: there it is times that stand still, and ages do not grow. Every store has a count
+    of orphans, whether anybody ever looked at it or not."""
     stale = f"{STALE_AFTER.total_seconds():.0f}"
+    signs = (
+        f"max(reelkeeper_store_look_age_seconds) > {stale}",
+        "absent(reelkeeper_store_look_age_seconds)",
+        "count(reelkeeper_orphans unless reelkeeper_store_look_age_seconds) > 0",
+        f"time() - min(reelkeeper_alarms_judged_timestamp_seconds) > {stale}",
+        "absent(reelkeeper_alarms_judged_timestamp_seconds)",
+        f"time() - min(reelkeeper_figures_timestamp_seconds) > {stale}",
+    )
     return {
         "alert": "ReelkeeperNobodyWatches",
-        "expr": f"max(reelkeeper_store_look_age_seconds) > {stale} or absent(reelkeeper_store_look_age_seconds) "
-        f"or time() - min(reelkeeper_figures_timestamp_seconds) > {stale}",
+        "expr": " or ".join(signs),
         "for": "15m",
         "labels": {"severity": "critical", "alarm": "nobody_watches"},
         "annotations": {
-            "summary": "No store was looked at for too long, or there are no new metrics: alarms are not judged.",
+            "summary": "A store was not looked at for too long, alarms were not judged, or there are no new metrics.",
             "description": "See that report_metrics is not paused and its runs succeed.",
             "runbook_url": REPOSITORY + "docs/operations.md#nobody-watches",
         },

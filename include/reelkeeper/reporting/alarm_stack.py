@@ -2,7 +2,7 @@
 
 `report_metrics` publishes every 15 minutes, and only what changed: so periods are of 15 minutes, counts that are not
 there are none, and for everything else the last value stands. What no metric says is taken from how the alarm stands in
-the catalogue (`AlarmsUp`). That nothing is published any more is an alarm of its own.
+the catalogue (`AlarmsUp`). That nobody looks, judges or publishes any more are alarms of their own.
 """
 
 import json
@@ -47,15 +47,18 @@ def cloudwatch_alarms(estate: Estate) -> dict[str, dict[str, Any]]:
         }
         for alarm, subject in _subjects(estate)
     }
-    return judged | {"NobodyWatches": _nobody_watches(estate)}
+    return judged | {
+        "NobodyWatches": _nobody(estate, "watches", "OldestLookAge", "A store was not looked at for too long"),
+        "NobodyJudges": _nobody(estate, "judges", "AlarmsJudgedAge", "Alarms were not judged for too long"),
+    }
 
 
-def _nobody_watches(estate: Estate) -> dict[str, Any]:
+def _nobody(estate: Estate, does: str, metric: str, means: str) -> dict[str, Any]:
     """Of a metric that every round publishes: that it is missing is wrong. The other alarms stay as they are then."""
-    return _standing(estate, "OldestLookAge", None, above=STALE_AFTER.total_seconds()) | {
-        "AlarmName": f"reelkeeper-{estate.name}-nobody_watches",
-        "AlarmDescription": "No store was looked at for too long, or nothing is published: alarms are not judged. See "
-        f"that report_metrics is not paused and its runs succeed. {REPOSITORY}docs/operations.md#nobody-watches",
+    return _standing(estate, metric, None, above=STALE_AFTER.total_seconds()) | {
+        "AlarmName": f"reelkeeper-{estate.name}-nobody_{does}",
+        "AlarmDescription": f"{means}, or nothing is published. See that report_metrics is not paused and its runs "
+        f"succeed. {REPOSITORY}docs/operations.md#nobody-watches",
         "EvaluationPeriods": 3,  # a round that starts a little late leaves one empty
         "TreatMissingData": "breaching",
     }

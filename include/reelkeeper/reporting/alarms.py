@@ -5,7 +5,7 @@ recorded is sent by the next round; what was sent and not marked is sent twice, 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,14 +13,18 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import RequestRefused
 from reelkeeper.policy import alarm_states as states
 from reelkeeper.policy.alarm_states import AlarmEvent, AlarmState, Change
-from reelkeeper.policy.alarms import Alarm, AlarmName, alarms
+from reelkeeper.policy.alarms import Alarm, AlarmName, Reading, alarms
 from reelkeeper.reporting.alarm_messages import Message
-from reelkeeper.reporting.alarm_readings import MEMORY, REFUSALS, Latest, readings, streaks, terms
+from reelkeeper.reporting.alarm_readings import MEMORY, REFUSALS, STALE_AFTER, Latest, readings, streaks, terms
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.settings import AlarmChannel, Estate
 from reelkeeper.stores.retry import retrying
+from reelkeeper.wording import ago
 
 log = logging.getLogger(__name__)
+
+JUDGE_AGAIN = "See that report_metrics is not paused, and that its runs succeed."
+"""What to do where alarms, or looks at stores, are stale."""
 
 MESSAGE_EVENTS = 500
 """Most events of one message: a whole estate of cameras that went silent is told by few."""
@@ -70,6 +74,7 @@ def evaluate(
             before = [state for state in catalogue.alarms.up() if state.name in defined]
             changes = states.evaluate(defined, before, measured, now=now, remind_after=remind)
             _record(estate, catalogue, changes)
+            catalogue.alarms.keep_well(_of_the_estate(defined, measured), now=now)
             catalogue.alarms.forget_history(before=now - timedelta(days=estate.retention.report_days))
             after = catalogue.alarms.up()
         events = tuple(change.event for change in changes if change.event is not None)
@@ -100,6 +105,16 @@ def acknowledge(
     return [change.state for change in changes]
 
 
+def staleness(judged_at: datetime | None, now: datetime) -> str:
+    """That alarms as they stand in the catalogue tell nothing of now, in a sentence; empty: they do."""
+    if judged_at is None:
+        return "Alarms were never judged: that none is up says nothing."
+    if now - judged_at <= STALE_AFTER:
+        return ""
+    when = f"{ago(judged_at, now)} ago"
+    return f"Alarms were last judged {when}: they stand as they did then, and nobody is told of new ones."
+
+
 def to_send(estate: Estate, catalogue: Catalogue, channel: str) -> Message | None:
     """What a channel is to be told next; None: nothing."""
     events = retrying()(catalogue.alarms.waiting, channel, MESSAGE_EVENTS)
@@ -126,6 +141,16 @@ def send_waiting(
             retrying()(catalogue.alarms.mark_sent, channel.name, ids, now=now())
             sent[channel.name] = sent.get(channel.name, 0) + len(ids)
     return Sending(sent, failures)
+
+
+def _of_the_estate(defined: Mapping[AlarmName, Alarm], measured: Sequence[Reading]) -> list[Reading]:
+    """Each alarm of the whole estate in this round, also where it is switched off or has no threshold."""
+    found = {reading.alarm: reading for reading in measured if not reading.subject}
+    return [
+        found.get(name) or Reading(name, "", None, alarm.threshold, "it is not measured")
+        for name, alarm in defined.items()
+        if alarm.per == "estate"
+    ]
 
 
 def _record(estate: Estate, catalogue: Catalogue, changes: Sequence[Change]) -> None:

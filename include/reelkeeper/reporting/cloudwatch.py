@@ -227,6 +227,9 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
     CloudMetric("OldestLookAge", "Seconds", None, False,
                 "Time since the store was looked at that was looked at longest ago; told in each round, and not at all "
                 "while there is a store that nobody has looked at.", _oldest_look),
+    CloudMetric("AlarmsJudgedAge", "Seconds", None, False,
+                "Time since alarms were last judged; told in each round, and not at all while they never were.",
+                _summed(values.alarms_judged_age)),
     CloudMetric("RolloutPercentage", "Percent", None, False, "Share of the segments that goes to the cloud.",
                 _summed(values.rollout_ratio, number=lambda value: 100 * _seconds(value))),
     CloudMetric("UnmigratedSegments", "Count", None, False, "Segments that are wanted in the cloud and not there.",

@@ -61,6 +61,7 @@ class DailyData:
     events: Sequence[ToldEvent] = ()
     quality: QualityRun | None = None
     proposal: RampDecision | None = None  # what the ramp would decide now; None: there is no ramp
+    judged_at: datetime | None = None  # when alarms were last judged; None: never
 
     @property
     def first_day(self) -> date:
@@ -125,6 +126,7 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
         transfers=transfer_hours(catalogue, until - _FAILURE_DAYS * _DAY, until),
         steps=retrying()(catalogue.rollout.history, _STEPS_SHOWN),
         alarms=retrying()(catalogue.alarms.up),
+        judged_at=retrying()(catalogue.alarms.judged_at),
         events=retrying()(catalogue.alarms.history, _EVENTS_SHOWN),
         quality=retrying()(catalogue.quality.latest, "check_catalogue"),
         proposal=propose(estate, catalogue, now=now).decision if may_propose else None,
@@ -147,8 +149,9 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
         budget=estate.alarms.budget_usd,
     )
     decisions = daily_summary.decisions(
-        figures, data.alarms, definitions(estate), proposal=data.proposal, quality=data.quality, now=now
-    )
+        figures, data.alarms, definitions(estate), judged_at=data.judged_at, proposal=data.proposal,
+        quality=data.quality, now=now,
+    )  # fmt: skip
     html = _template().render(
         estate=estate.name,
         day=data.day,

@@ -13,6 +13,7 @@ from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import Alarm, AlarmName
 from reelkeeper.policy.ramp import RampDecision
 from reelkeeper.reporting.alarm_readings import STALE_AFTER
+from reelkeeper.reporting.alarms import JUDGE_AGAIN, staleness
 from reelkeeper.reporting.cost_charts import CostDay
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.page.attention import AlarmView, alarms_up
@@ -82,6 +83,7 @@ def decisions(
     states: Sequence[AlarmState],
     alarms: Mapping[AlarmName, Alarm],
     *,
+    judged_at: datetime | None,
     proposal: RampDecision | None,
     quality: QualityRun | None,
     now: datetime,
@@ -90,7 +92,7 @@ def decisions(
     Estate page."""
     found = [
         *(_of_alarm(view) for view in alarms_up(states, alarms, now=now)),
-        *_of_watching(figures, now),
+        *_of_watching(figures, judged_at, now),
         *_of_rollout(proposal),
         *_of_reconciliations(figures, {state.subject for state in states if state.name == "orphans_above_cap"}, now),
         *_of_quality(quality, now),
@@ -121,15 +123,17 @@ def _of_rollout(proposal: RampDecision | None) -> Iterator[Decision]:
         )
 
 
-def _of_watching(figures: Figures, now: datetime) -> Iterator[Decision]:
+def _of_watching(figures: Figures, judged_at: datetime | None, now: datetime) -> Iterator[Decision]:
     """A report that says nothing of trouble, as nobody has looked, must not be taken for good news."""
+    if told := staleness(judged_at, now):
+        yield Decision("warning", told, (), JUDGE_AGAIN)
     stale = [store for store in figures.stores if store.looked_at is None or now - store.looked_at > STALE_AFTER]
     if stale:
         yield Decision(
             "warning",
-            f"Nobody has looked at {counted(len(stale), 'store')} lately: alarms and costs may be out of date.",
+            f"Nobody has looked at {counted(len(stale), 'store')} lately: what is said of them may be out of date.",
             tuple(f"{each.name}: {f'{ago(each.looked_at, now)} ago' if each.looked_at else 'never'}" for each in stale),
-            "See that report_metrics is not paused, and that its runs succeed.",
+            JUDGE_AGAIN,
         )
 
 

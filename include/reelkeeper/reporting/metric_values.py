@@ -163,6 +163,16 @@ def alarms(taken: Round, limits: Limits) -> Iterator[Sample]:
     yield from taken.alarms.items()
 
 
+def alarms_judged(taken: Round, limits: Limits) -> Iterator[Sample]:
+    if taken.alarms_judged_at is not None:
+        yield (), taken.alarms_judged_at.timestamp()
+
+
+def alarms_judged_age(taken: Round, limits: Limits) -> Iterator[Sample]:
+    if taken.alarms_judged_at is not None:
+        yield (), age(taken, taken.alarms_judged_at)
+
+
 def read_at(taken: Round, limits: Limits) -> Iterator[Sample]:
     yield (), taken.figures.now.timestamp()
 

@@ -81,7 +81,7 @@ def publish_by_all(ways: Mapping[str, Callable[[], None]]) -> None:
 def main_figures(taken: Round) -> dict[str, float]:
     """A handful of figures of the whole estate, for those who keep no labels. What nobody knows is left out."""
     figures, rollout = taken.figures, taken.figures.rollout
-    cost, oldest = figures.monthly_usd(), rollout.oldest_unmigrated
+    cost, oldest, judged = figures.monthly_usd(), rollout.oldest_unmigrated, taken.alarms_judged_at
     found: dict[str, float | None] = {
         "stored_bytes": sum(usage.size_bytes for usage in figures.usage if usage.state != ReplicaState.LOST),
         "unprotected_segments": figures.unprotected_segments,
@@ -93,6 +93,7 @@ def main_figures(taken: Round) -> dict[str, float]:
         "monthly_cost_usd": None if cost is None else float(cost),
         "stores_not_up": sum(store.health not in ("healthy", "unknown") for store in figures.stores),
         "cameras_silent": taken.silent_cameras,
+        "alarms_judged_age_seconds": None if judged is None else max(0.0, (figures.now - judged).total_seconds()),
         "alarms_up": sum(count for (_, state), count in taken.alarms.items() if state != "pending"),
     }
     return {name: float(value) for name, value in found.items() if value is not None}

@@ -34,6 +34,7 @@ class Round:
     alarms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """How many subjects an alarm has in a state, by its name and the state, for each name and state there is."""
     silent_cameras: int | None = None  # None: nobody watches
+    alarms_judged_at: datetime | None = None  # None: never
 
 
 def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
@@ -51,6 +52,7 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
         month_bill_usd=month_bill(of_usd, today),
         alarms=_alarms(catalogue),
         silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
+        alarms_judged_at=retrying()(catalogue.alarms.judged_at),
     )
 
 

@@ -10,19 +10,27 @@ if TYPE_CHECKING:
     from reelkeeper.policy.alarm_states import AlarmState
 
 
+_EXAMPLES = """\b
+Examples:
+  reelkeeper alarm acknowledge store_unreachable cloud --by ada --reason "ticket 4711"
+  reelkeeper alarm acknowledge camera_silent --every-subject --by ada --reason "new switch"
+"""
+
+
 @click.group()
 def alarm() -> None:
     """Alarms: what is wrong, and who has taken it on."""
 
 
-@alarm.command(name="list")
+@alarm.command(name="list", short_help="Print the alarms that are up.")
 @click.argument("name", required=False)
-@click.option("--all", "with_ok", is_flag=True, help="Those that are over, too.")
+@click.option("--all", "with_ok", is_flag=True, help="Also those that are over.")
 def list_(name: str | None, with_ok: bool) -> None:
     """Print the alarms that are up: all, or those called NAME; firing or acknowledged, and those that are pending."""
     with _catalogue() as catalogue:
         found = catalogue.alarms.list(name=_known(name), with_ok=with_ok)
         backlog = catalogue.alarms.backlog()
+        _warn_if_stale(catalogue)
     for state in found:
         click.echo(_line(state))
     if not found:
@@ -32,7 +40,10 @@ def list_(name: str | None, with_ok: bool) -> None:
         click.echo(f"channel {each.channel!r} is still to be told of {each.events} events: {each.tries} tries{why}")
 
 
-@alarm.command()
+@alarm.command(
+    short_help="Print what an alarm means and what to do about it.",
+    epilog="\b\nExamples:\n  reelkeeper alarm show camera_silent\n  reelkeeper alarm show store_unreachable cloud",
+)
 @click.argument("name")
 @click.argument("subject", default="")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 1000), help="Most events to print.")
@@ -49,6 +60,7 @@ def show(name: str, subject: str, last: int) -> None:
     with _catalogue() as catalogue:
         found = [state for state in catalogue.alarms.list(name=name, with_ok=True) if subject in ("", state.subject)]
         history = catalogue.alarms.history(last, name=name, subject=subject or None)
+        _warn_if_stale(catalogue)
     threshold = "" if defined.threshold is None else f", above {defined.threshold:g}"
     click.echo(f"{name}, {defined.severity}: {defined.means}\n  measures: {defined.measures}{threshold}")
     click.echo(f"  do: {defined.do}\n  more: {defined.runbook}")
@@ -62,7 +74,7 @@ def show(name: str, subject: str, last: int) -> None:
                    f"{f'  ({channels})' if channels else ''}")  # fmt: skip
 
 
-@alarm.command()
+@alarm.command(short_help="Take an alarm on: no more reminders.", epilog=_EXAMPLES)
 @click.argument("name")
 @click.argument("subject", default="")
 @click.option("--every-subject", is_flag=True, help="All that NAME fires for and nobody has taken on.")
@@ -87,7 +99,10 @@ def acknowledge(name: str, subject: str, every_subject: bool, by: str, reason: s
         click.echo(_line(state))
 
 
-@alarm.command()
+@alarm.command(
+    short_help="Print the alarms as rules for another system.",
+    epilog="\b\nExample:\n  reelkeeper alarm rules --prometheus > rules.yml",
+)
 @click.option("--prometheus", "to", flag_value="prometheus", help="Alert rules, as a file that Prometheus reads.")
 @click.option("--cloudwatch", "to", flag_value="cloudwatch", help="A CloudFormation template of CloudWatch alarms.")
 def rules(to: str | None) -> None:
@@ -108,6 +123,14 @@ def _known(name: str | None) -> str | None:
     if name is not None and name not in ALARM_NAMES:
         raise click.BadParameter(f"{name!r}: expected one of {', '.join(ALARM_NAMES)}", param_hint="NAME")
     return name
+
+
+def _warn_if_stale(catalogue: "Catalogue") -> None:
+    """What stands in the catalogue must not be taken for how things are."""
+    from reelkeeper.reporting.alarms import JUDGE_AGAIN, staleness
+
+    if told := staleness(catalogue.alarms.judged_at(), datetime.now(UTC)):
+        click.echo(f"{told} {JUDGE_AGAIN}", err=True)
 
 
 def _line(state: "AlarmState") -> str:

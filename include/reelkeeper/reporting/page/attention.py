@@ -44,6 +44,15 @@ class AlarmView:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarms:
+    """The alarms that are up. `stale` says that they tell nothing of now, and `do` what to do then; empty: they do."""
+
+    up: tuple[AlarmView, ...]
+    stale: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventView:
     """One line of the history."""
 

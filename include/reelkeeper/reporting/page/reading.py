@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import ReelkeeperError
-from reelkeeper.reporting.alarms import definitions
+from reelkeeper.reporting.alarms import JUDGE_AGAIN, definitions, staleness
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.gathering import camera_days, gather
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp, safety
@@ -57,7 +57,7 @@ class EstateView:
     now: datetime
     safety: Part[safety.Safety]
     cost: Part[holdings.CostView]
-    alarms: Part[tuple[attention.AlarmView, ...]]
+    alarms: Part[attention.Alarms]
     stores: Part[tuple[holdings.StoreView, ...]]
     ramp: Part[ramp.RampView]
     exports: Part[tuple[exports.ExportView, ...]] | None
@@ -111,8 +111,9 @@ def _cost(catalogue: Catalogue, figures: Figures) -> holdings.CostView:
     return holdings.cost(figures, forecast_cost(catalogue, today=today, days=holdings.FORECAST_DAYS))
 
 
-def _alarms(estate: Estate, catalogue: Catalogue, now: datetime) -> tuple[attention.AlarmView, ...]:
-    return attention.alarms_up(catalogue.alarms.up(), definitions(estate), now=now)
+def _alarms(estate: Estate, catalogue: Catalogue, now: datetime) -> attention.Alarms:
+    up = attention.alarms_up(catalogue.alarms.up(), definitions(estate), now=now)
+    return attention.Alarms(up, staleness(catalogue.alarms.judged_at(), now), JUDGE_AGAIN)
 
 
 def _ramp(estate: Estate, catalogue: Catalogue, figures: Figures) -> ramp.RampView:
