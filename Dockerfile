@@ -31,5 +31,6 @@ COPY --from=build /opt/reelkeeper /opt/reelkeeper
 COPY --chmod=0555 deploy/airflow/init.sh /opt/reelkeeper/deploy/airflow/init.sh
 ENV PATH=/opt/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1 TZ=UTC
 WORKDIR /opt/airflow
-USER airflow
+# By number: who forbids root to run (Kubernetes' runAsNonRoot) cannot look a name up.
+USER 50000:0
 CMD ["airflow", "version"]

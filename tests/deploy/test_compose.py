@@ -82,6 +82,21 @@ def test_images_are_pinned() -> None:
         assert not PINNED.match(loose)
 
 
+def test_grafana_stays_what_the_image_is_and_asks_nobody_outside() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
+    asks = (
+        "ANALYTICS_REPORTING",
+        "ANALYTICS_CHECK_FOR_UPDATES",
+        "ANALYTICS_CHECK_FOR_PLUGIN_UPDATES",
+        "NEWS_NEWS_FEED",
+    )
+    for name, value in environment.items():
+        if name.startswith(tuple(f"GF_{one}" for one in asks)):
+            assert value == "false", name
+    assert sum(name.startswith(tuple(f"GF_{one}" for one in asks)) for name in environment) == len(asks)
+
+
 def test_what_is_waited_for_can_say_that_it_is_well() -> None:
     for name, service in SERVICES.items():
         for other, how in service.get("depends_on", {}).items():
@@ -263,7 +278,8 @@ def test_the_image_installs_what_is_locked_by_the_same_uv_and_runs_as_nobody_spe
     assert set(re.findall(r"--extra (\S+)", syncs[0])) <= set(project["project"]["optional-dependencies"])
     assert set(re.findall(r"--group (\S+)", syncs[0])) <= set(project["dependency-groups"])
     assert syncs[0] == f"{syncs[1]} --no-install-project"  # the same, or the second would install and remove
-    assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == ["airflow"]
+    [made] = re.findall(r"useradd --uid (\d+) --gid (\d+) ", dockerfile)
+    assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == [":".join(made)]
     for source in _copied(dockerfile):
         assert (ROOT / source).exists(), source
 

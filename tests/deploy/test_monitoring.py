@@ -136,6 +136,12 @@ def test_legends_name_labels_that_the_result_has() -> None:
             assert named <= kept, (panel["title"], target["legendFormat"])
 
 
+def test_what_nobody_knows_is_not_shown_as_none() -> None:
+    """Where there is no series, there is no zero either, and nothing is green."""
+    for panel in PANELS:
+        assert not [target["expr"] for target in panel["targets"] if "vector(" in target["expr"]], panel["title"]
+
+
 def test_panels_lie_beside_each_other() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
