@@ -272,7 +272,7 @@ def test_what_reading_costs_is_not_read_unless_asked_and_told(shelf: "Shelf", ca
     assert (shelf.verify("disk").read, shelf.verify("disk").cost_usd) == (2, 0)  # own hardware
     seen = shelf.verify("cloud")
     assert (seen.method, seen.read, seen.seen, seen.cost_usd) == ("size", 0, 2, 0)
-    with caplog.at_level("INFO", "reelkeeper.verification.job"):
+    with caplog.at_level("INFO", "reelkeeper.verification"):
         asked = shelf.verify("cloud", run_id="b", method="hash")
     # GLACIER_IR: 2 GETs at 0.01 / 1,000, and 2 × 1,000 bytes at 0.03 a GB. https://aws.amazon.com/s3/pricing/
     assert asked.read == 2

@@ -14,7 +14,8 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import Key, StoreKind, StoreName
 from reelkeeper.settings import Estate, Placement, StoreSettings
 from reelkeeper.stores.filesystem import FilesystemStore
-from reelkeeper.verification import job as verifying
+from reelkeeper.verification import findings
+from reelkeeper.verification.job import verify_store
 
 
 class Mortal(FilesystemStore):
@@ -34,11 +35,11 @@ class Mortal(FilesystemStore):
 
 def main(root: str, dsn: str, notes: str, dies_at: int, started: str) -> int:
     """Verify everything that is due; how many were read by this process."""
-    verifying._RECORD_FINDINGS = 10
+    findings._RECORD_FINDINGS = 10
     disk = StoreSettings(name="disk", kind=StoreKind.FILESYSTEM, root=Path(root), concurrency=2)
     estate = Estate(stores=(disk,), placement=Placement(mode="local", local_store="disk"))
     store = Mortal(Path(root), Path(notes), dies_at)
-    found = verifying.verify_store(
+    found = verify_store(
         estate, lambda: Catalogue(lambda: psycopg2.connect(dsn)), lambda _: store, "disk",
         run_id="run", started=datetime.fromisoformat(started), now=lambda: datetime.now(UTC),
     )  # fmt: skip
