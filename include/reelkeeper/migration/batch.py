@@ -27,7 +27,7 @@ from reelkeeper.errors import (
 from reelkeeper.media_options import media_options
 from reelkeeper.migration.placing import Placing
 from reelkeeper.migration.recording import Recorder
-from reelkeeper.migration.terms import Terms, barred
+from reelkeeper.migration.terms import Terms
 from reelkeeper.model import BatchId, Progress, Replica, ReplicaState, StoreName
 from reelkeeper.pricing import WritePlace
 from reelkeeper.settings import Estate
@@ -161,7 +161,7 @@ class _Worker:
         """Whether the mode forbids to go on; it is asked about once a second."""
         if self._barred is None and monotonic() >= self._ask_mode_at:
             self._ask_mode_at = monotonic() + _MODE_SECONDS
-            self._barred = barred(self._terms.current_estate(), self._destination)
+            self._barred = self._terms.current_estate().barred(self._destination)
             if self._barred:
                 log.warning("batch %s stops: %s", self._batch.id, self._barred)
         return self._barred is not None

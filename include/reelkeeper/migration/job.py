@@ -13,7 +13,6 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.records import Batch, BatchCounts, TransferFailure
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.migration.batch import BatchResult, transfer_batch
-from reelkeeper.migration.terms import barred
 from reelkeeper.model import BatchId, ReplicaState, StoreKind, TimeRange
 from reelkeeper.policy.rollout import BUCKETS, Percentage
 from reelkeeper.ramp import current_percentage
@@ -104,7 +103,7 @@ def plan_migration(
     settings = estate.migration
     origin, target = _stores(estate, source, destination)
     share = percentage or _usual_percentage(estate, catalogue, target)
-    why_not = barred(estate, target)
+    why_not = estate.barred(target)
     if why_not:
         log.warning("nothing is planned: %s", why_not)
         return MigrationPlan(origin.name, target.name, share, (), 0, 0, 0, dry_run, barred=why_not)

@@ -20,7 +20,6 @@ from reelkeeper.errors import (
     ReelkeeperError,
     TransferCorrupted,
 )
-from reelkeeper.migration.terms import barred
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
 from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
@@ -54,7 +53,7 @@ def plan_repairs(
     finds the run's open batches. StoreNotOurs when the store is not this catalogue's.
     """
     settings = estate.store(store_name)
-    if why := barred(estate, settings):
+    if why := estate.barred(settings):
         log.warning("nothing is repaired: %s", why)
         return TransferPlan((), 0, 0)
     sources = [store.store_name for store in sorted(estate.stores, key=lambda each: not estate.is_local(each))]

@@ -94,6 +94,12 @@ class Estate(Section):
         """Whether a store counts as local, in use in every mode: the primary store of whatever kind, and every disk."""
         return store.name == self.placement.local_store or store.kind in ON_THIS_MACHINE
 
+    def barred(self, destination: StoreSettings) -> str | None:
+        """Why nothing may go to the store in the mode that is set; None when it may."""
+        if self.is_local(destination) or self.placement.mode in ("cloud", "hybrid"):
+            return None
+        return f"placement.mode is {self.placement.mode!r}: nothing goes to store {destination.name!r}"
+
     def retire_others_after(self, store: str, now: datetime) -> datetime | None:
         """When the local copies may leave of what is verified in a store at `now`; None when that is a local one, too.
 

@@ -1,17 +1,14 @@
 """The work of one tiering task: move a batch's replicas to their new tiers, and record what became of each.
 
-Three ways. A storage class changes in place. A prefix, or another store, gets a copy, and the object that was there
-before is condemned. Order (invariant 3): write → verify → record, and only then condemn. A kill between any two leaves
-claims whose lease ends and objects that the next try finds as they should be; a move that fails leaves the replica
-where it is, valid and readable.
+`moves` has the ways in which they move. Where they are copied, the object that was there before is condemned. Order
+(invariant 3): write → verify → record, and only then condemn. A kill between any two leaves claims whose lease ends and
+objects that the next try finds as they should be; a move that fails leaves the replica where it is, valid and readable.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -21,7 +18,6 @@ from reelkeeper.catalogue.tier_moves import Placed, TierItem
 from reelkeeper.claims import Claims, Terms
 from reelkeeper.errors import (
     AccessDenied,
-    ConfigurationError,
     ObjectNotFound,
     PermanentError,
     ReelkeeperError,
@@ -30,26 +26,22 @@ from reelkeeper.errors import (
     TransferCorrupted,
     TransientError,
 )
-from reelkeeper.media_options import media_options
-from reelkeeper.model import BatchId, Progress, canonical_key
+from reelkeeper.model import BatchId, Progress
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.retention import Reason
-from reelkeeper.pricing import price_lists, seen_class
+from reelkeeper.pricing import price_lists
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import HOPELESS, Breaker
-from reelkeeper.stores.proof import accept_existing
-from reelkeeper.stores.protocols import Copies, ObjectStat, Store, Tiers
+from reelkeeper.stores.protocols import Store, Tiers
 from reelkeeper.stores.retry import retrying
-from reelkeeper.stores.transfer import Transfer, transfer_all
 from reelkeeper.tiering.choices import TieredStore, TierTarget
+from reelkeeper.tiering.moves import Move, Mover, Outcome
 from reelkeeper.tiering.stores import in_its_class
 
 log = logging.getLogger(__name__)
 
 _MOST_CLAIMS = 3
 """How often a move is claimed that fails transiently while its store works, before it fails for good."""
-
-Outcome = tuple[TierItem, Placed | ReelkeeperError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +98,7 @@ class _Worker:
     ) -> None:
         if batch.store is None:
             raise ValueError(f"batch {str(batch.id)!r} of job {batch.job!r} has no store: expected one of job 'tier'")
-        self._current_estate, self._catalogue, self._open_store = current_estate, catalogue, open_store
+        self._current_estate, self._catalogue = current_estate, catalogue
         self._batch, self._terms, self._run_id, self._progress = batch, terms, run_id, progress
         estate = current_estate()
         self._tiered = TieredStore(estate, price_lists(estate), estate.store(batch.store))
@@ -114,6 +106,10 @@ class _Worker:
         self._ownership = Ownership(catalogue, open_store)
         self._claims = Claims(catalogue.tier_moves, batch, terms)
         self._breaker = Breaker(batch.store)
+        self._mover = Mover(
+            self._tiered, self._store, open_store, ownership=self._ownership, claims=self._claims, terms=terms,
+            breaker=self._breaker, verify=lambda: current_estate().migration.verify,
+        )  # fmt: skip
         self._moved = self._failed = self._dropped = self._moved_bytes = 0
         self._first_error: ReelkeeperError | None = None
         self._barred: str | None = None
@@ -143,14 +139,13 @@ class _Worker:
     # --- one chunk ----------------------------------------------------------------------------------------------------
 
     def _work_on(self, items: Sequence[TierItem]) -> None:
-        groups: dict[tuple[bool, str], list[tuple[TierItem, TierTarget]]] = {}
+        groups: dict[tuple[bool, str], list[Move]] = {}
         for item in items:
             target = self._wanted(item)
             if target is not None:
                 groups.setdefault((target.is_carried, target.settings.name), []).append((item, target))
-        for (is_carried, _), moves in groups.items():
-            outcomes = self._carried(moves) if is_carried else self._changed(moves)
-            self._record(list(outcomes))
+        for moves in groups.values():
+            self._record(list(self._mover.move(moves)))
 
     def _wanted(self, item: TierItem) -> TierTarget | None:
         """Where the replica goes, if that is still wanted and allowed."""
@@ -205,87 +200,6 @@ class _Worker:
     def _forbidden(self, target: TierTarget) -> str | None:
         estate = self._current_estate()
         return TieredStore(estate, {}, estate.store(self._tiered.settings.name)).forbidden(target)
-
-    def _changed(self, moves: Sequence[tuple[TierItem, TierTarget]]) -> Iterator[Outcome]:
-        """Storage classes, changed in place."""
-
-        def change(move: tuple[TierItem, TierTarget]) -> Placed:
-            return self._terms.retry(self._change, *move)
-
-        with ThreadPoolExecutor(self._tiered.settings.concurrency, "tier") as pool:
-            for (item, _), outcome in self._claims.each(pool, change, moves):
-                yield item, outcome
-
-    def _change(self, item: TierItem, target: TierTarget) -> Placed:
-        """Skipped when the class is right: a try that was killed changed it."""
-        replica, storage_class = item.replica, target.storage_class
-        if not isinstance(self._store, Tiers) or storage_class is None:
-            raise ConfigurationError(f"store {self._store.name!r} has no storage classes: expected 'prefix' or 'store' "
-                                     f"for tier {str(item.to_tier)!r}")  # fmt: skip
-        if error := self._breaker.error():
-            raise StoreUnavailable(str(error)) from error
-        found = self._store.stat(replica.path)
-        if found.storage_class != storage_class:
-            self._store.set_class(replica.path, storage_class)
-            found = self._store.stat(replica.path)
-        expected = (replica.size_bytes, storage_class, found.sha256 and replica.checksum)
-        if (found.size_bytes, found.storage_class, found.sha256) != expected:
-            raise TransferCorrupted(
-                f"{replica.path!r} in store {self._store.name!r} has {found.size_bytes} bytes, class "
-                f"{found.storage_class!r}, SHA-256 {found.sha256}: expected {replica.size_bytes} bytes, class "
-                f"{storage_class!r}, SHA-256 {replica.checksum}"
-            )
-        return Placed(item, replica.store, replica.path, storage_class, item.to_tier)
-
-    def _carried(self, moves: Sequence[tuple[TierItem, TierTarget]]) -> Iterator[Outcome]:
-        """Copies under another key or in another store: by the store itself, or through here."""
-        target = moves[0][1].settings
-        try:
-            self._ownership.require(target.name)
-        except ReelkeeperError as error:
-            yield from ((item, error) for item, _ in moves)
-            return
-        destination = self._open_store(target.name)
-        if destination is self._store and isinstance(destination, Copies):
-            with ThreadPoolExecutor(target.concurrency, "tier") as pool:
-                for (item, _), outcome in self._claims.each(pool, lambda move: self._copied(*move), moves):
-                    yield item, outcome
-            return
-        transfers = []
-        for item, to in moves:
-            replica, placed = item.replica, self._placed(item, to)
-            options = media_options(target, item.extension, placed.storage_class)
-            transfers.append(Transfer(replica.path, placed.path, replica.size_bytes, replica.checksum, options, placed))
-        copying = transfer_all(
-            self._store, destination, transfers, concurrency=target.concurrency,
-            verify=self._current_estate().migration.verify, progress=lambda _: self._claims.renew(),
-            now=self._terms.now,
-        )  # fmt: skip
-        with closing(copying) as copied:
-            for each in copied:
-                moved = each.transfer.token
-                yield moved.item, each.error or (_as_found(moved, each.existing) if each.existing else moved)
-
-    def _copied(self, item: TierItem, target: TierTarget) -> Placed:
-        placed = self._placed(item, target)
-        return self._terms.retry(self._copy, placed)
-
-    def _copy(self, placed: Placed) -> Placed:
-        """A copy that is there already, as after a kill, is taken when it is equal."""
-        replica, store = placed.item.replica, self._store
-        assert isinstance(store, Copies)
-        if error := self._breaker.error():
-            raise StoreUnavailable(str(error)) from error
-        try:
-            store.stat(placed.path)
-        except ObjectNotFound:
-            store.copy(replica.path, placed.path)
-        found = accept_existing(store, placed.path, replica.size_bytes, replica.checksum, attested=store.attests_writes)
-        return _as_found(placed, found)
-
-    def _placed(self, item: TierItem, target: TierTarget) -> Placed:
-        key = canonical_key(target.key(item.replica.path, self._tiered.settings.tier_prefixes))
-        return Placed(item, target.settings.store_name, key, target.storage_class, target.recorded_tier)
 
     # --- what became of it --------------------------------------------------------------------------------------------
 
@@ -368,8 +282,3 @@ class _Worker:
         if self._progress:
             done = self._claims
             self._progress(done.items_done, self._batch.item_count, done.bytes_done, self._batch.size_bytes)
-
-
-def _as_found(placed: Placed, found: ObjectStat) -> Placed:
-    """What an earlier try may have written to another class."""
-    return replace(placed, storage_class=seen_class(placed.storage_class, found.storage_class))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from reelkeeper.migration.terms import barred
 from reelkeeper.model import Key, Tier
 from reelkeeper.policy.costs import LARGEST, ClassPrice, Prices, move_cost, smallest_paying
 from reelkeeper.pricing import tier_of_class, tier_price
@@ -73,7 +72,7 @@ class TieredStore:
 
     def forbidden(self, target: TierTarget) -> str | None:
         """Why nothing may move there as the estate is set now; None when it may."""
-        if why := barred(self._estate, self.settings) or barred(self._estate, target.settings):
+        if why := self._estate.barred(self.settings) or self._estate.barred(target.settings):
             return why
         if target.is_carried and self.settings.deletion == "forbidden":
             return f"deletion is forbidden in store {self.settings.name!r}: what is copied elsewhere could not leave it"
