@@ -34,6 +34,15 @@ class RampProposal:
     watched: Measured
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's yes: to which percentage, and the moment whose figures the question told."""
+
+    by: str
+    to: Percentage
+    asked_at: datetime
+
+
 def current_percentage(estate: Estate, catalogue: Catalogue) -> Percentage:
     """The share of segments that mode hybrid wants in the cloud now: what the last decision about the ramp said, or
     estate.toml's own where that was changed since. Ask it once for a batch.
@@ -52,16 +61,20 @@ def standstill(estate: Estate) -> str | None:
     return None
 
 
-def propose(estate: Estate, catalogue: Catalogue, *, now: datetime) -> RampProposal:
-    """What the ramp would do now. Changes nothing. ConfigurationError where there is no ramp (`standstill`)."""
+def propose(estate: Estate, catalogue: Catalogue, *, now: datetime, asked_at: datetime | None = None) -> RampProposal:
+    """What the ramp would do now. Changes nothing. ConfigurationError where there is no ramp (`standstill`).
+
+    With `asked_at` what is watched begins where it began for the question, so that what it told still counts.
+    """
     if why := standstill(estate):
         raise ConfigurationError(why)
     terms, store = _terms(estate), StoreName(str(estate.placement.cloud_store))
     change = catalogue.rollout.last_change(estate.rollout.percentage.buckets)
     position = Position(_current(estate, catalogue), change.decided_at if change else None)
     last = catalogue.rollout.last()
-    from_here = max(now - terms.dwell, position.since) if position.since else now - terms.dwell
-    unseen_from = max(from_here, last.decided_at) if last else from_here
+    # Decisions of a rehearsal's clock may lie ahead: what is measured does not wait until they are reached.
+    from_here = _latest((asked_at or now) - terms.dwell, position.since, before=now)
+    unseen_from = _latest(from_here, last.decided_at if last else None, before=now)
 
     def measure(since: datetime) -> Measured:
         window = timedelta(minutes=estate.rollout.window_minutes)
@@ -73,24 +86,28 @@ def propose(estate: Estate, catalogue: Catalogue, *, now: datetime) -> RampPropo
 
 
 def take_step(
-    estate: Estate, catalogue: Catalogue, *, run_id: str, now: datetime, approved_by: str | None = None
+    estate: Estate, catalogue: Catalogue, *, run_id: str, now: datetime, approval: Approval | None = None
 ) -> RolloutStep:
     """Decide, and record it; the run's own decision, where it has one. What is decided stands from here on.
 
-    What was measured when a person was asked may be old by the time of the answer, so it is decided anew: with
-    `approved_by` the next step is taken if it is still due, else the ramp holds or steps back all the same. Without, a
-    step that needs approval is not taken.
+    Much may have happened between a question and its answer, so it is decided anew, by what the question told and what
+    came since: what was approved is done if it is still the next step. Else the ramp holds or steps back all the same,
+    and the reason names the person. Without `approval`, a step that needs it is not taken.
     """
 
     def step() -> RolloutStep:
-        found = propose(estate, catalogue, now=now)
-        decision, by = found.decision, BY_ITSELF
-        if decision.asks and approved_by is None:
-            reason = f"{decision.reason}, but nobody approved to go on to {decision.to}"
+        found = propose(estate, catalogue, now=now, asked_at=approval.asked_at if approval else None)
+        decision = found.decision
+        if decision.asks and approval is not None and decision.to == approval.to:
+            return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=approval.by)
+        if decision.asks:
+            whose = "nobody" if approval is None else f"{approval.by!r} approved {approval.to} and nobody"
+            reason = f"{decision.reason}, but {whose} approved to go on to {decision.to}"
             decision = RampDecision("hold", found.position.percentage, reason)
-        elif decision.asks:
-            by = str(approved_by)
-        return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=by)
+        elif approval is not None:
+            why = f"{approval.by!r} approved to go on to {approval.to}, but {decision.reason}"
+            decision = replace(decision, reason=why)
+        return _as_step(estate, found, decision, run_id=run_id, now=now, decided_by=BY_ITSELF)
 
     return _decided_once(catalogue, run_id, step)
 
@@ -161,6 +178,11 @@ def _row(step: RolloutStep) -> str:
 def _current(estate: Estate, catalogue: Catalogue) -> Percentage:
     last, configured = catalogue.rollout.last(), estate.rollout.percentage
     return Percentage(last.to_buckets) if last and last.configured_buckets == configured.buckets else configured
+
+
+def _latest(start: datetime, other: datetime | None, *, before: datetime) -> datetime:
+    """The later of two moments; an `other` that is not before `before` does not count."""
+    return max(start, other) if other is not None and other < before else start
 
 
 def _terms(estate: Estate) -> RampTerms:

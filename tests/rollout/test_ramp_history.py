@@ -1,6 +1,7 @@
 """The ramp on a real catalogue: measured from the history of transfers, decided once a run, in force at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -169,13 +170,47 @@ def test_asking_a_person(catalogue: Catalogue, transferred: Transferred) -> None
     no = ramp.reject(ask, catalogue, run_id="no", now=NOW + WEEK, reason="rejected by 'ann'")
     assert (no.action, no.reason) == ("hold", "rejected by 'ann'")
     transferred(200, at=NOW + WEEK + DAY)
-    assert step(catalogue, NOW + WEEK + 2 * DAY, ask, approved_by="ann") == ("advance", "25 %")
+    ann = ramp.Approval("ann", Percentage(2500), NOW + WEEK)
+    assert step(catalogue, NOW + WEEK + 2 * DAY, ask, approval=ann) == ("advance", "25 %")
     assert catalogue.rollout.history(1)[0].decided_by == "ann"
     # Two questions were open, and the second is answered when the first has moved the ramp, or the cloud is down.
-    assert step(catalogue, NOW + WEEK + 2.1 * DAY, ask, approved_by="bob") == ("hold", "25 %")
+    bob = replace(ann, by="bob")
+    assert step(catalogue, NOW + WEEK + 2.1 * DAY, ask, approval=bob) == ("hold", "25 %")
     transferred(100, 100, at=NOW + WEEK + 3 * DAY)
-    assert step(catalogue, NOW + WEEK + 4 * DAY, ask, approved_by="bob") == ("step_back", "10 %")
-    assert catalogue.rollout.history(1)[0].decided_by == "reelkeeper"
+    assert step(catalogue, NOW + WEEK + 4 * DAY, ask, approval=bob) == ("step_back", "10 %")
+    last = catalogue.rollout.history(1)[0]
+    assert last.decided_by == "reelkeeper"
+    assert last.reason.startswith("'bob' approved to go on to 25 %, but 100 of 100 transfers failed")
+
+
+def test_what_a_question_told_still_counts_when_it_is_answered(catalogue: Catalogue, transferred: Transferred) -> None:
+    ask = estate(advance="ask")
+    assert step(catalogue, NOW, ask) == ("start", "10 %")
+    transferred(200, at=NOW + DAY)  # a burst, at the very beginning of what is watched
+    asked_at = NOW + DAY + WEEK
+    asked = ramp.propose(ask, catalogue, now=asked_at).decision
+    assert (asked.asks, str(asked.to)) == (True, "25 %")
+    yes = ramp.Approval("ann", asked.to, asked_at)
+    assert step(catalogue, asked_at + 2 * DAY, ask, approval=yes) == ("advance", "25 %")
+    assert catalogue.rollout.history(1)[0].transfers == 200
+
+
+def test_what_was_approved_and_nothing_else_is_done(catalogue: Catalogue, transferred: Transferred) -> None:
+    ask = estate(advance="ask")
+    assert step(catalogue, NOW, ask) == ("start", "10 %")
+    transferred(200, at=NOW + DAY)
+    yes = ramp.Approval("ann", Percentage(2500), NOW + WEEK)
+    changed = estate(advance="ask", steps=(Percentage(1000), Percentage(10_000)))  # while the question was open
+    assert step(catalogue, NOW + WEEK + DAY, changed, approval=yes) == ("hold", "10 %")
+    last = catalogue.rollout.history(1)[0]
+    assert last.reason.endswith("but 'ann' approved 25 % and nobody approved to go on to 100 %")
+    assert last.decided_by == "reelkeeper"
+
+
+def test_a_decision_that_lies_ahead_hides_no_failures(catalogue: Catalogue, transferred: Transferred) -> None:
+    assert step(catalogue, NOW + 9 * WEEK, estate(25)) == ("start", "25 %")  # by a clock of its own
+    transferred(200, 200, at=NOW - DAY)
+    assert step(catalogue, NOW, estate(25)) == ("step_back", "10 %")
 
 
 @pytest.mark.parametrize("answer", ["rejected by 'ann'", "rejected, as nobody had answered in time"])

@@ -130,7 +130,8 @@ def _unready(terms: RampTerms, since: datetime, watched: Measured, now: datetime
     if failing := _failing(terms, watched):
         return f"in the time that is watched {failing}"
     if now - since < terms.dwell:
-        return f"the dwell time of {_hours(terms.dwell)} is not over: {_hours(now - since)} have passed"
+        passed = max(now - since, timedelta())
+        return f"the dwell time of {_hours(terms.dwell)} is not over: {_hours(passed)} have passed"
     if watched.transfers < terms.min_transfers:
         return f"{watched.transfers} transfers say too little: expected at least {terms.min_transfers}"
     if watched.upload_seconds is None or watched.upload_seconds > terms.max_upload_seconds:
@@ -159,4 +160,4 @@ def _all_is_well(watched: Measured) -> str:
 
 
 def _hours(time: timedelta) -> str:
-    return f"{time.total_seconds() / 3600:.4g} h"
+    return f"{round(time.total_seconds() / 3600, 2):.5g} h"

@@ -15,7 +15,8 @@ from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
 
 if TYPE_CHECKING:
-    from reelkeeper.ramp import RampProposal
+    from reelkeeper.catalogue.catalogue import Catalogue
+    from reelkeeper.ramp import Approval, RampProposal
 
 _HISTORY_SHOWN = 30
 
@@ -49,7 +50,7 @@ class ProposeRolloutStepOperator(BaseOperator):
         if why := standstill(estate):
             raise AirflowSkipException(why)
         with open_catalogue() as catalogue:
-            found = propose(estate, catalogue, now=_moment_of(context))
+            found = propose(estate, catalogue, now=_moment_of(context, catalogue))
         return self._told(found, context)
 
     def _told(self, found: "RampProposal", context: Context) -> dict[str, Any]:
@@ -71,10 +72,11 @@ class ProposeRolloutStepOperator(BaseOperator):
 class TakeRolloutStepOperator(BaseOperator):
     """Decides, and records it: from here on migrations and ingests go by it. Returns the percentage, in 0.01 %.
 
-    A run decides once, however often it is tried. What a person approved is taken if it is still due.
+    A run decides once, however often it is tried. What a person approved is taken if it is still the next step.
 
     :param set_percentage: what a person sets the ramp to, 0 to 100; None: what was measured decides
     :param reason: why the person sets it
+    :param propose_task_id: of the run's `ProposeRolloutStepOperator`
     :param approve_task_id: of the run's `ApproveOperator`
     """
 
@@ -85,12 +87,14 @@ class TakeRolloutStepOperator(BaseOperator):
         *,
         set_percentage: float | str | None = None,
         reason: str | None = None,
+        propose_task_id: str = "propose",
         approve_task_id: str = "approve",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.set_percentage = set_percentage
         self.reason = reason
+        self.propose_task_id = propose_task_id
         self.approve_task_id = approve_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
@@ -104,16 +108,20 @@ class TakeRolloutStepOperator(BaseOperator):
                     reason=str(self.reason or ""), decided_by=_person(context), run_id=run_id, now=run_clock(context),
                 )  # fmt: skip
             else:
-                answer = answer_of(context, self.approve_task_id)
-                asked = answer is not None and bool(answer.at)
-                step = take_step(
-                    estate,
-                    catalogue,
-                    run_id=run_id,
-                    now=run_clock(context) if asked else _moment_of(context),
-                    approved_by=answer.by if answer is not None and asked and answer.approved else None,
-                )
+                approval = self._approval(context)
+                now = run_clock(context) if approval else _moment_of(context, catalogue)
+                step = take_step(estate, catalogue, run_id=run_id, now=now, approval=approval)
         return {"from_buckets": step.from_buckets, "to_buckets": step.to_buckets}
+
+    def _approval(self, context: Context) -> "Approval | None":
+        """What a person said yes to; None when nobody was asked. A no does not come here."""
+        from reelkeeper.ramp import Approval
+
+        answer = answer_of(context, self.approve_task_id)
+        if answer is None or not answer.at or not answer.approved:
+            return None
+        proposed = context["ti"].xcom_pull(task_ids=self.propose_task_id, key="return_value")
+        return Approval(answer.by, Percentage(proposed["to_buckets"]), _due(context))
 
 
 class SummariseRolloutOperator(BaseOperator):
@@ -143,10 +151,17 @@ class SummariseRolloutOperator(BaseOperator):
         return {"buckets": current.buckets}
 
 
-def _moment_of(context: Context) -> datetime:
-    """When the run was due. A daily run may start some seconds earlier in its day than the one a week before: by the
-    clock, a dwell time of seven days would then be over on the eighth.
+def _moment_of(context: Context, catalogue: "Catalogue") -> datetime:
+    """When the run was due; now, if something was decided since: decisions follow one another in time.
+
+    Not always now: a daily run may start some seconds earlier in its day than the one a week before, and a dwell time
+    of seven days would then be over on the eighth. A DAG that is unpaused starts the run that was due before.
     """
+    due, last = _due(context), catalogue.rollout.last()
+    return due if last is None or last.decided_at <= due else run_clock(context)
+
+
+def _due(context: Context) -> datetime:
     return utc(context["dag_run"].run_after) + clock_offset(context)
 
 
