@@ -11,7 +11,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 RUN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast lint bench clean
+.PHONY: help demo up shell down test test-fast lint bench clean
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,9 @@ demo: .venv/.ready  ## Run every job, from the landing zone to the archive and b
 
 up: .venv/.ready  ## Start the same servers and leave them running; prints the address and the password
 	@$(RUN)/python -m demo up
+
+shell: .venv/.ready  ## A shell in which `reelkeeper …` and `airflow …` work on what `make up` started
+	@$(RUN)/python -m demo shell $(COMMAND)
 
 down: .venv/.ready  ## Stop what `make up` started
 	@$(RUN)/python -m demo down

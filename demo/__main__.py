@@ -1,27 +1,36 @@
-"""The commands behind `make demo`, `make up` and `make down`."""
+"""The commands behind `make demo`, `make up`, `make shell` and `make down`."""
 
 import json
+import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from demo.airflow import ADMIN, Api
-from demo.estate import ROOT
+from demo.estate import ROOT, passed_on
 from demo.folders import locked, owner, remove, stop
 from demo.job import Job
 from demo.main_job import set_up
 from demo.processes import log_tail, parts
 from demo.reaper import leads
+from demo.settings import changed
 from demo.story import run, started
+from reelkeeper.errors import ConfigurationError
+from reelkeeper.settings import load_estate
 
 ESTATES = ROOT / ".estate"
 UP = ESTATES / "up"
 _UP_SECONDS = 300
+_FIRST_STEPS = """\
+First      trigger ingest_recordings; then migrate_recordings with {"percentage": 25}, as the rollout begins at 0 %;
+           then report_metrics; and look at Estate. `make down` stops all; its files stay"""
 
 
 @click.group(help=__doc__)
@@ -56,18 +65,55 @@ def run_command(*, keep: bool) -> None:
 def up_command() -> None:
     """Start an estate that stays, with footage in its landing zone, and print where it is.
 
-    One that is up, but has lost a part, is stopped and started anew; its files stay.
+    One that is up, but has lost a part, is stopped and started anew; its files stay, its settings as they are.
     """
+    settings = UP / "estate.toml"
     if dead := [name for name, lives in _parts_of_up().items() if not lives]:
         print(f"ended by themselves or killed: {', '.join(dead)}; starting anew; the logs are below {UP}")
         stop(UP)
     if owner(UP) is None:
         _spawn()
-    ready = json.loads((UP / "ready.json").read_text())
+    ready = _ready()
+    note = f"; changed since they were made, and left so: {UP / 'estate.toml.demo'} has the demo's own"
     print(f"Airflow    {ready['url']}   user {ADMIN!r}, password {ready['password']!r}")
     print(f"Estate     {ready['url']}/plugin/estate: is footage safe, what does it cost, what waits for a person")
-    print(f"Settings   {UP / 'estate.toml'}")
-    print(f"Recordings {UP / 'landing'}: trigger ingest_recordings, then migrate_recordings; `make down` stops all")
+    print(f"Settings   {settings}{note if changed(settings) else ''}")
+    print(f"Recordings {UP / 'landing'}")
+    print("Commands   `make shell`: there `reelkeeper …` and `airflow …` work on this estate")
+    print(_FIRST_STEPS)
+
+
+def _check(settings: Path) -> None:
+    """Settings that a person changed are used as they are, or not at all."""
+    try:
+        load_estate(settings, {})
+    except ConfigurationError as exc:
+        raise click.ClickException(f"{exc}\nput it right, or move it away: the demo then writes its own") from exc
+
+
+def _ready() -> dict[str, Any]:
+    """What is to be known of the estate of `up`. ClickException when none is up."""
+    if owner(UP) is None or not (UP / "ready.json").exists():
+        raise click.ClickException("no estate is up: expected one that `make up` has started")
+    found: dict[str, Any] = json.loads((UP / "ready.json").read_text())
+    return found
+
+
+@main.command("shell", context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def shell_command(command: tuple[str, ...]) -> None:
+    """Run COMMAND, or else a shell, in which `reelkeeper` and `airflow` work on the estate of `up`.
+
+    It gets the estate's settings and connections, and nothing of your own accounts.
+    """
+    environ = _ready()["environ"] | passed_on()
+    if not command:
+        print("`reelkeeper …` and `airflow …` work on the estate of `make up` here; `exit` leaves it")
+        command = (os.environ.get("SHELL") or "/bin/sh",)
+    try:
+        os.execvpe(command[0], command, environ)  # noqa: S606 - a program that the person names
+    except OSError as exc:
+        raise click.ClickException(f"{command[0]!r} cannot be run: {exc.strerror}") from exc
 
 
 @main.command("status")
@@ -91,6 +137,8 @@ def _parts_of_up() -> dict[str, bool]:
 
 def _spawn() -> None:
     UP.mkdir(parents=True, exist_ok=True)
+    if (settings := UP / "estate.toml").exists():
+        _check(settings)
     ready, log = UP / "ready.json", UP / "estate.log"
     ready.unlink(missing_ok=True)
     with log.open("ab") as output:
@@ -120,7 +168,8 @@ def serve_command() -> None:
         ready = UP / "ready.json"
         half = UP / "ready.json.half"
         half.touch(mode=0o600)
-        told = {"url": flow.url, "password": estate.secrets["admin_password"], "parts": parts()}
+        told = {"url": flow.url, "password": estate.secrets["admin_password"], "parts": parts(),
+                "environ": dict(flow.environ)}  # fmt: skip
         half.write_text(json.dumps(told))
         half.rename(ready)
         try:

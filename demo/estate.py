@@ -14,75 +14,12 @@ from typing import Any
 from demo.postgres import PostgresServer, postgres
 from demo.processes import together
 from demo.servers import GcsServer, S3Server, gcs_emulator, moto, seaweedfs
+from demo.settings import write_settings
 from reelkeeper.media.signing import Signer
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL_ENV", "SSL_CERT_FILE")
-
-_ESTATE_TOML = """\
-# Written by the demo, for its own servers. For your own estate see estate.toml.
-name = "demo"
-tenant = "demo"
-rehearsal = true            # the demo moves the clock on: never do that to footage of your own
-
-[[stores]]
-name = "local"
-kind = "filesystem"
-root = "{folder}/footage"
-[stores.tiers]
-HOT = {{ usd_per_gb_month = 0.03 }}
-
-[[stores]]
-name = "cloud"              # SeaweedFS, in the place of MinIO: prefixes for slower disks
-kind = "minio"
-bucket = "{cloud_bucket}"
-region = "{region}"
-cors_origins = ["http://localhost:3000"]
-[stores.tiers]
-HOT = {{ usd_per_gb_month = 0.02 }}
-COOL = {{ prefix = "cool/", usd_per_gb_month = 0.01 }}
-COLD = {{ prefix = "cold/", usd_per_gb_month = 0.004 }}
-
-[[stores]]
-name = "aws"                # moto, in the place of Amazon S3, with its classes and prices
-kind = "s3"
-bucket = "{aws_bucket}"
-
-[[stores]]
-name = "google"             # an emulator, in the place of Google Cloud Storage
-kind = "gcs"
-bucket = "reelkeeper-demo-footage"
-
-[[landing_zones]]
-name = "recorders"
-path = "{folder}/landing"
-settle_seconds = 1
-quarantine_after_minutes = 0  # the damaged files of the demo do not get better
-
-[placement]
-mode = "hybrid"
-local_store = "local"
-cloud_store = "cloud"
-at_ingest = "local"
-
-[rollout]
-percentage = 0
-steps = [25, 100]
-advance = "automatic"
-dwell_hours = 24
-min_transfers = 20
-
-[retention]
-default_days = 365
-history_days = 365          # work lists outlive the demo's months, for its tables
-
-[retention_caps]
-hard_ratio = 1.0            # all local copies retire on one day, as all were made on one
-
-[tiering]
-initial = [{{ tier = "HOT" }}]  # all footage starts warm here, so that there is something to move
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +106,7 @@ def passed_on() -> dict[str, str]:
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
-    """Start PostgreSQL with its two databases and the three object stores; write the estate's settings."""
+    """Start PostgreSQL with its two databases and the three object stores; write what the estate's folder lacks."""
     starting = [postgres(folder / "postgres", durable=True), seaweedfs(folder / "seaweedfs"), moto(folder / "moto"),
                 gcs_emulator(folder / "gcs")]  # fmt: skip
     with together(starting) as (database, cloud, aws, google):
@@ -179,11 +116,10 @@ def servers(folder: Path) -> Iterator[Servers]:
             database.create_database(name)
         for path in (made.landing, made.footage):
             path.mkdir(exist_ok=True)
-        made.settings.write_text(
-            _ESTATE_TOML.format(
-                folder=folder, region=cloud.region, cloud_bucket=made.cloud_bucket, aws_bucket=made.aws_bucket
-            )
-        )
+        write_settings(
+            made.settings, folder=folder, region=cloud.region, cloud_bucket=made.cloud_bucket,
+            aws_bucket=made.aws_bucket,
+        )  # fmt: skip
         yield made
 
 
