@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from reelkeeper import errors
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:src|href)="([^"]+)\"""")
@@ -50,6 +52,36 @@ def test_the_runbook_lists_its_own_parts() -> None:
     contents, _, rest = (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("\n## ")
     parts = re.findall(r"^## (.+)$", "## " + rest, re.MULTILINE)
     assert re.findall(r"\[([^\]]+)\]\(#", contents.partition("<!-- contents -->")[2]) == parts
+
+
+def test_the_runbook_knows_each_reason_of_quarantine() -> None:
+    """Of `InvalidFootage`, where footage comes in."""
+    core = ROOT / "include/reelkeeper"
+    sources = [
+        *core.glob("ingest/*.py"),
+        *core.glob("landing/*.py"),
+        core / "media/probe.py",
+        core / "media/structure.py",
+    ]
+    raised = {code for source in sources for code in re.findall(r'\bcode="(\w+)"', source.read_text(encoding="utf-8"))}
+    part = (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("## A file is in quarantine")[2]
+    told = {
+        code
+        for row in re.findall(r"^\| (`.+?) \|", part.partition("\n## ")[0], re.MULTILINE)
+        for code in row.split(", ")
+    }
+    assert {
+        f"`{code}`" for code in raised - {"no_picture"}
+    } == told  # that one is of a thumbnail, and sets no file aside
+
+
+def test_the_runbook_names_errors_that_there_are() -> None:
+    part = (
+        (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("## A run failed")[2].partition("\n## ")[0]
+    )
+    named = re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", part)
+    assert len(named) > 10
+    assert [name for name in named if not hasattr(errors, name)] == []
 
 
 def test_the_words_are_in_order_and_told_once() -> None:
