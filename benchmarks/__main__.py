@@ -20,6 +20,7 @@ QUICK = {
     "planning": "--segments 100000",
     "reconcile": "--rows 200000 --peer-objects 300 --runs 1",
     "metrics": "--segments 200000 --rounds 2",
+    "quality": "--segments 200000",
 }
 """Every benchmark, and its arguments for a quick look."""
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -82,6 +82,32 @@ class Measured:
     @property
     def kept(self) -> bool:
         return self.bound is None or self.p99 < self.bound
+
+
+@contextmanager
+def history(segments: int, cameras: int, kept_in: Path | None = None) -> Iterator[tuple[Connection, str]]:
+    """A superuser's connection that commits by itself, and the address, of three years of history on its own server.
+
+    A folder to keep it in has it for the next time as well, as the last one left it; else it is gone afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="reelkeeper-bench-") as scratch:
+        folder = kept_in or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)  # the server may run as another user
+        with postgres(folder / "postgres", durable=True) as server:
+            server.create_database("bench")
+            dsn = server.dsn("bench")
+            with closing(psycopg2.connect(dsn)) as connection:
+                upgrade(connection, "reelkeeper")
+                built = folder / "built"  # a build that was killed is no history
+                if not built.exists():
+                    with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
+                        slugs = [f"camera-{number:03}" for number in range(cameras)]
+                        catalogue.cameras.register([Camera(camera_id(TENANT, s), TENANT, s, s) for s in slugs])
+                    build(connection, segments, cameras)
+                    built.touch()
+                connection.autocommit = True
+                yield connection, dsn
 
 
 def build(connection: Connection, segments: int, cameras: int) -> None:
@@ -224,19 +250,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2000, help="calls of each short measurement")
     parser.add_argument("--markdown", type=Path, help="also write the table here")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="reelkeeper-bench-") as directory:
-        Path(directory).chmod(0o755)  # the server may run as another user
-        with postgres(Path(directory) / "postgres", durable=True) as server:
-            server.create_database("bench")
-            dsn = server.dsn("bench")
-            with closing(psycopg2.connect(dsn)) as connection:
-                upgrade(connection, "reelkeeper")
-                with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
-                    slugs = [f"camera-{number:03}" for number in range(asked.cameras)]
-                    catalogue.cameras.register([Camera(camera_id(TENANT, s), TENANT, s, s) for s in slugs])
-                build(connection, asked.segments, asked.cameras)
-            with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
-                results = list(measure(catalogue, asked.rounds))
+    with history(asked.segments, asked.cameras) as (_, dsn), Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
+        results = list(measure(catalogue, asked.rounds))
     text = table(results, f"{asked.segments:,} segments of {asked.cameras} cameras over three years")
     print(text)
     if asked.markdown:

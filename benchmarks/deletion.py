@@ -16,7 +16,6 @@ import json
 import os
 import secrets
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ import boto3
 import minio
 from botocore.config import Config
 
+from benchmarks.clients import environ_of, program, run_client
 from demo.servers import S3Server, seaweedfs
 from reelkeeper.model import Key, StoreKind
 from reelkeeper.settings import StoreSettings
@@ -38,7 +38,6 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.registry import open_store
 
-PROGRAMS = Path(sys.executable).parent
 LEAST_PER_SECOND = 1000
 FOLDERS = 100
 SIZE_BYTES = 4096
@@ -120,43 +119,9 @@ CONTESTANTS: Mapping[str, Callable[[S3Server, str], Measured]] = {
 }
 
 
-def environ_of(server: S3Server) -> dict[str, str]:
-    return {
-        "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CONFIG_BENCH_TYPE": "s3",
-        "RCLONE_CONFIG_BENCH_PROVIDER": "SeaweedFS",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": server.endpoint_url,
-        "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": server.access_key,
-        "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": server.secret_key,
-        "AWS_ACCESS_KEY_ID": server.access_key,
-        "AWS_SECRET_ACCESS_KEY": server.secret_key,
-        "AWS_REGION": server.region,
-    }
-
-
-def program(name: str) -> str:
-    path = PROGRAMS / name
-    if not path.exists():
-        raise SystemExit(f"program {name!r} is missing: expected the dependency group 'bench' (uv sync --group bench)")
-    return str(path)
-
-
 def run(command: Sequence[str], environ: Mapping[str, str]) -> Measured:
-    """Run a client to its end. Its last line of output may be a JSON object with the seconds of the deletion."""
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=output, stderr=errors, env=os.environ | environ)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        said, complained = output.read().decode(), errors.read().decode()
-    if process.returncode:
-        raise SystemExit(f"{command[:3]} ended with {process.returncode}: {complained[-2000:]}")
-    last = said.strip().rpartition("\n")[2]
-    told = json.loads(last)["delete"] if last.startswith("{") else None
-    return Measured(wall, usage.ru_utime + usage.ru_stime, told)
+    ended = run_client(command, environ)
+    return Measured(ended.wall_seconds, ended.cpu_seconds, ended.told.get("delete"))
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------

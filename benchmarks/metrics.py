@@ -10,9 +10,7 @@ import argparse
 import random
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -21,12 +19,10 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
 
-from benchmarks.catalogue import CLOUD, FIRST, LAST, LOCAL, TENANT, Measured, build, copied, minute, recorded, timed
-from demo.servers import postgres
+from benchmarks.catalogue import CLOUD, FIRST, LAST, LOCAL, TENANT, Measured, copied, history, minute, recorded, timed
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.catalogue.verification import Found
-from reelkeeper.model import Camera, StoreKind, TimeRange, camera_id
+from reelkeeper.model import Camera, StoreKind, TimeRange
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.reporting.gathering import fold, gather, take_stock
 from reelkeeper.reporting.metric_samples import Limits
@@ -185,18 +181,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--markdown", type=Path, help="also write the tables here")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="reelkeeper-bench-") as directory:
-        Path(directory).chmod(0o755)  # the server may run as another user
-        with postgres(Path(directory) / "postgres", durable=True) as server:
-            server.create_database("bench")
-            dsn = server.dsn("bench")
-            with closing(psycopg2.connect(dsn)) as connection:
-                upgrade(connection, "reelkeeper")
-                with Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
-                    slugs = [f"camera-{number:03}" for number in range(asked.cameras)]
-                    catalogue.cameras.register([Camera(camera_id(TENANT, s), TENANT, s, s) for s in slugs])
-                build(connection, asked.segments, asked.cameras)
-                results, ratios = measured(connection, dsn, asked.rounds)
+    with history(asked.segments, asked.cameras) as (connection, dsn):
+        results, ratios = measured(connection, dsn, asked.rounds)
     text = table(results, ratios, f"{asked.segments:,} segments of {asked.cameras} cameras over three years")
     print(text)
     if asked.markdown:

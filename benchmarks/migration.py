@@ -17,7 +17,6 @@ import os
 import random
 import secrets
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ import boto3
 import psutil
 import psycopg2
 
+from benchmarks.clients import environ_of, program, run_client
 from benchmarks.migration_worker import MEDIA_FOLDER, Task
 from demo.postgres import PostgresServer
 from demo.segments import ingested
@@ -53,7 +53,6 @@ from reelkeeper.model import (
 )
 from reelkeeper.stores.filesystem import FilesystemStore
 
-PROGRAMS = Path(sys.executable).parent
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CAMERAS = 20
 DISK = StoreName("disk")
@@ -203,7 +202,7 @@ def rclone(arena: Arena, footage: Footage, bucket: str) -> Measured:
     source, target = str(footage.folder / MEDIA_FOLDER), f"bench:{bucket}/{MEDIA_FOLDER}"
     copy = ["copy", "--checksum", "--transfers", "16", "--checkers", "16", "--s3-no-check-bucket", source, target]
     return added(
-        {"copy": run(arena, [program("rclone"), *copy], environ_of(arena)), "check": check(arena, source, target)}
+        {"copy": run(arena, [program("rclone"), *copy], environ_of(arena.s3)), "check": check(arena, source, target)}
     )
 
 
@@ -213,7 +212,7 @@ def s5cmd(arena: Arena, footage: Footage, bucket: str) -> Measured:
     copy = ["--endpoint-url", arena.s3.endpoint_url, "--log", "error", "cp", f"{source}/*", target]
     return added(
         {
-            "copy": run(arena, [program("s5cmd"), *copy], environ_of(arena)),
+            "copy": run(arena, [program("s5cmd"), *copy], environ_of(arena.s3)),
             "check": check(arena, source, f"bench:{bucket}/{MEDIA_FOLDER}"),
         }
     )
@@ -221,48 +220,15 @@ def s5cmd(arena: Arena, footage: Footage, bucket: str) -> Measured:
 
 def check(arena: Arena, source: str, target: str) -> Measured:
     """rclone's comparison of sizes and MD5."""
-    return run(arena, [program("rclone"), "check", "--checkers", "16", source, target], environ_of(arena))
-
-
-def environ_of(arena: Arena) -> dict[str, str]:
-    s3 = arena.s3
-    return {
-        "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CONFIG_BENCH_TYPE": "s3",
-        "RCLONE_CONFIG_BENCH_PROVIDER": "SeaweedFS",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": s3.endpoint_url,
-        "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": s3.access_key,
-        "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": s3.secret_key,
-        "AWS_ACCESS_KEY_ID": s3.access_key,
-        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "AWS_REGION": s3.region,
-    }
-
-
-def program(name: str) -> str:
-    path = PROGRAMS / name
-    if not path.exists():
-        raise SystemExit(f"program {name!r} is missing: expected the dependency group 'bench' (uv sync --group bench)")
-    return str(path)
+    return run(arena, [program("rclone"), "check", "--checkers", "16", source, target], environ_of(arena.s3))
 
 
 def run(arena: Arena, command: Sequence[str], environ: Mapping[str, str]) -> Measured:
-    """Run a client to its end. Its last line of output may be a JSON object of phases in seconds."""
-    servers_before, began = arena.server_seconds(), time.monotonic()
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=output, stderr=errors, env=os.environ | environ)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        said, complained = output.read().decode(), errors.read().decode()
-    if process.returncode:
-        raise SystemExit(f"{command[:3]} ended with {process.returncode}: {complained[-2000:]}")
-    last = said.strip().rpartition("\n")[2]
-    phases = json.loads(last) if last.startswith("{") else {}
+    """A client's run, and what the servers took for it."""
+    servers_before = arena.server_seconds()
+    ended = run_client(command, environ)
     servers = arena.server_seconds() - servers_before
-    return Measured(wall, usage.ru_utime + usage.ru_stime, servers, usage.ru_maxrss * 1024, phases)
+    return Measured(ended.wall_seconds, ended.cpu_seconds, servers, ended.peak_bytes, ended.told)
 
 
 def added(steps: Mapping[str, Measured]) -> Measured:

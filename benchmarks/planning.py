@@ -8,10 +8,8 @@ is in its tier. Exit 1 when a plan takes longer than 30 s.
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,9 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
 
-from benchmarks.catalogue import FIRST, LAST, TENANT, build
-from demo.servers import postgres
+from benchmarks.catalogue import FIRST, LAST, history
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.migrations import upgrade
-from reelkeeper.model import Camera, StoreKind, StoreName, camera_id
+from reelkeeper.model import StoreKind, StoreName
 from reelkeeper.retention.job import condemn_due, plan_retention
 from reelkeeper.settings import Estate, Placement, Retention, RetentionCaps, StoreSettings
 from reelkeeper.stores.memory import MemoryStore
@@ -120,18 +116,12 @@ def main() -> int:
     parser.add_argument("--cameras", type=int, default=50)
     parser.add_argument("--markdown", type=Path, help="also write the table here")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="reelkeeper-bench-") as directory:
-        Path(directory).chmod(0o755)  # the server may run as another user
-        with postgres(Path(directory) / "postgres", durable=True) as server:
-            server.create_database("bench")
-            dsn = server.dsn("bench")
-            with closing(psycopg2.connect(dsn)) as connection, Catalogue(lambda: psycopg2.connect(dsn)) as catalogue:
-                upgrade(connection, "reelkeeper")
-                slugs = [f"camera-{number:03}" for number in range(asked.cameras)]
-                catalogue.cameras.register([Camera(camera_id(TENANT, s), TENANT, s, s) for s in slugs])
-                build(connection, asked.segments, asked.cameras)
-                total = sum(held.replicas for held in catalogue.retention.contents([LOCAL, CLOUD]).values())
-                rows = [*retention_plans(connection, catalogue), *tier_plans(connection, catalogue)]
+    with (
+        history(asked.segments, asked.cameras) as (connection, dsn),
+        Catalogue(lambda: psycopg2.connect(dsn)) as catalogue,
+    ):
+        total = sum(held.replicas for held in catalogue.retention.contents([LOCAL, CLOUD]).values())
+        rows = [*retention_plans(connection, catalogue), *tier_plans(connection, catalogue)]
     text = "\n".join(
         [
             f"{asked.segments:,} segments, {total:,} replicas", "", "| plan | replicas found | s |", "|---|---:|---:|",

@@ -24,7 +24,8 @@ from pathlib import Path
 import minio
 import psycopg2
 
-from benchmarks.migration import Arena, environ_of, program
+from benchmarks.clients import environ_of, program
+from benchmarks.migration import Arena
 from demo.postgres import PostgresServer
 from demo.servers import S3Server, postgres, seaweedfs
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -32,7 +33,7 @@ from reelkeeper.catalogue.migrations import upgrade
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.model import Key, StoreKind, StoreName, TimeRange
 from reelkeeper.policy.reconciliation import own_prefixes
-from reelkeeper.reconciling.job import load_listing
+from reelkeeper.reconciling.listing import load_listing
 from reelkeeper.settings import StoreSettings
 from reelkeeper.stores.access import MinioAccess
 from reelkeeper.stores.body import Body
@@ -174,7 +175,7 @@ def against_rclone(arena: Arena, objects: int, runs: int) -> Iterator[str]:
         began = time.monotonic()
         command = [program("rclone"), "check", "--size-only", "--fast-list", "--checkers", "16", str(folder / "media"),
                    f"bench:{bucket}/media"]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | environ_of(arena))
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | environ_of(arena.s3))
         theirs = time.monotonic() - began
         yield f"| {objects:,} | {ours:.1f} s | {theirs:.1f} s | {ours / theirs:.2f} |"
 

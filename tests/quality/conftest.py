@@ -1,6 +1,7 @@
 """A catalogue made by hand, in which all is as it should be until a test spoils it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,12 +10,16 @@ from uuid import uuid4
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
+from psycopg2.extensions import cursor as plain_cursor
 
 from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.model import Sha256, StoreKind, StoreName, TimeRange, segment_id
+from reelkeeper.policy.quality import Suite, days_looked_at
 from reelkeeper.quality.checking import Run
+from reelkeeper.quality.statements import Demanded, of_days
 from reelkeeper.settings import Estate, Placement, Quality, StoreSettings
 from reelkeeper.stores.memory import MemoryStore
 from tests.catalogue.conftest import Maker
@@ -144,6 +149,59 @@ def unguarded(postgres: Any, _filled: str) -> Iterator[World]:
     for made in _world(postgres, _filled):
         made.unguard()
         yield made
+
+
+@pytest.fixture(scope="module")
+def demanded(unguarded: World) -> list[Demanded]:
+    """What is expected of the last days, by the thresholds that hold unless others are set."""
+    days = days_looked_at(NOW, window_days=3, cycle_days=30, oldest=at(1))
+    return of_days(unguarded.estate, unguarded.catalogue, list(Suite), days, now=NOW)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """Plants what is wrong, and tells what an expectation finds; all is as before afterwards.
+
+    In what is planted `S` stands for the segment of camera `gate` at noon of 9 March, `NEXT` for the one after it,
+    `MIDNIGHT` for its first of the 7th, `GATE` and `YARD` for the cameras; and in what is found.
+    """
+
+    connection: Connection
+    demanded: list[Demanded]
+    words: Mapping[str, str]
+
+    def __call__(self, sql: str, expectation: str | None = None) -> dict[str, list[str]]:
+        """By expectation, all or the one, the first column of each wrong row."""
+        wanted = [one for one in self.demanded if expectation in (None, str(one.expectation.name))]
+        with self.connection.cursor() as cursor:
+            if sql:
+                cursor.execute(re.sub(r"'([A-Z]+)'", lambda found: f"'{self.words.get(found[1], found[1])}'", sql))
+            names = {value: name for name, value in self.words.items()}
+            found = {str(one.expectation.name): _first_column(cursor, one) for one in wanted}
+            cursor.execute("SELECT id::text, segment_id::text FROM transfers")
+            names |= {number: names[segment] for number, segment in cursor.fetchall() if segment in names}
+        self.connection.rollback()
+        return {name: [names.get(value, value) for value in values] for name, values in found.items() if values}
+
+
+def _first_column(cursor: plain_cursor, demanded: Demanded) -> list[str]:
+    found = []
+    for part in demanded.parts:
+        cursor.execute(part.statement)
+        found += [str(row[0]) for row in cursor.fetchall()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def planted(unguarded: World, demanded: list[Demanded]) -> Iterator[Plant]:
+    words = {
+        "S": unguarded.segment("gate", at(9, 12)), "NEXT": unguarded.segment("gate", at(9, 13)),
+        "MIDNIGHT": unguarded.segment("gate", at(7)),
+        "GATE": str(unguarded.cameras["gate"].id), "YARD": str(unguarded.cameras["yard"].id),
+    }  # fmt: skip
+    options = "-c search_path=reelkeeper -c TimeZone=UTC -c session_replication_role=replica"  # no triggers
+    with closing(psycopg2.connect(unguarded.dsn, options=options)) as connection:
+        yield Plant(connection, demanded, words)
 
 
 def _world(postgres: Any, template: str) -> Iterator[World]:

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S608  (the SQL is the tests' own)
 
-import re
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,9 +12,9 @@ import pytest
 from reelkeeper.catalogue.partitions import ensure_partitions
 from reelkeeper.catalogue.queries import quality_queries
 from reelkeeper.model import TimeRange
-from reelkeeper.policy.quality import DATED, EXPECTATIONS, INGESTED, Suite, days_looked_at
-from reelkeeper.quality.statements import Demanded, of_days
-from tests.quality.conftest import EXPORT, NOW, SHA, World, at
+from reelkeeper.policy.quality import DATED, EXPECTATIONS, INGESTED
+from reelkeeper.quality.statements import Demanded
+from tests.quality.conftest import EXPORT, NOW, SHA, Plant, World, at
 
 WRONG_SHA = "G" + SHA[1:]
 NO_BYTES = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -158,54 +156,12 @@ DEFECTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def demanded(unguarded: World) -> list[Demanded]:
-    """What is expected of the last days, by the thresholds that hold unless others are set."""
-    days = days_looked_at(NOW, window_days=3, cycle_days=30, oldest=at(1))
-    return of_days(unguarded.estate, unguarded.catalogue, list(Suite), days, now=NOW)
-
-
-@pytest.fixture
-def planted(unguarded: World, demanded: list[Demanded]) -> Iterator[Callable[[str], dict[str, list[str]]]]:
-    """Plants, and tells what each expectation finds; all is as before afterwards."""
-    at_noon = unguarded.segment("gate", at(9, 12))
-    words = {
-        "S": at_noon, "NEXT": unguarded.segment("gate", at(9, 13)), "MIDNIGHT": unguarded.segment("gate", at(7)),
-        "GATE": str(unguarded.cameras["gate"].id), "YARD": str(unguarded.cameras["yard"].id),
-    }  # fmt: skip
-
-    def find(sql: str) -> dict[str, list[str]]:
-        with connection.cursor() as cursor:
-            if sql:
-                cursor.execute(re.sub(r"'([A-Z]+)'", lambda found: f"'{words.get(found[1], found[1])}'", sql))
-            names = {value: name for name, value in words.items()}
-            found = {str(one.expectation.name): _first_column(cursor, one) for one in demanded}
-            cursor.execute("SELECT id::text, segment_id::text FROM transfers")
-            names |= {number: names[segment] for number, segment in cursor.fetchall() if segment in names}
-        return {name: [names.get(value, value) for value in values] for name, values in found.items() if values}
-
-    options = "-c search_path=reelkeeper -c TimeZone=UTC -c session_replication_role=replica"  # no triggers
-    with closing(psycopg2.connect(unguarded.dsn, options=options)) as connection:
-        yield find
-        connection.rollback()
-
-
-def _first_column(cursor: psycopg2.extensions.cursor, demanded: Demanded) -> list[str]:
-    found = []
-    for part in demanded.parts:
-        cursor.execute(part.statement)
-        found += [str(row[0]) for row in cursor.fetchall()]
-    return found
-
-
-def test_a_catalogue_in_order_meets_every_expectation(planted: Callable[[str], dict[str, list[str]]]) -> None:
+def test_a_catalogue_in_order_meets_every_expectation(planted: Plant) -> None:
     assert planted("") == {}
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.what)
-def test_a_defect_is_found_and_nothing_else(
-    unguarded: World, planted: Callable[[str], dict[str, list[str]]], defect: Defect
-) -> None:
+def test_a_defect_is_found_and_nothing_else(unguarded: World, planted: Plant, defect: Defect) -> None:
     found = planted(defect.sql)
     expected = dict(defect.found)
     if expected.get("segment_retention") == ["every of yard"]:  # of the days that are looked at
