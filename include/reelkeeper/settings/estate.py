@@ -36,13 +36,13 @@ class Estate(Section):
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "default"
     """Whose footage it is, where nothing else says so; it stands in every key."""
     log_level: LogLevel = "INFO"
-    """What Reelkeeper's own log lines must at least be: DEBUG, INFO, WARN, ERROR."""
+    """The least severe of Reelkeeper's own log lines that are written."""
     rehearsal: bool = False
     """Whether the DAGs that move and delete take a `clock` of their own, to try out what they will do in a month.
     For a demo or a test only: with a clock in the future footage is deleted early."""
     lease_seconds: Annotated[Whole, Field(ge=2, le=3600)] = 60
-    """How long what a worker has claimed is its own without a word from it. It renews that in time; what a killed one
-    had is taken up by the next try after this long."""
+    """How long what a worker has claimed stays its own without a sign of life. A worker renews it in time; what a
+    killed one had is taken up by the next try after this long."""
     stores: tuple[StoreSettings, ...]
     """The stores, each a `[[stores]]` table."""
     landing_zones: tuple[LandingZone, ...] = ()

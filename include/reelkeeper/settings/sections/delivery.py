@@ -19,13 +19,13 @@ class Exports(Section):
     expiry_days: Annotated[Whole, Field(gt=0, le=3650)] = 7
     """How long an export lives, when nothing else is asked for."""
     max_expiry_days: Annotated[Whole, Field(gt=0, le=3650)] = 365
-    """The longest life that may be asked for."""
+    """The longest life of an export that may be asked for."""
     work_directory: Path | None = None
     """Folder of the workers in which footage is cut, absolute; by default a temporary one."""
     work_bytes: Size = 64 * 2**30
     """Most bytes of that folder that one task takes: for sources that are fetched from a server, and for its result."""
     task_hours: Annotated[Seconds, Field(gt=0, le=168)] = 6
-    """Longest that one task may cut or compose."""
+    """The longest time that one task may cut or compose."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -71,13 +71,14 @@ class Reconcile(Section):
     """How the catalogue and the stores are held against each other."""
 
     min_age_hours: Annotated[Whole, Field(ge=24)] = 24
-    """Age of an object, by its store's clock, below which it is nobody's orphan yet."""
+    """Age of an object, by its store's clock, below which it is no orphan yet."""
     sightings: Annotated[Whole, Field(ge=2)] = 2
     """In how many runs an orphan must have been seen before it goes to quarantine."""
     quarantine_days: Annotated[Whole, Field(ge=1)] = 30
     """How long an orphan stays in quarantine before it is deleted."""
     sick_count: Annotated[Whole, Field(gt=0)] = 100
-    """A store that lacks so many replicas at once, and the share below, is taken for sick: nothing is concluded."""
+    """A store that lacks at least this many replicas at once, and at least `sick_ratio` of them, is taken for sick:
+    nothing is concluded."""
     sick_ratio: Ratio = 0.05
     """The share that goes with `sick_count`."""
 

@@ -29,12 +29,13 @@ class Quality(Section):
     window_days: Annotated[Whole, Field(ge=1, le=366)] = 3
     """How many days before today each check looks at, beside today."""
     cycle_days: Annotated[Whole, Field(ge=1, le=366)] = 30
-    """In how many days the older footage is gone through once: each check looks at every so-many-th day of it."""
+    """In how many days the older footage is gone through once: with 30, each check looks at every thirtieth day of
+    it."""
     overlap_seconds: Annotated[Seconds, Field(ge=0)] = 2
     """By how much segments of one camera may overlap: a recorder that cuts at key frames repeats some, and many name
     their files by whole seconds."""
     clock_minutes: Annotated[Seconds, Field(ge=0)] = 10
-    """How far a camera's clock may be ahead."""
+    """How far a camera's clock may be ahead of ours."""
     min_bytes_per_second: Annotated[Seconds, Field(ge=0)] = 10
     """Bytes that a second of footage has at least."""
     max_bytes_per_second: Annotated[Seconds, Field(gt=0)] = 125_000_000
@@ -44,7 +45,7 @@ class Quality(Section):
     in_service_days: Annotated[Whole, Field(gt=0, le=366)] = 30
     """A camera that has recorded nothing for so long is not in service any more: nothing is expected of it."""
     out_of_service: tuple[str, ...] = ()
-    """Cameras that are not in service, by slug or tenant/slug: nobody waits so long for them."""
+    """Cameras that are not in service, by slug or tenant/slug: nothing is expected of them while they stand here."""
     min_coverage_ratio: Ratio = 0.9
     """Share of a day that a camera in service records. Cameras that record on motion alone need less."""
     stuck_hours: Annotated[Whole, Field(gt=0)] = 72
@@ -57,7 +58,7 @@ class Quality(Section):
     """How many wrong rows the log, the error and the page show of each expectation; its report has all of them."""
     report_rows: Annotated[Whole, Field(gt=0)] = 100_000
     """Most rows of such a report."""
-    timeout_minutes: Annotated[Whole, Field(gt=0)] = 30
-    """How long one expectation's query may take."""
+    timeout_minutes: Annotated[Whole, Field(gt=0)] = 10
+    """How long one query of a check may take. It asks about a month of footage or history at most."""
     history_days: Annotated[Whole, Field(gt=0)] = 400
-    """How long the catalogue knows what earlier checks found."""
+    """How long the catalogue keeps what earlier checks found."""

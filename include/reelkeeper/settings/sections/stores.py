@@ -66,7 +66,7 @@ class StoreSettings(Section):
     endpoint_url: Endpoint | None = None
     """Address of a server that is not the provider's own; by default the connection's."""
     public_endpoint_url: Endpoint | None = None
-    """Address in signed URLs, where people reach a minio or s3 server by another one than the workers do."""
+    """Address in signed URLs, where people reach a minio or s3 server by another address than the workers do."""
     queue: str | None = None
     """Worker queue whose workers can see this store, as a disk is seen by one machine."""
     pool_slots: Annotated[Whole, Field(gt=0)] = 4
@@ -83,7 +83,8 @@ class StoreSettings(Section):
     """forbidden: nothing is deleted from this store, by no DAG and for no reason. The switch for an emergency: it holds
     from the next chunk of deletions on."""
     quota: Size | None = None
-    """Most bytes of footage. Above it leaves the oldest that has another verified copy or is past its retention."""
+    """Most bytes of footage. Above it the oldest footage leaves that has another verified copy or is past its
+    retention."""
     tiers: Mapping[Tier, TierPlace] = Field(default_factory=dict)
     """Where the tiers are: `tiers.COOL = { storage_class = "STANDARD_IA" }`. By default those of AWS or Google for
     kinds s3 and gcs, and none for the others: there nothing moves until it is told where to."""
