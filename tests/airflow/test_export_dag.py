@@ -155,6 +155,12 @@ def test_a_mosaic_of_two_cameras(
     again = run(["gate", "yard"], layout="mosaic", burn_in_time=True, export_id=str(export.id))
     assert states(again)["accept"] == Counter(success=1)
     assert states(again)["cut"] == states(again)["deliver"] == Counter(skipped=1)
+    with open_catalogue() as catalogue:
+        read = catalogue.tallies.retrievals()
+    assert [(each.store, each.outcome, each.segments, each.durations.count) for each in read] == [
+        ("cloud", "succeeded", 1, 1), ("local", "succeeded", 1, 1)
+    ]  # fmt: skip
+    assert all(each.durations.seconds > 0 for each in read)
 
 
 def request(headers: dict[str, str]) -> Any:
