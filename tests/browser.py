@@ -1,6 +1,5 @@
 """Debian's Chromium, driven over its own DevTools protocol."""
 
-import base64
 import json
 import os
 import shutil
@@ -83,11 +82,6 @@ class Tab:
             assert time.monotonic() < deadline, f"{expression} stays {found!r} at {self.evaluate('location.href')}"
             time.sleep(0.1)
         return found
-
-    def screenshot(self, path: Path, *, whole: bool = True) -> None:
-        """A PNG of the page, or of what fits on the screen."""
-        taken = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(taken["data"]))
 
     def _note(self, message: Mapping[str, Any]) -> None:
         told = message.get("params", {})

@@ -136,8 +136,9 @@ SELECT min(start_time) AS first_start, max(start_time) AS last_start
 FROM landing_files
 WHERE batch_id = :batch_id AND state = 'ingested';
 
--- name: segments_of_landing_batch
--- The segments that a batch ingested and that can be read, each with its camera and the replica to ask first.
+-- name: segments_without_thumbnail
+-- The segments that a batch ingested, that can be read and have no thumbnail yet, each with its camera and the replica
+-- to ask first.
 -- first_start and last_start bound them, so that other months are not looked at.
 SELECT s.*, c.tenant, c.slug, c.name, c.retention_days,
        r.store, r.path, r.storage_class, r.state, r.verified_at, r.retire_after, r.tier, r.tier_since, r.readable_until
@@ -146,9 +147,8 @@ JOIN segments s ON s.id = f.segment_id AND s.start_time = f.start_time
 JOIN cameras c ON c.id = s.camera_id
 JOIN replicas r ON r.segment_id = s.id AND r.start_time = s.start_time AND r.store = s.storage_backend
 WHERE f.batch_id = :batch_id AND f.state = 'ingested' AND r.state = 'available'
-  AND (NOT :without_thumbnail
-       OR NOT EXISTS (SELECT FROM thumbnails t WHERE t.segment_id = s.id AND t.start_time = s.start_time
-                      AND t.start_time BETWEEN :first_start AND :last_start))
+  AND NOT EXISTS (SELECT FROM thumbnails t WHERE t.segment_id = s.id AND t.start_time = s.start_time
+                  AND t.start_time BETWEEN :first_start AND :last_start)
   AND s.start_time BETWEEN :first_start AND :last_start
   AND r.start_time BETWEEN :first_start AND :last_start
 ORDER BY s.start_time, s.id;

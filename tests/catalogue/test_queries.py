@@ -27,7 +27,7 @@ VALUES = {
     "range_end": LATER, "range_start": LATER, "rest_ended_before": LATER, "retire_after": LATER, "rows": "[]",
     "run_id": "run", "segment_id": UUID, "segment_ids": [UUID], "serves_requests": True, "source_store": "local",
     "stale_after": timedelta(hours=1), "store": "local", "tenant": "default", "what": "zone",
-    "without_thumbnail": True, "zone": "zone",
+    "zone": "zone",
     "after": LATER, "after_path": "a", "created_at": LATER, "created_by": "me", "delete_after": LATER,
     "end_time": LATER, "expires_at": LATER, "id": UUID, "kind": "legal_hold", "released_by": "me",
     "start_time": LATER, "with_ended": False, "default_days": 90, "most_bytes": 1, "month_end": LATER,

@@ -164,9 +164,8 @@ def test_thumbnails_are_missing_until_they_are_recorded(catalogue, make) -> None
     items = make.minutes(camera, 3)
     batch = planned(make, items)
     catalogue.segments.record(batch, items)
-    stored = catalogue.landing.batch_segments(batch)
+    stored = catalogue.thumbnails.missing(batch)
     assert [(s.segment, s.camera, s.replica) for s in stored] == [(i.segment, camera, i.replica) for i in items]
-    assert catalogue.thumbnails.missing(batch) == stored
 
     segment = items[0].segment
     picture = Thumbnail(segment.id, segment.start_time, StoreName("local"), Key("thumbnails/a.jpg"), 320, 180)
@@ -175,7 +174,7 @@ def test_thumbnails_are_missing_until_they_are_recorded(catalogue, make) -> None
     assert catalogue.thumbnails.missing(batch) == stored[1:]
     names = [(i.segment.id, i.segment.start_time) for i in items]
     assert catalogue.thumbnails.of_segments(names) == {segment.id: replace(picture, path=Key("thumbnails/b.jpg"))}
-    assert catalogue.landing.batch_segments(camera.id) == []
+    assert catalogue.thumbnails.missing(camera.id) == []
 
 
 def test_a_suspicious_replica_keeps_the_others_from_retiring(catalogue, make, sql) -> None:

@@ -33,7 +33,7 @@ def problems(**fields: Any) -> tuple[str, ...]:
 def test_what_is_left_out_is_as_usual() -> None:
     request = read(format=None, watermark=None, expiry_days=None, quality="")
     assert (request.format, request.quality, request.layout, request.gaps) == ("mp4", "original", "separate", "join")
-    assert (request.watermark, request.burns, request.is_composed) == (None, False, False)
+    assert (request.watermark, request.is_composed) == (None, False)
     assert request.expires_in == timedelta(days=7)
 
 

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from reelkeeper.catalogue.mapping import batch_of, camera_of, replica_of, segment_of
+from reelkeeper.catalogue.mapping import batch_of
 from reelkeeper.catalogue.records import (
     Batch,
     LandingCounts,
     LandingFile,
     LandingState,
     Quarantined,
-    StoredSegment,
 )
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.model import BatchId, SegmentId
@@ -146,31 +145,8 @@ class Landing:
         """How far the batches are, together."""
         return LandingCounts(*self._session.row("landing_counts", batch_ids=list(batch_ids)))
 
-    def batch_segments(self, batch_id: BatchId) -> list[StoredSegment]:
-        """The segments that a batch ingested and that have a replica to read, by start time."""
-        return stored_segments(self._session, batch_id, without_thumbnail=False)
-
     def _open_batches(self, run_id: str, zone: str) -> list[Batch]:
         return [batch_of(row) for row in self._session.rows("open_landing_batches", run_id=run_id, zone=zone)]
-
-
-def stored_segments(session: Session, batch_id: BatchId, *, without_thumbnail: bool) -> list[StoredSegment]:
-    """The readable segments that a batch ingested, by start time; on demand only those that lack a thumbnail."""
-    with session.transaction():
-        span = session.row("span_of_landing_batch", batch_id=batch_id)
-        if span.first_start is None:
-            return []
-        rows = session.rows(
-            "segments_of_landing_batch",
-            batch_id=batch_id,
-            without_thumbnail=without_thumbnail,
-            first_start=span.first_start,
-            last_start=span.last_start,
-        )
-    return [
-        StoredSegment(segment_of(row), camera_of(row, row.camera_id), replica_of(row, SegmentId(row.id)))
-        for row in rows
-    ]
 
 
 def _file_of(row: Any) -> LandingFile:

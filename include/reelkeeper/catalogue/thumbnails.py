@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from reelkeeper.catalogue.landing import stored_segments
-from reelkeeper.catalogue.mapping import bounds, names_of
+from reelkeeper.catalogue.mapping import bounds, camera_of, names_of, replica_of, segment_of
 from reelkeeper.catalogue.partitions import FOOTAGE
 from reelkeeper.catalogue.records import StoredSegment, Thumbnail
 from reelkeeper.catalogue.session import Rows, Session
@@ -27,7 +26,20 @@ class Thumbnails:
 
     def missing(self, batch_id: BatchId) -> list[StoredSegment]:
         """The segments that a batch ingested, can be read and have no thumbnail yet, by start time."""
-        return stored_segments(self._session, batch_id, without_thumbnail=True)
+        with self._session.transaction():
+            span = self._session.row("span_of_landing_batch", batch_id=batch_id)
+            if span.first_start is None:
+                return []
+            rows = self._session.rows(
+                "segments_without_thumbnail",
+                batch_id=batch_id,
+                first_start=span.first_start,
+                last_start=span.last_start,
+            )
+        return [
+            StoredSegment(segment_of(row), camera_of(row, row.camera_id), replica_of(row, SegmentId(row.id)))
+            for row in rows
+        ]
 
     def of_segments(self, names: Sequence[tuple[SegmentId, datetime]]) -> dict[SegmentId, Thumbnail]:
         """The thumbnails of the segments with these (id, start time), as far as there are any."""

@@ -72,11 +72,6 @@ class ExportRequest:
         """Pixels that the picture has at most; None: as it is."""
         return HEIGHTS[self.quality]
 
-    @property
-    def burns(self) -> bool:
-        """Whether something is drawn into the picture, which must be encoded then."""
-        return self.watermark is not None or self.burns_time or self.burns_camera
-
 
 def watermark_id(export: UUID) -> str:
     """What stands in the picture beside the watermark and leads back to the export: `7K2M-QX4A`."""
