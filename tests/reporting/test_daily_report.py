@@ -13,6 +13,7 @@ import pytest
 from reelkeeper.catalogue.alarms import ToldEvent
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import QualityResult, QualityRun
+from reelkeeper.errors import RequestRefused
 from reelkeeper.model import StoreKind, StoreName, Tier
 from reelkeeper.policy.alarm_states import AlarmEvent, AlarmState
 from reelkeeper.policy.alarms import AlarmTerms, alarms
@@ -413,3 +414,5 @@ def test_a_past_day_ends_its_charts_with_it(recorded: Catalogue) -> None:
     assert {row.day for row in today.cameras} == {date(2026, 3, 9), TODAY}
     assert today.figures.now == NOW
     assert set(today.began.values()) == set(past.began.values()) == {date(2026, 3, 9)}
+    with pytest.raises(RequestRefused, match="day is 2026-03-11: expected none after today, 2026-03-10"):
+        collect(ESTATE, recorded, day=date(2026, 3, 11), now=NOW)

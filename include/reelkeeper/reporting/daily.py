@@ -15,6 +15,7 @@ from reelkeeper.catalogue.alarms import ToldEvent
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.catalogue.rollout import RolloutStep
+from reelkeeper.errors import RequestRefused
 from reelkeeper.model import CameraId, Key
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.forecast import HISTORY_DAYS, forecast, month_bill
@@ -110,7 +111,9 @@ def write_report(estate: Estate, catalogue: Catalogue, store: Writes, *, day: da
 
 def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -> DailyData:
     """What the report of a day is made of, read from the catalogue's summaries. Its histories end with the day, or
-    `now` where that is before."""
+    `now` where that is before. RequestRefused for a day to come."""
+    if day > (today := now.astimezone(UTC).date()):
+        raise RequestRefused(f"day is {day}: expected none after today, {today}")
     until = min(now.astimezone(UTC), datetime.combine(day + _DAY, time(), UTC))
     figures = gather(estate, catalogue, now=now)
     bare = DailyData(day, until, figures)

@@ -1,16 +1,23 @@
 """`reelkeeper report`: the daily report as a file."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 
+def _in_a_folder(_context: click.Context, _param: click.Parameter, file: Path) -> Path:
+    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{str(file)!r}: expected a file in a folder that is there and can be written to")
+    return file
+
+
 @click.command(
     short_help="Write the daily report into a file.",
     epilog="\b\nExamples:\n  reelkeeper report today.html\n  reelkeeper report january.html --day 2026-01-31",
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True), callback=_in_a_folder)
 @click.option(
     "--day", type=click.DateTime(["%Y-%m-%d"]), help="The UTC day that its charts end with; by default today."
 )
@@ -30,5 +37,8 @@ def report(file: Path, day: datetime | None) -> None:
     with Catalogue(connect_to_catalogue, schema=estate.catalogue.db_schema) as catalogue:
         data = collect(estate, catalogue, day=(day or now).date(), now=now)
     page = render(estate, data)
-    file.write_text(page.html, encoding="utf-8")
+    try:
+        file.write_text(page.html, encoding="utf-8")
+    except OSError as exc:
+        raise click.ClickException(f"{str(file)!r} cannot be written: {exc.strerror}") from exc
     click.echo(page.summary)
