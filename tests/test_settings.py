@@ -153,8 +153,10 @@ NOTIFY = '[[alarms.notify]]\nname = "people"\n'
 BAD_ALARMS = [
     ("[alarms]\noff = ['camera_mute']\n", "alarms.off[0] is 'camera_mute'", "'camera_silent'"),
     ("[alarms]\nbudget_usd = 0\n", "alarms.budget_usd is 0", "greater than 0"),
-    ("[alarms]\ncamera_silent_hours = 720\n", "alarms", "'camera_silent_hours' below 'camera_forgotten_days'"),
-    ("[alarms]\nwindow_minutes = 30\n", "alarms", "'window_minutes' not above 'watch_minutes'"),
+    ("[alarms]\ncamera_silent_hours = 720\n", "alarms", "below 'camera_forgotten_days'; got 720 hours and 30 days"),
+    ("[alarms]\nwindow_minutes = 30\n", "alarms", "'window_minutes' not above 'watch_minutes'; got 30 and 20"),
+    ("[alarms]\nunverified_days = 30\n", "alarms.unverified_days is 30", "verification.cycle_days, which is 30"),
+    ("[verification]\ncycle_days = 45\n", "alarms.unverified_days is 45", "verification.cycle_days, which is 45"),
     (NOTIFY, "alarms.notify[0].kind", "missing"),
     (NOTIFY + 'kind = "pigeon"\n', "alarms.notify[0].kind is 'pigeon'", "'smtp'"),
     (NOTIFY + 'kind = "smtp"\n', "alarms.notify[0]", "expected 'to'"),
@@ -171,6 +173,17 @@ def test_alarms_and_channels_are_checked(problems: Problems, text: str, begins: 
     found = problems(WHOLE + text)
     assert found[0].startswith(begins), found
     assert says in found[0]
+
+
+def test_verifications_without_an_alarm_may_take_their_time(load: Load) -> None:
+    text = "[verification]\ncycle_days = 90\n[alarms]\n"
+    assert load(WHOLE + text + "unverified_days = 91\n").verification.cycle_days == 90
+    assert load(WHOLE + text + "off = ['verification_overdue']\n").alarms.unverified_days == 45
+
+
+def test_a_second_of_footage_has_no_more_bytes_at_least_than_at_most(problems: Problems) -> None:
+    (found,) = problems(WHOLE + "[quality]\nmin_bytes_per_second = 100\nmax_bytes_per_second = 10\n")
+    assert found.startswith("quality: expected 'min_bytes_per_second' below 'max_bytes_per_second'; got 100 and 10 ")
 
 
 def test_a_channel_has_its_kinds_usual_connection(load: Load) -> None:

@@ -12,8 +12,10 @@ from reelkeeper.model import StoreKind
 from reelkeeper.settings.problems import Location
 from reelkeeper.settings.sections.delivery import Delivery
 from reelkeeper.settings.sections.intake import LandingZone
+from reelkeeper.settings.sections.keeping import Verification
 from reelkeeper.settings.sections.placement import Placement
 from reelkeeper.settings.sections.stores import StoreSettings
+from reelkeeper.settings.sections.watching import Alarms
 from reelkeeper.settings.values import pattern_problem
 
 OWN_PREFIXES = ("media/", "thumbnails/", "exports/", "reports/", "quarantine/", "temp/")
@@ -29,6 +31,8 @@ class Parts:
     zones: Mapping[int, LandingZone]
     placement: Placement | None
     delivery: Delivery | None
+    verification: Verification | None
+    alarms: Alarms | None
     store_names: tuple[str, ...]
 
     def store(self, name: str | None) -> StoreSettings | None:
@@ -42,6 +46,7 @@ def contradictions(parts: Parts) -> Iterator[_Finding]:
     yield from _placement(parts)
     yield from _tiers(parts)
     yield from _delivery(parts)
+    yield from _verification(parts)
     for index, zone in parts.zones.items():
         yield from _patterns(index, zone)
         if zone.path is not None:
@@ -147,6 +152,15 @@ def _delivery(parts: Parts) -> Iterator[_Finding]:
                 prefix,
                 f"expected one apart from where we alone write, {list(kept)}",
             )
+
+
+def _verification(parts: Parts) -> Iterator[_Finding]:
+    """An alarm about old verifications that comes before they are due would never end."""
+    if parts.verification is None or parts.alarms is None or "verification_overdue" in parts.alarms.off:
+        return
+    cycle, most = parts.verification.cycle_days, parts.alarms.unverified_days
+    if most <= cycle:
+        yield ("alarms", "unverified_days"), most, f"expected more than verification.cycle_days, which is {cycle}"
 
 
 def _patterns(index: int, zone: LandingZone) -> Iterator[_Finding]:

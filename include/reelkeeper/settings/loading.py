@@ -15,9 +15,11 @@ from reelkeeper.settings.estate import Estate
 from reelkeeper.settings.problems import InvalidEstate, Origins, Problem, dotted, from_validation, shown
 from reelkeeper.settings.sections.delivery import Delivery
 from reelkeeper.settings.sections.intake import LandingZone
+from reelkeeper.settings.sections.keeping import Verification
 from reelkeeper.settings.sections.placement import Placement
 from reelkeeper.settings.sections.section import Section
 from reelkeeper.settings.sections.stores import StoreSettings
+from reelkeeper.settings.sections.watching import Alarms
 
 _S = TypeVar("_S", bound=Section)
 
@@ -84,9 +86,15 @@ def _parts(document: Mapping[str, Any]) -> Parts:
     """The parts that are right by themselves, so that they can be held against one another although others are not."""
     stores, zones = _valid(StoreSettings, document, "stores"), _valid(LandingZone, document, "landing_zones")
     names = [row.get("name") for row in _rows(document, "stores") if isinstance(row, dict)]
-    placement = _try(Placement, document.get("placement"))
-    delivery = _try(Delivery, document.get("delivery", {}))
-    return Parts(stores, zones, placement, delivery, tuple(dict.fromkeys(str(name) for name in names if name)))
+    return Parts(
+        stores,
+        zones,
+        placement=_try(Placement, document.get("placement")),
+        delivery=_try(Delivery, document.get("delivery", {})),
+        verification=_try(Verification, document.get("verification", {})),
+        alarms=_try(Alarms, document.get("alarms", {})),
+        store_names=tuple(dict.fromkeys(str(name) for name in names if name)),
+    )
 
 
 def _valid(section: type[_S], document: Mapping[str, Any], table: str) -> dict[int, _S]:

@@ -1,9 +1,9 @@
 """`[quality]`: what is expected of the catalogue."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reelkeeper.policy import quality
 from reelkeeper.settings.sections.section import Section
@@ -62,3 +62,11 @@ class Quality(Section):
     """How long one query of a check may take. It asks about a month of footage or history at most."""
     history_days: Annotated[Whole, Field(gt=0)] = 400
     """How long the catalogue keeps what earlier checks found."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        least, most = self.min_bytes_per_second, self.max_bytes_per_second
+        if least >= most:
+            got = f"got {least:.15g} and {most:.15g}"
+            raise ValueError(f"expected 'min_bytes_per_second' below 'max_bytes_per_second'; {got}")
+        return self

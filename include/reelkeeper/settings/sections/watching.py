@@ -131,8 +131,12 @@ class Alarms(Section):
         names = [channel.name for channel in self.notify]
         if len(set(names)) != len(names):
             raise ValueError(f"expected another 'name' for each channel of 'notify'; got {names}")
-        if self.camera_silent_hours >= 24 * self.camera_forgotten_days:
-            raise ValueError("expected 'camera_silent_hours' below 'camera_forgotten_days'")
-        if self.window_minutes > self.watch_minutes:
-            raise ValueError("expected 'window_minutes' not above 'watch_minutes'")
+        hours, days = self.camera_silent_hours, self.camera_forgotten_days
+        if hours >= 24 * days:
+            raise ValueError(
+                f"expected 'camera_silent_hours' below 'camera_forgotten_days'; got {hours} hours and {days} days"
+            )
+        window, watch = self.window_minutes, self.watch_minutes
+        if window > watch:
+            raise ValueError(f"expected 'window_minutes' not above 'watch_minutes'; got {window} and {watch}")
         return self
