@@ -1,7 +1,7 @@
 """Ingest: footage from landing zones into stores and catalogue.
 
-`plan_ingest` looks for files and puts them into batches; `ingest_batch` takes one batch in; `gate` says whether a run
-went well enough.
+plan_ingest for each zone → ingest_batch for each batch → thumbnail_batch for each → summarise → gate. Each step is a
+task of its own, and may be run again at any time; the work lists stand in the catalogue.
 """
 
 import logging
@@ -18,6 +18,7 @@ from reelkeeper.catalogue.landing import STALE_AFTER
 from reelkeeper.catalogue.records import Batch, LandingFile, LandingState
 from reelkeeper.claims import Terms
 from reelkeeper.ingest.result import IngestResult, gate, summarise
+from reelkeeper.ingest.thumbnailing import ThumbnailResult, thumbnail_batch
 from reelkeeper.ingest.worker import Worker
 from reelkeeper.landing.source import Found, Removes, SetsAside, Source
 from reelkeeper.landing.zones import open_zone
@@ -26,7 +27,16 @@ from reelkeeper.settings import Estate, LandingZone
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
 
-__all__ = ["IngestPlan", "IngestResult", "gate", "ingest_batch", "plan_ingest", "summarise"]
+__all__ = [
+    "IngestPlan",
+    "IngestResult",
+    "ThumbnailResult",
+    "gate",
+    "ingest_batch",
+    "plan_ingest",
+    "summarise",
+    "thumbnail_batch",
+]
 
 log = logging.getLogger(__name__)
 

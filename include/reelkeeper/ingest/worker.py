@@ -27,11 +27,7 @@ from reelkeeper.ingest.result import IngestResult, Tally
 from reelkeeper.landing.source import Source
 from reelkeeper.landing.zones import naming_of, open_zone
 from reelkeeper.media.binaries import find_program
-from reelkeeper.model import (
-    Camera,
-    Progress,
-    media_key,
-)
+from reelkeeper.model import Camera, Progress, media_key
 from reelkeeper.ramp import current_percentage
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store

@@ -1,7 +1,9 @@
 """Retention: footage leaves when its time is over and never before.
 
-plan (count, write nothing) → caps → a person, if asked → condemn → grace → delete → forget. Each step is a task of its
-own, and may be run again at any time. What deletes is `retention.deleting`; what never may go, `policy.retention`.
+plan_retention (count, write nothing) → (a person approves, above the soft cap) → condemn_due → delete_condemned, when
+the grace of what was condemned is over → sweep_store; beside them expire_exports and keep_house; at last
+summarise_retention. Or bring_back, alone, of what is condemned. Each step is a task of its own, and may be run again at
+any time. What never may go is said by `policy.retention`.
 """
 
 import logging
@@ -17,10 +19,26 @@ from reelkeeper.model import CameraId, SegmentId, StoreName
 from reelkeeper.ownership import Ownership
 from reelkeeper.policy.caps import CapAction, CapVerdict, check_caps
 from reelkeeper.restoring.job import end_restores
-from reelkeeper.retention.deleting import Terms, spare
+from reelkeeper.retention.deleting import DeletionResult, Terms, delete_condemned, spare
+from reelkeeper.retention.sweeping import expire_exports, sweep_store
 from reelkeeper.settings import Estate
 from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.retry import retrying
+
+__all__ = [
+    "DeletionResult",
+    "RetentionPlan",
+    "StorePlan",
+    "SummaryRow",
+    "bring_back",
+    "condemn_due",
+    "delete_condemned",
+    "expire_exports",
+    "keep_house",
+    "plan_retention",
+    "summarise_retention",
+    "sweep_store",
+]
 
 log = logging.getLogger(__name__)
 

@@ -107,7 +107,7 @@ class ThumbnailBatchOperator(TellsLineage, BaseOperator):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from reelkeeper.ingest.thumbnailing import thumbnail_batch
+        from reelkeeper.ingest.job import thumbnail_batch
 
         result = thumbnail_batch(
             current_estate(),

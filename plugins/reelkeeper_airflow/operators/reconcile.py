@@ -146,7 +146,7 @@ class QuarantineOrphansOperator(TellsLineage, BaseOperator):
         self.compare_task_id = compare_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.reconciling.quarantining import quarantine_orphans
+        from reelkeeper.reconciling.job import quarantine_orphans
 
         if is_dry_run(context):
             raise AirflowSkipException("dry run: nothing is taken")
@@ -194,7 +194,7 @@ class PlanRepairsOperator(BaseOperator):
         self.store = store
 
     def execute(self, context: Context) -> list[str]:
-        from reelkeeper.reconciling.repairing import plan_repairs
+        from reelkeeper.reconciling.job import plan_repairs
 
         if is_dry_run(context):
             context["ti"].xcom_push("return_value", [])
@@ -224,7 +224,7 @@ class BringBackOrphansOperator(BaseOperator):
         self.bring_back = bring_back
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.reconciling.returning import bring_back
+        from reelkeeper.reconciling.job import bring_back
 
         which = bring_back_of(self.bring_back)
         if is_dry_run(context):

@@ -17,8 +17,7 @@ from reelkeeper_airflow.operators.approval import answer_of
 from reelkeeper_airflow.params import is_dry_run
 
 if TYPE_CHECKING:
-    from reelkeeper.retention.deleting import DeletionResult
-    from reelkeeper.retention.job import StorePlan
+    from reelkeeper.retention.job import DeletionResult, StorePlan
 
 
 class PlanRetentionOperator(BaseBranchOperator):
@@ -118,7 +117,7 @@ class DeleteCondemnedOperator(TellsLineage, BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         from airflow.sdk.observability import stats
 
-        from reelkeeper.retention.deleting import delete_condemned
+        from reelkeeper.retention.job import delete_condemned
         from reelkeeper_airflow.progress import ProgressLog
 
         result = delete_condemned(
@@ -168,7 +167,7 @@ class SweepStoreOperator(BaseOperator):
         self.store = store
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.retention.sweeping import sweep_store
+        from reelkeeper.retention.job import sweep_store
 
         with open_catalogue() as catalogue:
             swept = sweep_store(
@@ -189,7 +188,7 @@ class ExpireExportsOperator(TellsLineage, BaseOperator):
     """Ends the exports whose time is over, and condemns their objects. Returns how many of both."""
 
     def execute(self, context: Context) -> dict[str, int]:
-        from reelkeeper.retention.sweeping import expire_exports
+        from reelkeeper.retention.job import expire_exports
 
         with open_catalogue() as catalogue:
             exports, objects = expire_exports(
