@@ -1,5 +1,6 @@
-"""An estate's folder: who runs it, how to stop it, how to remove it. Standard library only, so that `make clean` works
-without an environment: `python3 -m demo.folders clean FOLDER`.
+"""An estate's folder: who runs it, how to stop it, how to remove it.
+
+Standard library only, so that `make clean` works without an environment: `python3 -m demo.folders clean FOLDER`.
 """
 
 import fcntl

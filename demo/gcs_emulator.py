@@ -1,5 +1,7 @@
-"""gcp-storage-emulator with storage classes: a rewrite moves an object into the class that it names, else into the
-standard one, and keeps of what is said about the object what the request says again, as Google's service does.
+"""gcp-storage-emulator, with storage classes as Google's service has them.
+
+A rewrite moves an object into the class that it names, else into the standard one, and of the object's metadata it
+keeps what the request says again.
 
 Run it with the arguments of the emulator's own program.
 """

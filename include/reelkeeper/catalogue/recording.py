@@ -1,5 +1,7 @@
-"""What may be recorded as a replica: nothing at a place where a deletion is decided, or under way. And what follows for
-the other copies of a segment when one is good again."""
+"""What may be recorded as a replica, and what that means for the other copies of its segment.
+
+Nothing is recorded at a place where a deletion is decided, or under way. When a copy is good again, the others of its
+segment get back what its doubt took from them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

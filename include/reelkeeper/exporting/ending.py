@@ -1,5 +1,6 @@
-"""How an export ends: with a signed manifest, COMPLETED; or FAILED, with a reason, its objects removed. Both let go of
-the footage that it held.
+"""How an export ends: COMPLETED, with a signed manifest, or FAILED, with a reason and its objects removed.
+
+Both let go of the footage that it held.
 
 Order: write → verify → record → remove what was only needed on the way. Whoever is killed in between leaves an export
 that is still under way, or one that is COMPLETED with parts that the next try removes. What a manifest tells is read

@@ -1,5 +1,6 @@
-"""What a store collects beside footage: temporary objects, reports, uploads that were never completed, empty folders,
-exports.
+"""What a store collects beside footage is cleared away when it is old.
+
+Temporary objects, reports, uploads that were never completed, empty folders, exports.
 
 A lifecycle rule of the provider does some of it where there is one; this does it where there is none, or was removed.
 """

@@ -1,5 +1,6 @@
-"""The marker file of a disk. It tells a mounted disk from the empty folder that an unmounted one leaves behind, and
-whose the disk is."""
+"""The marker file of a disk: it says whose the disk is, and that it is mounted.
+
+An unmounted disk leaves an empty folder behind, which has none."""
 
 import os
 
