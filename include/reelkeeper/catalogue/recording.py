@@ -1,7 +1,8 @@
 """What may be recorded as a replica, and what that means for the other copies of its segment.
 
 Nothing is recorded at a place where a deletion is decided, or under way. When a copy is good again, the others of its
-segment get back what its doubt took from them."""
+segment get back what its doubt took from them.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
