@@ -43,6 +43,7 @@ from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
 from tests.conftest import Footage
 from tests.owning import owned
+from tests.sql import run_sql
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 SECONDS, RATE = 2, 10  # of a segment: its length, and frames a second
@@ -90,13 +91,9 @@ class Rig:
     def open_store(self, name: str) -> Store:
         return self.stores[name]
 
-    def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        connect = psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
-        with connect as connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            rows = cursor.fetchall() if cursor.description else []
-        connect.close()
-        return rows
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows straight from the database, past the repositories."""
+        return run_sql(self.dsn, statement, values)
 
     def record(
         self,

@@ -1,24 +1,15 @@
-"""Footage comes in: whole, once, to the place that policy wants, and nothing else is done to it."""
+"""Footage comes in: whole, once, and nothing else is done to it."""
 
 import json
-import logging
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from time import sleep
-from typing import Any
 
 import pytest
 
-from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.errors import BucketNotFound, GateFailed, StoreFull, StoreUnavailable
+from reelkeeper.errors import BucketNotFound, GateFailed
 from reelkeeper.ingest.job import gate, summarise
-from reelkeeper.ingest.keeping import Keeper
-from reelkeeper.model import Key
-from reelkeeper.stores.body import Body
-from reelkeeper.stores.filesystem import FilesystemStore
 from tests.ingest.rig import NOW, START, Rig, digest, name
 
 
@@ -198,185 +189,6 @@ def test_a_sidecar_wins_over_the_path_and_leaves_with_the_file(rig: Rig) -> None
     assert not rig.left()
 
 
-def grow(file: Path) -> None:
-    with file.open("ab") as half:
-        half.write(b"more")
-
-
-def test_a_growing_file_waits(rig: Rig) -> None:
-    file = rig.lands(f"gate/{name(0)}")
-    steady = rig.lands(f"gate/{name(1)}", number=1)
-
-    plan = rig.plan(sleep=lambda _: grow(file))
-    assert (plan.deferred, plan.files) == (1, 1)
-    assert rig.batch(plan.batches[0].id).ingested == 1
-    assert (steady.exists(), file.exists()) == (False, True)
-    assert not rig.rows("SELECT * FROM landing_files WHERE state <> 'ingested'")
-    assert rig.run().ingested == 1, "trailing bytes are the recorder's business"
-
-
-@pytest.mark.parametrize("when", ["before", "while"])
-def test_a_file_that_grows_after_it_was_planned_waits(rig: Rig, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = rig.lands(f"gate/{name(0)}")
-    plan = rig.plan()
-
-    if when == "before":
-        grow(file)
-    else:
-        from reelkeeper.ingest import examination
-
-        hash_file = examination.hash_file
-
-        def hash_and_grow(path: Path) -> Any:
-            result = hash_file(path)
-            grow(file)
-            return result
-
-        monkeypatch.setattr(examination, "hash_file", hash_and_grow)
-    result = rig.batch(plan.batches[0].id)
-    monkeypatch.undo()
-    assert (result.deferred, result.quarantined, result.failed) == (1, 0, 0)
-    assert not rig.rows("SELECT * FROM landing_files") + rig.rows("SELECT * FROM segments")
-    assert rig.run().ingested == 1
-
-
-def after_recording(rig: Rig, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Let something happen between the catalogue's record and the end of the landing file."""
-    open_catalogue = rig.open_catalogue
-
-    def open_with_trap() -> Catalogue:
-        catalogue = open_catalogue()
-        record = catalogue.segments.record
-
-        def record_and_more(*arguments: Any) -> Any:
-            outcomes = record(*arguments)
-            happens()
-            return outcomes
-
-        monkeypatch.setattr(catalogue.segments, "record", record_and_more)
-        return catalogue
-
-    monkeypatch.setattr(rig, "open_catalogue", open_with_trap)
-
-
-@pytest.mark.parametrize("change", ["append", "replace"])
-def test_a_file_that_changed_after_it_was_recorded_stays(
-    rig: Rig, change: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig.placement |= {"mode": "cloud", "at_ingest": "rollout"}
-    file = rig.lands(f"gate/{name(0)}")
-    facts = file.stat()
-
-    def alter() -> None:
-        if change == "append":
-            grow(file)
-        else:  # by another of the same size and time
-            rig.lands("other.tmp", data=bytes(reversed(file.read_bytes()))).rename(file)
-            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-
-    with monkeypatch.context() as patches:
-        after_recording(rig, patches, alter)
-        assert rig.run().ingested == 1
-    wanted = digest(file)
-    assert rig.run(stale_after=timedelta(0)).quarantined == 1
-    (left,) = rig.left()
-    assert (left, digest(rig.landing / left)) == (f".quarantine/gate/{name(0)}", wanted)
-    assert len(rig.replica_digests()) == 1
-
-
-@pytest.mark.parametrize("when", ["linked", "recorded"])
-@pytest.mark.parametrize("handling", ["move", "adopt"])
-def test_a_file_that_is_the_replica_itself_and_grows_before_it_is_recorded_waits(
-    rig: Rig, when: str, handling: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if handling == "adopt":
-        rig.zone |= {"handling": "adopt", "path": rig.root / "local" / "old"}
-    file = rig.lands(f"gate/{name(0)}")
-    if handling == "adopt":
-        (rig.root / "local/old/gate").mkdir(parents=True)
-        file = file.rename(rig.root / f"local/old/gate/{name(0)}")
-    step = {("linked", "move"): "link_in", ("linked", "adopt"): "key_of"}.get((when, handling), "expect_unchanged")
-    of = Keeper if step == "expect_unchanged" else FilesystemStore
-    call = getattr(of, step)
-
-    def grow_around(*arguments: Any) -> Any:
-        if step != "link_in":
-            grow(file)
-        result = call(*arguments)
-        if step == "link_in":
-            grow(file)
-        return result
-
-    with monkeypatch.context() as patches:
-        patches.setattr(of, step, grow_around)
-        result = rig.run()
-    assert (result.deferred, result.files) == (1, 1)
-    assert not rig.rows("SELECT * FROM segments")
-    assert file.stat().st_nlink == 1, "nothing in the store may be written to by a recorder"
-    assert rig.run().ingested == 1
-    assert len(rig.replica_digests()) == 1
-
-
-def test_who_lost_a_claim_removes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = rig.lands(f"gate/{name(0)}")
-    from reelkeeper.ingest import examination
-
-    hash_file = examination.hash_file
-
-    def hash_slowly(path: Path) -> Any:
-        rig.rows("DELETE FROM landing_files; COMMIT; SELECT 1")  # as another plan would take it over
-        sleep(0.3)
-        return hash_file(path)
-
-    with monkeypatch.context() as patches:
-        patches.setattr(examination, "hash_file", hash_slowly)
-        rig.lease = timedelta(seconds=0.4)
-        assert rig.run().ingested == 1
-    assert file.exists()
-    assert (rig.run().duplicates, rig.left()) == (1, [])
-
-
-def test_a_broken_file_that_still_grows_is_not_quarantined(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = rig.lands("x.mp4").read_bytes()
-    (rig.landing / "x.mp4").unlink()
-    file = rig.lands(f"gate/{name(0)}", data=whole[:5000])
-    plan = rig.plan()
-    from reelkeeper.ingest import examination
-
-    probe = examination.probe
-
-    def finish_and_probe(path: Path, **more: Any) -> Any:
-        try:
-            return probe(path, **more)
-        finally:
-            file.write_bytes(whole)
-
-    monkeypatch.setattr(examination, "probe", finish_and_probe)
-    assert rig.batch(plan.batches[0].id).deferred == 1
-    monkeypatch.undo()
-    assert rig.run().ingested == 1
-
-
-@pytest.mark.parametrize("data", [b"", b"no video at all" * 100])
-@pytest.mark.parametrize(
-    ("age", "waits"),
-    [(timedelta(minutes=10), True), (timedelta(minutes=20), False), (timedelta(minutes=-5), True),
-     (timedelta(days=-3650), False)],
-)  # fmt: skip
-def test_a_quiet_file_is_not_condemned_until_its_recorder_is_done(
-    rig: Rig, data: bytes, age: timedelta, waits: bool
-) -> None:
-    rig.zone["quarantine_after_minutes"] = 15
-    file = rig.lands(f"gate/{name(0)}", data=data)
-    modified = (NOW - age).timestamp()
-    os.utime(file, (modified, modified))
-    result = rig.run()
-    assert (result.deferred, result.quarantined) == ((1, 0) if waits else (0, 1))
-    assert file.exists() is waits
-    rig.now += timedelta(hours=1)
-    assert rig.run().quarantined == waits, "no clock makes it wait for ever"
-
-
 @pytest.mark.parametrize("mtime", [0, NOW.timestamp() + 10 * 365 * 86400, 253402300800 * 2])
 def test_clocks_do_not_matter(rig: Rig, mtime: float) -> None:
     os.utime(rig.lands(f"gate/{name(0)}"), (mtime, mtime))
@@ -426,83 +238,6 @@ def test_a_zone_that_is_not_there_is_not_an_empty_one(rig: Rig) -> None:
         rig.plan()
 
 
-# --- placement --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("placement", "percentage", "in_cloud"),
-    [
-        ({"mode": "local", "at_ingest": "rollout"}, 100, 0),
-        ({"mode": "cloud", "at_ingest": "local"}, 0, 0),
-        ({"mode": "cloud", "at_ingest": "rollout"}, 0, 12),
-        ({"mode": "hybrid", "at_ingest": "rollout"}, 0, 0),
-        ({"mode": "hybrid", "at_ingest": "rollout"}, 100, 12),
-        ({"mode": "hybrid", "at_ingest": "local"}, 100, 0),
-    ],
-)
-def test_mode_and_percentage_decide_the_store(
-    rig: Rig, placement: dict[str, str], percentage: int, in_cloud: int
-) -> None:
-    rig.placement |= placement
-    rig.settings["rollout"] = {"percentage": percentage}
-    for number in range(12):
-        rig.lands(f"gate/{name(number)}", number=number % 3)
-    assert rig.run().ingested == 12
-    assert sum(key.startswith("cloud:") for key in rig.replica_digests()) == in_cloud
-    assert not rig.left()
-
-
-class Broken:
-    """A store that refuses, as one does that is down, has gone, or is full."""
-
-    def __init__(self, store: Any, error: Exception) -> None:
-        self._store, self._error, self.asked = store, error, 0
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self._store, attribute)
-
-    def write(self, key: Key, body: Body, *options: Any) -> None:
-        self.asked += 1
-        raise self._error
-
-    def link_in(self, source: Path, key: Key) -> bool:
-        self.asked += 1
-        raise self._error
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("503"), BucketNotFound("no bucket"), StoreFull("quota")])
-def test_when_the_cloud_fails_footage_falls_back(rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    rig.placement |= {"mode": "cloud", "at_ingest": "rollout"}
-    rig.cloud = Broken(rig.cloud, error)
-    for number in range(30):
-        rig.lands(f"gate/{name(number)}", number=number % 3)
-    with caplog.at_level(logging.WARNING):
-        result = rig.run()
-    assert (result.ingested, result.fallbacks, result.failed, rig.left()) == (30, 30, 0, [])
-    assert all(key.startswith("local:") for key in rig.replica_digests())
-    assert rig.rows("SELECT reason, priority, count(*) FROM migration_requests GROUP BY 1, 2") == [("fallback", 10, 30)]
-    assert rig.rows("SELECT count(*) FROM transfers WHERE fallback AND outcome = 'succeeded'") == [(30,)]
-    ((failed, code),) = rig.rows("SELECT count(*), min(error_code) FROM transfers WHERE outcome = 'failed'")
-    assert 1 <= failed <= 25, "a store that keeps failing is dropped for the batch"
-    assert code == error.code  # type: ignore[attr-defined]
-    assert rig.cloud.asked <= 3 * 25
-    assert "falls back to store 'local'" in caplog.text
-
-
-def test_a_full_local_store_loses_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    digests = sorted(digest(rig.lands(f"gate/{name(number)}", number=number)) for number in range(3))
-    open_store = rig.open_store
-    monkeypatch.setattr(rig, "open_store", lambda _: Broken(rig.local, StoreFull("no space left on device")))
-    plan = rig.plan()
-    with pytest.raises(StoreFull):
-        rig.batch(plan.batches[0].id)
-    assert len(rig.left()) == 3
-    assert not rig.rows("SELECT * FROM segments")
-    monkeypatch.setattr(rig, "open_store", open_store)
-    assert rig.run().ingested + rig.batch(plan.batches[0].id).ingested == 3
-    assert sorted(rig.replica_digests().values()) == digests
-
-
 def test_two_workers_share_a_batch(rig: Rig) -> None:
     for number in range(60):
         rig.lands(f"gate/{name(number)}", number=number % 3)
@@ -512,44 +247,6 @@ def test_two_workers_share_a_batch(rig: Rig) -> None:
     assert summarise(results).ingested == 60
     assert (len(rig.replica_digests()), rig.left()) == (60, [])
     assert rig.rows("SELECT count(*) FROM transfers") == [(60,)]
-
-
-def test_late_footage_asks_for_its_migration(rig: Rig) -> None:
-    rig.settings["rollout"] = {"percentage": 100}
-    rig.lands(f"gate/{name(0)}")
-    rig.now = START + timedelta(minutes=61)
-    rig.lands("gate/20260301T010000Z.mp4", number=1)
-    result = rig.run()
-    assert (result.ingested, result.late) == (2, 1)
-    assert rig.rows("SELECT start_time, reason FROM migration_requests") == [(START, "late")]
-
-
-def test_footage_across_the_hour_is_late_once_its_hour_was_planned(rig: Rig) -> None:
-    """The hour from 00:00 is planned at 02:00, before this footage ended an hour ago."""
-    rig.settings["rollout"] = {"percentage": 100}
-    rig.lands("gate/20260301T005955Z.mp4")
-    rig.now = START + timedelta(hours=2, seconds=3)
-    assert rig.run().late == 1
-
-
-def test_footage_that_is_nearly_late_asks_for_its_migration(rig: Rig) -> None:
-    """The hour is planned while the footage is on its way, or by a clock that is ahead."""
-    rig.settings["rollout"] = {"percentage": 100}
-    rig.lands("gate/20260301T010000Z.mp4")
-    rig.now = START + timedelta(hours=1, minutes=59)
-    assert rig.run().late == 1
-
-
-@pytest.mark.parametrize(("mode", "percentage", "late"), [("hybrid", 0, 0), ("cloud", 0, 1), ("hybrid", 100, 1)])
-def test_late_footage_that_the_rollout_does_not_want_asks_for_nothing(
-    rig: Rig, mode: str, percentage: int, late: int
-) -> None:
-    rig.placement["mode"] = mode
-    rig.settings["rollout"] = {"percentage": percentage}
-    rig.lands(f"gate/{name(0)}")
-    rig.now = START + timedelta(days=1)
-    assert rig.run().late == late
-    assert len(rig.rows("SELECT * FROM migration_requests")) == late
 
 
 def test_a_zone_over_the_store_itself_never_removes_a_replica(rig: Rig) -> None:

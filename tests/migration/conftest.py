@@ -34,6 +34,8 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
+from tests.migration.steps import Failing
+from tests.sql import run_sql
 from tests.stores.conftest import FaultyProxy
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -101,16 +103,9 @@ class Archive:
         name = (segment.id, segment.start_time)
         return {replica.store: replica for replica in self.catalogue.replicas.of_segments([name]).get(segment.id, [])}
 
-    def sql(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def sql(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Rows straight from the database, past the repositories."""
-        with (
-            psycopg2.connect(self.dsn, options="-c search_path=reelkeeper") as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(query, values)
-            rows = cursor.fetchall() if cursor.description else []
-        connection.close()
-        return rows
+        return run_sql(self.dsn, statement, values)
 
     def _sha256(self, replica: Replica) -> str:
         return Body.of_bytes(b"".join(self.stores[replica.store].read(replica.path))).sha256
@@ -163,3 +158,18 @@ def faulty() -> Iterator[Callable[[str | None], FaultyProxy]]:
     """Starts proxies that answer as told; they stop with the test."""
     with ExitStack() as stack:
         yield lambda target: stack.enter_context(FaultyProxy(target))
+
+
+@pytest.fixture
+def cloud(archive: Archive) -> Failing:
+    store = Failing()
+    archive.stores["cloud"] = store
+    return store
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits of milliseconds between the tries of an object."""
+    from reelkeeper.stores import retry, transfer
+
+    monkeypatch.setattr(transfer, "retrying", lambda **options: retry.retrying(first_wait_seconds=0.002, **options))

@@ -1,6 +1,5 @@
 """An estate of a disk and a cloud with footage in both: what the tests of deletion have in common."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -37,6 +36,7 @@ from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
 from tests.owning import owned
+from tests.sql import run_sql
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 STEP = timedelta(minutes=1)
@@ -155,13 +155,7 @@ class Rig:
 
     def sql(self, statement: str, values: object = None) -> list[tuple[Any, ...]]:
         """Rows straight from the database, past the repositories."""
-        connection = psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return run_sql(self.dsn, statement, values)
 
     def condemned(self) -> dict[tuple[str, str], str]:
         """What stands condemned: reason by place."""
@@ -192,6 +186,3 @@ class Rig:
             return sha256(b"".join(self.stores[replica.store].read(replica.path))).hexdigest()
         except ObjectNotFound:
             return None
-
-
-Act = Callable[[Rig], None]

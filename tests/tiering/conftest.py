@@ -32,6 +32,7 @@ from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
 from reelkeeper.tiering.job import TierPlan, TierResult, plan_tiers, tier_batch
 from tests.owning import owned
+from tests.sql import run_sql
 
 NOW = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
 TENANT = Tenant("default")
@@ -134,15 +135,9 @@ class Vault:
         """Where a read of the segment goes first."""
         return self.sql("SELECT storage_backend, storage_path FROM segments WHERE id = %s", (str(segment.id),))[0]  # type: ignore[return-value]
 
-    def sql(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    def sql(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Rows straight from the database, past the repositories."""
-        connection = psycopg2.connect(self.dsn, options="-c search_path=reelkeeper")
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(query, values)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return run_sql(self.dsn, statement, values)
 
 
 @pytest.fixture

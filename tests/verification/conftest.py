@@ -31,6 +31,7 @@ from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store, WriteOptions
 from reelkeeper.verification.job import Scope, StoreVerified, verify_store
 from tests.owning import owned
+from tests.sql import run_sql
 from tests.stores.conftest import _set_up_rig as _set_up_rig  # noqa: PLC0414
 from tests.stores.conftest import rig as rig  # noqa: PLC0414 - a fixture, and what it needs
 
@@ -126,14 +127,8 @@ class Shelf:
             held.write(path, Body.of_bytes(changed))
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with (
-            psycopg2.connect(self.dsn, options="-c search_path=reelkeeper") as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(statement, values)
-            rows = cursor.fetchall() if cursor.description else []
-        connection.close()
-        return rows
+        """Rows straight from the database, past the repositories."""
+        return run_sql(self.dsn, statement, values)
 
 
 @pytest.fixture
