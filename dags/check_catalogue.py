@@ -13,8 +13,8 @@ what to do about each.
 **Danger**: none. Nothing is changed and nothing is deleted, whatever is wrong.
 
 **By hand**: without fields it does what a scheduled run does. To look at all of January, after a repair: `{"suites":
-["segments", "replicas"], "start_time": "2026-01-01T00:00:00Z", "end_time":
-"2026-02-01T00:00:00Z"}`. It asks about a month at a time, and the log tells how far it is; `quality.timeout_minutes` is for one such query.
+["segments", "replicas"], "start_time": "2026-01-01T00:00:00Z", "end_time": "2026-02-01T00:00:00Z"}`. It asks about a
+month at a time, and the log tells how far it is; `quality.timeout_minutes` is for one such query.
 
 **Recover**: a failed run is safe to clear: it looks again, and tells anew. Put right what the rows are about first;
 until then each run that looks at them fails. A camera that is gone for good belongs in `quality.out_of_service`; what

@@ -3,8 +3,9 @@
 Request checked, footage **held** (nothing of it is deleted meanwhile) → archived footage restored, waiting without a
 worker → each camera cut, in tasks of their own → mosaic, sequence or archive; thumbnail, contact sheet, playback →
 manifest signed → COMPLETED. The export then lives for `expiry_days`; `enforce_retention` removes it. Its id follows
-from the run, or is param `export_id`; where people get it is the link **Export** on the task `deliver`, which makes a
-fresh signed URL for whoever may see this DAG's runs. How far it is stands in `exports.progress` and in the logs.
+from the run, or is param `export_id`; where people get it is the link *Export* on the task `deliver` (tab *Details*),
+which makes a fresh signed URL for whoever may see this DAG's runs. How far it is stands in `exports.progress` and in
+the logs.
 
 The original pictures are copied, and only the frames at the edges are encoded, as long as nothing is burned in and the
 quality is `original`; the manifest says for each camera how it was cut, and why. A camera without footage is named

@@ -3,8 +3,8 @@
 Every day at 07:00 UTC (`hour` in `[daily_report]`), after the night's jobs and the check of the catalogue. The page
 holds its charts itself (bytes by tier, the rollout, failures, a heat map of what each camera recorded, costs and their
 forecast) and needs nothing from elsewhere: mail it, or keep it. It lies in the exports store under
-`reports/report_estate/`, for `retention.report_days`; the task's button `Report` opens it, and the Estate page lists
-the latest.
+`reports/report_estate/`, for `retention.report_days`; the task's link *Report* (tab *Details*) opens it, and the Estate
+page lists the latest.
 
 All is read from summaries in the catalogue: a second or two, whatever the estate's size.
 
