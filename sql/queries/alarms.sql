@@ -8,10 +8,6 @@ SELECT * FROM alarms
 WHERE (:with_ok OR state <> 'ok') AND (:name::text IS NULL OR name = :name)
 ORDER BY state = 'ok', name, subject;
 
--- name: alarm
--- One alarm of one subject.
-SELECT * FROM alarms WHERE name = :name AND subject = :subject;
-
 -- name: save_alarms!
 -- Keep states of alarms, in place of those before.
 INSERT INTO alarms (name, subject, state, since, right_since, value, threshold, detail, fired_at, told_at,

@@ -284,6 +284,8 @@ def test_alarms_are_listed_taken_on_and_shown(
     assert said.code == 0, said.err
     assert said.out.startswith("acknowledged  camera_silent  default/gate  since ")
     assert "by ada (ticket 9)" in said.out
+    other = run("alarm", "show", "camera_silent", "default/gaet", **environ)
+    assert "never up for 'default/gaet': expected one of 'default/gate', 'default/yard'" in other.out, other
     said = run("alarm", "show", "camera_silent", "default/gate", **environ)
     assert "judged" not in said.err
     shown = said.out

@@ -40,7 +40,8 @@ class History:
         return self.state.state if self.state else "ok"
 
     def acknowledge(self, minute: float, by: str = "ada", reason: str = "on it") -> None:
-        change = acknowledge(self.alarm, self.state, by=by, reason=reason, now=_at(minute))
+        states = [self.state] if self.state and self.state.state != "ok" else []
+        [change] = acknowledge(self.alarm, "cloud", states, by=by, reason=reason, now=_at(minute))
         self.state = change.state
         assert change.event
         self.events.append(change.event)
@@ -143,10 +144,10 @@ def test_others_are_told_once(alarm: History) -> None:
 
 def test_a_person_says_who_and_why_and_of_what_fires() -> None:
     alarm = History()
-    with pytest.raises(RequestRefused, match="does not fire"):
+    with pytest.raises(RequestRefused, match="does not fire for 'cloud': expected one that does"):
         alarm.acknowledge(0)
     alarm.round(0, 1)
-    with pytest.raises(RequestRefused, match="does not fire"):
+    with pytest.raises(RequestRefused, match="does not fire for 'cloud': it is pending for 'cloud'"):
         alarm.acknowledge(1)
     alarm.round(5, 1)
     with pytest.raises(RequestRefused, match="expected who"):
@@ -156,6 +157,24 @@ def test_a_person_says_who_and_why_and_of_what_fires() -> None:
         alarm.acknowledge(8, by="bob")
     assert alarm.state
     assert (alarm.state.acknowledged_by, alarm.state.acknowledgement) == ("ada", "on it")
+
+
+def test_who_takes_the_wrong_one_on_is_told_for_what_it_fires() -> None:
+    alarm = History()
+    alarm.round(0, 1)
+    alarm.round(5, 1)
+    assert alarm.state
+    cameras = [replace(alarm.state, subject=f"acme/camera-{number}") for number in range(7)]
+    own: dict[str, Any] = {"by": "ada", "reason": "on it", "now": _at(6)}
+    for subject, states, says in (
+        ("nostore", [alarm.state], "does not fire for 'nostore': it is firing for 'cloud'$"),
+        ("", [alarm.state], "does not fire for the whole estate: it is firing for 'cloud'$"),
+        ("acme/gate", cameras, "it is firing for 'acme/camera-0', .* 'acme/camera-4' and 2 more$"),
+        (None, [replace(alarm.state, state="acknowledged"), replace(cameras[0], state="pending")],
+         "does not fire for anything that nobody has taken on: it is acknowledged for 'cloud'; pending for 'acme/"),
+    ):  # fmt: skip
+        with pytest.raises(RequestRefused, match=says):
+            acknowledge(HELD, subject, states, **own)
 
 
 def test_a_subject_that_is_gone_is_well_in_the_end() -> None:

@@ -56,10 +56,6 @@ class Alarms:
         """Alarms in the order for people: those that are up first."""
         return [_state_of(row) for row in self._session.rows("list_alarms", name=name, with_ok=with_ok)]
 
-    def get(self, name: str, subject: str) -> AlarmState | None:
-        """One alarm of one subject; None: it was never wrong, or never judged."""
-        return next((_state_of(row) for row in self._session.rows("alarm", name=name, subject=subject)), None)
-
     def save(self, states: Iterable[AlarmState]) -> None:
         """Keep these states in place of those before."""
         columns = [field.name for field in fields(AlarmState)]

@@ -17,6 +17,7 @@ Phase = Literal["ok", "pending", "firing", "acknowledged"]
 EventKind = Literal["fired", "reminded", "acknowledged", "recovered"]
 CLOCK_AHEAD = timedelta(hours=1)
 """Rounds that overlap are minutes apart; a state from later than this was made by a wrong clock."""
+_MOST_NAMED = 5
 _NAMESPACE = UUID("2f0d3c5e-6f0b-5c8e-9d57-616c61726d73")
 
 
@@ -105,21 +106,45 @@ def _until(state: AlarmState, now: datetime) -> AlarmState:
     )
 
 
-def acknowledge(alarm: Alarm, state: AlarmState | None, *, by: str, reason: str, now: datetime) -> Change:
+def acknowledge(
+    alarm: Alarm, subject: str | None, states: Sequence[AlarmState], *, by: str, reason: str, now: datetime
+) -> list[Change]:
     """A person takes an alarm on: nobody is reminded of it any more, and its end is told all the same.
 
-    RequestRefused when it does not fire, when somebody has it already, or without a name and a reason.
+    `subject` None: all that it fires for and nobody has taken on. `states`: those of the alarm that are not ok.
+    RequestRefused when it does not fire for it, when somebody has it already, or without a name and a reason.
     """
     if not by.strip() or not reason.strip():
         raise RequestRefused(f"by is {by!r} and reason {reason!r}: expected who takes the alarm on, and why")
-    if state is None or not state.is_up:
-        raise RequestRefused(f"alarm {alarm.name!r} does not fire: expected one that does ('reelkeeper alarm list')")
-    if state.state == "acknowledged":
-        raise RequestRefused(f"alarm {alarm.name!r} was acknowledged by {state.acknowledged_by!r} already")
-    taken = replace(
-        state, state="acknowledged", since=now, acknowledged_by=by.strip(), acknowledgement=reason.strip()
-    )  # fmt: skip
-    return Change(taken, replace(_event(alarm, taken, "acknowledged", now), detail=reason.strip(), by=by.strip()))
+    wanted = [state for state in states if state.is_up and state.subject == subject]
+    if subject is None:
+        wanted = [state for state in states if state.state == "firing"]
+    if not wanted:
+        about = "anything that nobody has taken on" if subject is None else _called(subject)
+        raise RequestRefused(f"alarm {alarm.name!r} does not fire for {about}: {_standing(states)}")
+    if taken := [state for state in wanted if state.state == "acknowledged"]:
+        raise RequestRefused(f"alarm {alarm.name!r} was acknowledged by {taken[0].acknowledged_by!r} already")
+    return [_acknowledged(alarm, state, by.strip(), reason.strip(), now) for state in wanted]
+
+
+def _acknowledged(alarm: Alarm, state: AlarmState, by: str, reason: str, now: datetime) -> Change:
+    taken = replace(state, state="acknowledged", since=now, acknowledged_by=by, acknowledgement=reason)
+    return Change(taken, replace(_event(alarm, taken, "acknowledged", now), detail=reason, by=by))
+
+
+def _standing(states: Sequence[AlarmState]) -> str:
+    """For what the states of one alarm are which."""
+    told = []
+    for phase in ("firing", "acknowledged", "pending"):
+        subjects = [_called(state.subject) for state in states if state.state == phase]
+        more = f" and {len(subjects) - _MOST_NAMED} more" if len(subjects) > _MOST_NAMED else ""
+        if subjects:
+            told.append(f"{phase} for {', '.join(subjects[:_MOST_NAMED])}{more}")
+    return f"it is {'; '.join(told)}" if told else "expected one that does ('reelkeeper alarm list')"
+
+
+def _called(subject: str) -> str:
+    return repr(subject) if subject else "the whole estate"
 
 
 def _begun(alarm: Alarm, reading: Reading, now: datetime) -> Change:

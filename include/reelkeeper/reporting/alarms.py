@@ -89,18 +89,15 @@ def acknowledge(
 ) -> list[AlarmState]:
     """A person takes an alarm on, for the record; `subject` None: all of its subjects that nobody has. Those taken on.
 
-    RequestRefused when it does not fire, or is taken on already; then nothing is changed.
+    RequestRefused when it does not fire for it, or is taken on already; then nothing is changed.
     """
     defined = {str(each): alarm for each, alarm in definitions(estate).items()}
     if name not in defined:
         raise RequestRefused(f"unknown alarm {name!r}: expected one of {list(defined)}")
     with catalogue.transaction():
         catalogue.alarms.take_turn()
-        if subject is not None:
-            found = [catalogue.alarms.get(name, subject)]
-        else:
-            found = [state for state in catalogue.alarms.list(name=name) if state.state == "firing"] or [None]
-        changes = [states.acknowledge(defined[name], state, by=by, reason=reason, now=now) for state in found]
+        found = catalogue.alarms.list(name=name)
+        changes = states.acknowledge(defined[name], subject, found, by=by, reason=reason, now=now)
         _record(estate, catalogue, changes)
     return [change.state for change in changes]
 

@@ -58,14 +58,18 @@ def show(name: str, subject: str, last: int) -> None:
     _known(name)
     defined = {str(each): alarm for each, alarm in definitions(current_estate()).items()}[name]
     with _catalogue() as catalogue:
-        found = [state for state in catalogue.alarms.list(name=name, with_ok=True) if subject in ("", state.subject)]
+        known = catalogue.alarms.list(name=name, with_ok=True)
         history = catalogue.alarms.history(last, name=name, subject=subject or None)
         _warn_if_stale(catalogue)
     threshold = "" if defined.threshold is None else f", above {defined.threshold:g}"
     click.echo(f"{name}, {defined.severity}: {defined.means}\n  measures: {defined.measures}{threshold}")
     click.echo(f"  do: {defined.do}\n  more: {defined.runbook}")
+    found = [state for state in known if subject in ("", state.subject)]
     for state in found:
         click.echo(_line(state))
+    if subject and not found:
+        others = ", ".join(repr(state.subject) for state in known if state.subject)
+        click.echo(f"never up for {subject!r}" + (f": expected one of {others}" if others else ""))
     for told in history:
         event = told.event
         channels = ", ".join([*(f"told {one}" for one in told.told), *(f"not yet told {one}" for one in told.waiting)])
@@ -103,17 +107,18 @@ def acknowledge(name: str, subject: str, every_subject: bool, by: str, reason: s
     short_help="Print the alarms as rules for another system.",
     epilog="\b\nExample:\n  reelkeeper alarm rules --prometheus > rules.yml",
 )
-@click.option("--prometheus", "to", flag_value="prometheus", help="Alert rules, as a file that Prometheus reads.")
-@click.option("--cloudwatch", "to", flag_value="cloudwatch", help="A CloudFormation template of CloudWatch alarms.")
-def rules(to: str | None) -> None:
+@click.option("--prometheus", is_flag=True, help="Alert rules, as a file that Prometheus reads.")
+@click.option("--cloudwatch", is_flag=True, help="A CloudFormation template of CloudWatch alarms.")
+def rules(prometheus: bool, cloudwatch: bool) -> None:
     """Print the alarms as rules for another system, with the thresholds of estate.toml."""
+    if prometheus == cloudwatch:
+        raise click.UsageError("expected one of --prometheus, --cloudwatch")
+
     from reelkeeper.reporting.alarm_rules import prometheus_rules
     from reelkeeper.reporting.alarm_stack import cloudwatch_stack
     from reelkeeper_airflow.estate import current_estate
 
-    if to is None:
-        raise click.UsageError("expected one of --prometheus, --cloudwatch")
-    make = prometheus_rules if to == "prometheus" else cloudwatch_stack
+    make = prometheus_rules if prometheus else cloudwatch_stack
     click.echo(make(current_estate()), nl=False)
 
 
