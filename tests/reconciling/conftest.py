@@ -7,14 +7,18 @@ from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from reelkeeper import moving
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.orphans import Orphan
+from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.migration.job import transfer_batch
-from reelkeeper.model import Key, Segment, StoreKind, StoreName
+from reelkeeper.model import BatchId, Key, Replica, Segment, StoreKind, StoreName
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.reconciling import quarantining, returning, sighting
 from reelkeeper.reconciling.job import Reconciled, reconcile_store
 from reelkeeper.reconciling.quarantining import Quarantined, quarantine_orphans
 from reelkeeper.reconciling.repairing import plan_repairs
@@ -24,10 +28,15 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.filesystem import FilesystemStore
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Store
+from reelkeeper.stores.retry import retrying
 from tests.migration.conftest import Archive
 from tests.owning import owned
 
 EVERYTHING = ReconcileCaps(soft_count=10**6, soft_ratio=1.0, hard_count=10**6, hard_ratio=1.0)
+
+
+STRAY = "media/default/gate/2026/03/01/20260301T120000Z_00000000-0000-5000-8000-000000000000.mp4"
+"""A key such as ours, of an object that nothing knows."""
 
 
 @dataclass
@@ -100,6 +109,20 @@ class Scene(Archive):
         self.stores[store].write(Key(key), Body.of_bytes(data))
         return Key(key)
 
+    def take_rows(self) -> int:
+        """Forget what the catalogue knows of camera `gate`, as if its ingest had died before it recorded."""
+        with self.open_catalogue() as catalogue, catalogue._session.connection() as connection:
+            cursor = connection.cursor()
+            cursor.execute("DELETE FROM replicas WHERE path LIKE '%/gate/%'")
+            gone: int = cursor.rowcount
+            cursor.execute("DELETE FROM segments WHERE storage_path LIKE '%/gate/%'")
+        return gone
+
+    def record_late(self, segment: Segment, replica: Replica) -> None:
+        """As an ingest does."""
+        file = LandingFile("zone", replica.path, replica.size_bytes, segment.start_time)
+        self.catalogue.segments.record(BatchId(uuid4()), [Ingested(file, segment, replica, ())])
+
     def listed(self, store: str = "disk", prefix: str = "") -> list[str]:
         return sorted(found.key for found in self.stores[store].list(prefix))
 
@@ -147,3 +170,11 @@ def scene(catalogue: Catalogue, catalogue_dsn: str, tmp_path: Path) -> Scene:
 def footage(scene: Scene) -> list[Segment]:
     """Twelve segments on the disk."""
     return scene.record(12)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits between tries."""
+    for module in (sighting, quarantining, returning, moving):
+        if hasattr(module, "retrying"):
+            monkeypatch.setattr(module, "retrying", lambda **_: retrying(tries=1))
