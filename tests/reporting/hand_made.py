@@ -79,6 +79,9 @@ def figures(now: datetime = NOW) -> Figures:
         deletions=(
             DeletionTotals(LOCAL, "expired", 6, 600),
             DeletionTotals(LOCAL, "retired", 1, 100),
+            DeletionTotals(LOCAL, "temp", 3, 30),
+            DeletionTotals(LOCAL, "moved", 1, 100),
+            DeletionTotals(CLOUD, "export", 2, 40),
         ),
         retrievals=(
             RetrievalTotals(CLOUD, "succeeded", None, 7, 700, lasted(0.3, 0.4, 2.0, 45.0)),  # of 3 nobody knows

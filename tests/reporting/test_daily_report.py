@@ -339,9 +339,10 @@ def test_the_page_tells_the_figures(html: str) -> None:
     assert [row[:3] for row in page.tables["Quality of the catalogue, checked 2026-03-10 09:00 (UTC)"][1:]] == [
         ["camera coverage", "cameras", "NOT MET"], ["segment ranges", "segments", "met"],
     ]  # fmt: skip
-    assert page.tables["Deleted since ever"][1:] == [
+    assert page.tables["Deleted since ever"][1:4] == [
+        ["cloud", "export", "2", "40 B"],
         ["local", "expired", "6", "600 B"],
-        ["local", "retired", "1", "100 B"],
+        ["local", "moved", "1", "100 B"],
     ]
     assert page.tables["Exports since ever"][1] == ["completed", "2", "45 s"]
     assert [row[0] for row in page.tables["Stores"][1:]] == ["cloud", "local"]  # the one in trouble first

@@ -101,6 +101,7 @@ reelkeeper_retrieval_failures_total{store="cloud",error_code="source_corrupted"}
 reelkeeper_retrieval_failures_total{store="cloud",error_code="access_denied"} 0
 reelkeeper_retrieval_failures_total{store="local",error_code="store_timeout"} 0
 reelkeeper_deletions_total{store="local",reason="expired"} 6
+reelkeeper_deletions_total{store="cloud",reason="export"} 2
 reelkeeper_deleted_bytes_total{store="local",reason="retired"} 100
 reelkeeper_queued_items{operation="migrate"} 12
 reelkeeper_oldest_unverified_age_seconds 259200

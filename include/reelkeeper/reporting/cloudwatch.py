@@ -216,7 +216,7 @@ CLOUD_METRICS: tuple[CloudMetric, ...] = (
                 _summed(events.retrieval_durations, by=0, number=_seconds)),
     CloudMetric("DownloadFailures", "Count", "Store", True, "Segments that an export could not read from the store.",
                 _summed(events.retrieval_failures, by=0)),
-    CloudMetric("FilesDeleted", "Count", "Store", True, "Objects that were deleted.",
+    CloudMetric("FilesDeleted", "Count", "Store", True, "Copies of segments that were deleted.",
                 _summed(events.segments_deleted, by=0)),
     CloudMetric("ExportsEnded", "Count", "Status", True, "Exports that ended so.",
                 _summed(events.export_durations, by=0)),

@@ -5,6 +5,7 @@ from functools import cache
 from itertools import product
 
 from reelkeeper.errors import ReelkeeperError
+from reelkeeper.policy.retention import Reason
 from reelkeeper.reporting.figures import Durations, RetrievalTotals, TransferTotals
 from reelkeeper.reporting.metric_samples import OTHER, Limits, Sample, by_store, from_nothing, stores, summed, together
 from reelkeeper.reporting.rounds import Round
@@ -30,7 +31,10 @@ def segments_retrieved(taken: Round, limits: Limits) -> Iterator[Sample]:
 
 
 def segments_deleted(taken: Round, limits: Limits) -> Iterator[Sample]:
-    return by_store(taken, ((total.store, total.objects) for total in taken.figures.deletions))
+    """Working files, pictures, reports and orphans are no segments. Nor is what a tier move left at its old place: the
+    move stored none, and deletes none."""
+    gone = {str(reason) for reason in Reason if reason.is_replica}
+    return by_store(taken, ((total.store, total.objects) for total in taken.figures.deletions if total.reason in gone))
 
 
 def exports_created(taken: Round, limits: Limits) -> Iterator[Sample]:

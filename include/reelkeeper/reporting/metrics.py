@@ -96,7 +96,8 @@ METRICS: tuple[Metric, ...] = (
            "Segments that were read from the store for somebody: by exports, each time, and elsewhere by who was told "
            "where they lie.", events.segments_retrieved),
     Metric("storage_segments_deleted_total", "counter", ("backend",),
-           "Objects that were deleted from the store, for whatever reason.", events.segments_deleted),
+           "Copies of segments that were deleted from the store: expired, retired, or over its quota. What tier moves "
+           "left behind, and other objects, are in reelkeeper_deletions_total alone.", events.segments_deleted),
     Metric("storage_exports_created_total", "counter", ("status",),
            "Exports that came to this status.", events.exports_created),
     Metric("storage_export_duration_seconds", "histogram", ("status",),
