@@ -1,11 +1,13 @@
 """What the documents lead to is there: files, headings, and the pages of all decisions."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from reelkeeper import errors
+from reelkeeper.policy.alarms import AlarmTerms, alarms
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -84,7 +86,21 @@ def test_the_runbook_names_errors_that_there_are() -> None:
     assert [name for name in named if not hasattr(errors, name)] == []
 
 
+def test_the_runbook_lists_each_alarm_as_severe_as_it_is() -> None:
+    terms = AlarmTerms(0.05, 30, None, 45, 24, timedelta(minutes=30))
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| \[`(\w+)`\]\(#\1\) \| (\w+) \|", text, re.MULTILINE))
+    assert told == {name: alarm.severity for name, alarm in alarms(terms).items()}
+    for name, severity in told.items():
+        assert text.partition(f"### `{name}`\n\n")[2].startswith(severity.capitalize() + ": "), name
+
+
 def test_the_words_are_in_order_and_told_once() -> None:
     told = re.findall(r"^\| \*\*([^*]+)\*\*", (ROOT / "docs/words.md").read_text(encoding="utf-8"), re.MULTILINE)
     words = [word for each in told for word in each.split(", ")]
     assert len(words) == len(set(words)) > 40
+
+
+def test_readme_lists_each_dag() -> None:
+    told = re.findall(r"^\| `(\w+)` \| ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(told) == sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
