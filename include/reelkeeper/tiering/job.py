@@ -5,7 +5,7 @@ figures: what was estimated, and approved, is what is done. A replica only ever 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -123,26 +123,13 @@ def plan_tiers(
     stores = [TieredStore(estate, lists, settings) for settings in tiered_stores(estate)]
     for told in filter(None, (foreign_prices(store.settings) for store in stores)):
         log.warning("%s", told)
-    origins = [row for store in stores for row in store.origins()]
     barred = {
         why
         for store in stores
         for tier in Tier
         if tier is not Tier.HOT and (target := store.target(tier)) and (why := store.forbidden(target))
     }
-    terms = TierTerms(
-        now=now(),
-        stores=sorted({str(row["store"]) for row in origins}),
-        steps=[(step.after_days, step.tier) for step in estate.tiering.moves],
-        default_days=estate.retention.default_days,
-        kept_days=KEPT_DAYS,
-        choices=[row for store in stores for row in store.choices()],
-        origins=origins,
-        archives=sorted({tier for store in stores for tier, price in store.prices.items() if price.must_restore}),
-        batch_size=estate.tiering.batch_size,
-        batch_bytes=estate.migration.batch_bytes,
-        max_batches=estate.tiering.max_batches,
-    )
+    terms = _terms(estate, stores, now())
     if not dry_run:
         record_stale_moves(estate, catalogue, open_store, run_id=run_id, now=terms.now)
     sums, batches = retrying()(catalogue.tier_planning.plan, run_id, terms, dry_run=dry_run)
@@ -156,6 +143,24 @@ def plan_tiers(
         () if dry_run else tuple(batches), taken, refused, left, dry_run, max(left_usd, 0.0), tuple(sorted(barred)),
         versioned_stores(open_store, {each.store for each in taken}),
     )  # fmt: skip
+
+
+def _terms(estate: Estate, stores: Sequence[TieredStore], now: datetime) -> TierTerms:
+    """What the plan goes by: the prices and tiers of all stores, and how much one run takes."""
+    origins = [row for store in stores for row in store.origins()]
+    return TierTerms(
+        now=now,
+        stores=sorted({str(row["store"]) for row in origins}),
+        steps=[(step.after_days, step.tier) for step in estate.tiering.moves],
+        default_days=estate.retention.default_days,
+        kept_days=KEPT_DAYS,
+        choices=[row for store in stores for row in store.choices()],
+        origins=origins,
+        archives=sorted({tier for store in stores for tier, price in store.prices.items() if price.must_restore}),
+        batch_size=estate.tiering.batch_size,
+        batch_bytes=estate.migration.batch_bytes,
+        max_batches=estate.tiering.max_batches,
+    )
 
 
 def _refusal(store: TieredStore, found: TierSum) -> Refusal:
