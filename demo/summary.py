@@ -11,7 +11,8 @@ from demo.audit import Audit, rows
 from demo.estate import Servers
 from demo.telling import mib
 from reelkeeper.model import Tier
-from reelkeeper.policy.costs import ClassPrice, flat_price, load_prices, monthly_cost, prices_of, shipped_prices
+from reelkeeper.policy.costs import monthly_cost
+from reelkeeper.policy.prices import ClassPrice, flat_price, load_prices, prices_of, shipped_prices
 from reelkeeper.settings import StoreSettings, load_estate
 
 _BY_TIER = """

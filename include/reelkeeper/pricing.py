@@ -9,17 +9,9 @@ from functools import cached_property
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreKind, Tier
-from reelkeeper.policy.costs import (
-    ClassPrice,
-    Prices,
-    flat_price,
-    load_prices,
-    prices_of,
-    read_cost,
-    shipped_prices,
-    write_cost,
-)
+from reelkeeper.policy.costs import read_cost, write_cost
 from reelkeeper.policy.lifecycle import initial_tier
+from reelkeeper.policy.prices import ClassPrice, Prices, flat_price, load_prices, prices_of, shipped_prices
 from reelkeeper.settings import Estate, StoreSettings
 from reelkeeper.stores.s3_writing import requests_to_write
 

@@ -37,7 +37,7 @@ from reelkeeper.model import (
     media_key,
     segment_id,
 )
-from reelkeeper.policy.costs import shipped_prices
+from reelkeeper.policy.prices import shipped_prices
 from reelkeeper.policy.rollout import Percentage, rollout_bucket
 from reelkeeper.ramp import current_percentage
 from reelkeeper.reconciling.job import reconcile_store

@@ -8,20 +8,15 @@ from hypothesis import strategies as st
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.policy.costs import (
-    DAYS_PER_MONTH,
     LARGEST,
-    ClassPrice,
-    flat_price,
-    load_prices,
     monthly_cost,
     move_cost,
-    prices_of,
     retrieval_cost,
-    shipped_prices,
     smallest_paying,
     storage_cost,
     write_cost,
 )
+from reelkeeper.policy.prices import DAYS_PER_MONTH, ClassPrice, flat_price, load_prices, prices_of, shipped_prices
 from reelkeeper.stores.s3_writing import requests_to_write
 
 LISTS = load_prices(shipped_prices())

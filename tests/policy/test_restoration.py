@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelkeeper.errors import ConfigurationError
-from reelkeeper.policy.costs import load_prices, shipped_prices
+from reelkeeper.policy.prices import load_prices, shipped_prices
 from reelkeeper.policy.restoration import SPEEDS, USUAL_TIMES, needs_restore, next_look, speed_for, usual_time
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -12,7 +12,8 @@ import pytest
 from reelkeeper.catalogue.tier_moves import TierMoves
 from reelkeeper.errors import BucketNotFound, ConfigurationError, GateFailed, StoreNotOurs, StoreUnavailable
 from reelkeeper.model import ReplicaState, StoreName, Tier
-from reelkeeper.policy.costs import load_prices, move_cost, shipped_prices
+from reelkeeper.policy.costs import move_cost
+from reelkeeper.policy.prices import load_prices, shipped_prices
 from reelkeeper.settings import TierPlace
 from reelkeeper.stores.memory import MemoryStore
 from reelkeeper.stores.protocols import Owner

@@ -15,7 +15,7 @@ from reelkeeper.catalogue.mapping import bounds, replica_of
 from reelkeeper.catalogue.session import Rows, Session
 from reelkeeper.errors import CatalogueUnavailable
 from reelkeeper.model import CameraId, Key, Replica, SegmentId, StoreName, TimeRange
-from reelkeeper.policy.costs import Speed
+from reelkeeper.policy.prices import Speed
 
 _PAGE = 2000
 _NO_ID = UUID(int=0)

@@ -12,7 +12,7 @@ from typing import get_args
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import Replica, ReplicaState, utc
-from reelkeeper.policy.costs import Speed
+from reelkeeper.policy.prices import Speed
 
 SPEEDS: tuple[Speed, ...] = get_args(Speed)
 """The provider's retrieval options, the fastest first."""

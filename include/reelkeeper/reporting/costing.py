@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import StoreName, Tier
-from reelkeeper.policy.costs import ClassPrice, monthly_cost
+from reelkeeper.policy.costs import monthly_cost
+from reelkeeper.policy.prices import ClassPrice
 from reelkeeper.pricing import price_lists, tier_price
 from reelkeeper.reporting.cost_charts import CostDay
 from reelkeeper.reporting.figures import UsageDay

@@ -9,7 +9,8 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.tallies import Leavings
 from reelkeeper.errors import ConfigurationError
 from reelkeeper.model import CameraId, ReplicaState, StoreName, Tier, utc
-from reelkeeper.policy.costs import ClassPrice, Prices, monthly_cost, prices_of
+from reelkeeper.policy.costs import monthly_cost
+from reelkeeper.policy.prices import ClassPrice, Prices, prices_of
 from reelkeeper.policy.rollout import BUCKETS
 from reelkeeper.pricing import price_lists, tier_price
 from reelkeeper.ramp import current_percentage

@@ -13,7 +13,8 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.restores import Candidate, PlannedRestore, Selection, SharedRestore, UnderWay
 from reelkeeper.errors import BudgetExceeded, ConfigurationError
 from reelkeeper.model import Replica, ReplicaState, StoreName
-from reelkeeper.policy.costs import Prices, Speed, load_prices, prices_of, retrieval_cost, shipped_prices
+from reelkeeper.policy.costs import retrieval_cost
+from reelkeeper.policy.prices import Prices, Speed, load_prices, prices_of, shipped_prices
 from reelkeeper.policy.restoration import SPEEDS, UsualTime, is_served, needs_restore, speed_for, usual_time
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying

@@ -22,7 +22,7 @@ from reelkeeper.errors import (
     TransientError,
 )
 from reelkeeper.model import Progress, Replica, StoreName
-from reelkeeper.policy.costs import Speed
+from reelkeeper.policy.prices import Speed
 from reelkeeper.policy.restoration import next_look, usual_time
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import HOPELESS, Breaker

@@ -10,7 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from reelkeeper.model import Key, Tier
-from reelkeeper.policy.costs import LARGEST, ClassPrice, Prices, move_cost, smallest_paying
+from reelkeeper.policy.costs import LARGEST, move_cost, smallest_paying
+from reelkeeper.policy.prices import ClassPrice, Prices
 from reelkeeper.pricing import tier_of_class, tier_price
 from reelkeeper.settings import Estate, StoreSettings
 

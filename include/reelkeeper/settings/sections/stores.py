@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from reelkeeper.model import StoreKind, StoreName, Tier
-from reelkeeper.policy.costs import RESTORED_CLASSES
+from reelkeeper.policy.prices import RESTORED_CLASSES
 from reelkeeper.settings.sections.section import Section
 from reelkeeper.settings.values import Bucket, Endpoint, Money, Name, Size, Whole
 
