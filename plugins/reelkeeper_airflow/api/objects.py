@@ -32,7 +32,14 @@ from reelkeeper.stores.signing import as_attachment
 from reelkeeper_airflow.estate import current_estate, open_store
 from reelkeeper_airflow.urls import own_links
 
-router = APIRouter()
+
+def _comes_by_link(request: Request) -> None:
+    """401 for who has no link at all, whatever else is asked."""
+    if not {"expires", "token"} <= request.query_params.keys():
+        raise HTTPException(401, "expected a link that was made here, with its 'expires' and 'token'")
+
+
+router = APIRouter(dependencies=[Depends(_comes_by_link)])
 
 _SHOWN = {".m3u8": "application/vnd.apple.mpegurl", ".m4s": "video/iso.segment", ".mkv": "video/x-matroska",
           ".mpd": "application/dash+xml", ".ts": "video/mp2t"}  # fmt: skip
