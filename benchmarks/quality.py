@@ -165,12 +165,14 @@ def whole(place: Place, catalogue: Catalogue, *, wrong: bool) -> Iterator[list[o
     if wrong:
         estate = estate.model_copy(update={"quality": estate.quality.model_copy(update={"report_rows": 10**9})})
     run = Run("check_catalogue", "wrong" if wrong else "nightly", NOW)
+    disk = open_store(estate.store("disk"), None)
+    list(disk.set_up())
     found = []
 
     def check() -> None:
         found.append(
             check_catalogue(
-                estate, catalogue, lambda name: open_store(estate.store(name), None), run,
+                estate, catalogue, lambda name: disk, run,
                 suites=[Suite.SEGMENTS] if wrong else tuple(Suite), time_range=WRONG_MONTHS if wrong else None,
             )
         )  # fmt: skip

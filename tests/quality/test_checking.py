@@ -1,6 +1,7 @@
 """Checks by great-expectations itself, on a real catalogue: what they find, report, remember and fail with."""
 
 import csv
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -168,6 +169,36 @@ def test_older_footage_has_its_day(world: World) -> None:
     assert found(check(world, suites=[Suite.SEGMENTS])) == {}
     whole = TimeRange(datetime(1970, 1, 1, tzinfo=UTC), at(5, 7))
     assert found(check(world, suites=[Suite.SEGMENTS], time_range=whole)) == {"segment_overlaps": 1}
+
+
+def test_parts_are_asked_about_one_by_one_and_judged_together(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The 2nd of March, and the days from the 6th on, are two parts; both have rows that are wrong."""
+    longer(world, 5, day=2, hour=3)
+    longer(world, 5, day=9)
+    longer(world, 5, day=9, hour=20)
+    few = Demand(mostly=0.98)  # 47 of the 48 of the 2nd are fewer, 249 of all 252 are not
+    world.quality = Quality(window_days=3, cycle_days=4, examples=2, expectations={Name.SEGMENT_OVERLAPS: few})
+    with caplog.at_level(logging.INFO):
+        checked = check(world, suites=[Suite.SEGMENTS])
+    (result,) = [each for each in checked.results if each.failing]
+    assert (result.looked_at, result.failing, result.success, len(result.examples)) == (252, 3, True, 2)
+    rows = list(csv.DictReader(StringIO(world.table(str(result.report_path)))))
+    wrong = [world.segment("gate", start) for start in (at(2, 4), at(9, 13), at(9, 21))]
+    assert [row["segment_id"] for row in rows] == wrong
+    assert [example["segment_id"] for example in result.examples] == wrong[:2]
+    assert "(here of 2026-03-02)" in world.table(str(checked.docs))
+    assert "part 1 of 2: suite segments, 2026-03-02" in caplog.text
+    assert {each.looked_at for each in checked.results} == {252}
+
+
+def test_a_report_ends_where_it_may_not_be_longer(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for day, hour in ((2, 3), (9, 12), (9, 20)):
+        longer(world, 5, day=day, hour=hour)
+    world.quality = Quality(window_days=3, cycle_days=4, report_rows=2)
+    (result,) = [each for each in check(world, suites=[Suite.SEGMENTS]).results if each.failing]
+    assert result.failing == 3
+    assert len(world.table(str(result.report_path)).splitlines()) == 1 + 2
+    assert "segment_overlaps: its report ends after 2 rows of 3" in caplog.text
 
 
 def test_coverage_counts_each_second_once(world: World) -> None:
