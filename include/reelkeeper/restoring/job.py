@@ -1,8 +1,9 @@
 """Archived footage becomes readable again: what is to be restored, what that costs, and how long it takes.
 
-plan_restore → request_restores → look_at_restores, until nothing is open → end_restores, when the copies are gone. Each
-may be run again at any time, and what passes between them stands in the catalogue. A replica is asked for once, however
-many runs want it: they share its restore, and one that wants it for longer has it extended.
+select and plan_restore → request_restores → look_at_restores, until nothing is open → gate → summarise; end_restores,
+when the copies are gone. Each may be run again at any time, and what passes between them stands in the catalogue. A
+replica is asked for once, however many runs want it: they share its restore, and one that wants it for longer has it
+extended.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,15 +16,13 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.restores import RestoreCounts, RestoreFailure, Selection
 from reelkeeper.errors import ConfigurationError, GateFailed
 from reelkeeper.model import CameraId, SegmentId, TimeRange
-from reelkeeper.restoring.plan import Offer, Offers, RestoreEstimate, RestorePlan, plan_restore
+from reelkeeper.restoring.plan import RestoreEstimate, RestorePlan, plan_restore
 from reelkeeper.restoring.requests import LookResult, RequestResult, look_at_restores, request_restores
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying
 
 __all__ = [
     "LookResult",
-    "Offer",
-    "Offers",
     "RequestResult",
     "RestoreEstimate",
     "RestorePlan",
