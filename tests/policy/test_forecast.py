@@ -44,16 +44,41 @@ def test_the_days_that_people_ask_about() -> None:
 
 
 def test_a_month_is_billed_day_by_day() -> None:
-    assert month_bill([], FIRST) is None
+    assert month_bill([], FIRST, began=None) is None
     # Ten dollars a month for the first half of thirty days, then forty, too short a history for a forecast.
     known = [(date(2026, 4, 14), 10.0), (date(2026, 4, 15), 10.0), (date(2026, 4, 16), 40.0)]
-    assert month_bill(known, date(2026, 4, 16)) == pytest.approx((15 * 10 + 15 * 40) / 30)
+    assert month_bill(known, date(2026, 4, 16), began=None) == pytest.approx((15 * 10 + 15 * 40) / 30)
     # One dollar more each day: 1 on the first, 30 on the last.
     rising = [(date(2026, 4, day), float(day)) for day in range(1, 11)]
-    assert month_bill(rising, date(2026, 4, 10)) == pytest.approx(sum(range(1, 31)) / 30)
+    assert month_bill(rising, date(2026, 4, 10), began=None) == pytest.approx(sum(range(1, 31)) / 30)
+
+
+def test_the_first_month_is_billed_from_the_day_that_the_catalogue_began() -> None:
+    """Three dollars a month since the 21st of thirty days: a third of them."""
+    today = date(2026, 11, 21)
+    assert month_bill([(today, 3.0)], today, began=today) == pytest.approx(1.0)
+    # Looked at first on the 23rd: the 21st and the 22nd count as it.
+    assert month_bill([(date(2026, 11, 23), 3.0)], date(2026, 11, 23), began=today) == pytest.approx(1.0)
+    # A catalogue that got its identity after it had begun: what is known to have been held was held.
+    assert month_bill([(date(2026, 11, 11), 3.0)], today, began=today) == pytest.approx(2.0)
+
+
+@given(st.floats(0, 1e9), st.sets(st.integers(0, 60), min_size=1), st.integers(-60, 60), st.integers(0, 20))
+def test_what_was_held_since_it_began_is_billed_and_no_day_more(
+    figure: float, numbers: set[int], begins: int, later: int
+) -> None:
+    """The figure stands still: the bill is its share of the days since the beginning, or since the first figure."""
+    history = [(FIRST + timedelta(days=number), figure) for number in numbers]
+    today = max(history)[0] + timedelta(days=later)
+    began = FIRST + timedelta(days=begins)
+    end = horizons(today)["month_end"]
+    held = min((end - min(began, min(history)[0])).days + 1, end.day)
+    found = month_bill(history, today, began=began)
+    assert found == pytest.approx(figure * held / end.day, abs=1e-3)
+    assert month_bill(history, today, began=today.replace(day=1)) == month_bill(history, today, began=None)
 
 
 @given(st.floats(0, 1e9), st.sets(st.integers(0, 60), min_size=1))
 def test_what_stands_still_costs_a_month_of_it(figure: float, numbers: set[int]) -> None:
     history = [(FIRST + timedelta(days=number), figure) for number in numbers]
-    assert month_bill(history, FIRST + timedelta(days=max(numbers))) == pytest.approx(figure, abs=1e-3)
+    assert month_bill(history, FIRST + timedelta(days=max(numbers)), began=None) == pytest.approx(figure, abs=1e-3)

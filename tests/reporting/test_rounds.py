@@ -1,8 +1,11 @@
 """A round read from a real catalogue, of footage that was counted by hand, up to the text that Prometheus reads."""
 
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import psycopg2
 import pytest
 
 from reelkeeper.catalogue.catalogue import Catalogue
@@ -132,6 +135,18 @@ def test_a_day_of_rounds_is_one_day_of_history(recorded: Catalogue) -> None:
     [local] = recorded.tallies.usage_days(NOW.date(), NOW.date())
     assert (local.store, local.size_bytes) == ("local", 40_000)
     assert take_round(ESTATE, recorded, now=NOW).month_bill_usd == pytest.approx(40_000 / 1e9 * 0.02)
+
+
+def test_days_before_the_catalogue_began_cost_nothing(recorded: Catalogue, catalogue_dsn: str) -> None:
+    """Set up on the 7th of 31 days, and looked at first on the 10th: it costs 25 days, in metrics and report."""
+    recorded.identity.make()
+    with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE reelkeeper.catalogue_identity SET made_at = '2026-03-07 23:59:59+00'")
+    kept = [UsageDay(NOW.date(), LOCAL, Tier.HOT, 1, 10**9, Decimal(31))]
+    recorded.tallies.keep_day(NOW.date(), kept)
+    assert take_round(ESTATE, recorded, now=NOW).month_bill_usd == pytest.approx(25)
+    report = render(ESTATE, replace(collect(ESTATE, recorded, day=NOW.date(), now=NOW), usage=kept))
+    assert "This calendar month comes to about 25.00\N{NO-BREAK SPACE}USD." in report.html
 
 
 def test_an_alarm_that_nobody_wants_counts_no_cameras(recorded: Catalogue) -> None:

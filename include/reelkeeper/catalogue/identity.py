@@ -1,6 +1,7 @@
 """Which catalogue this is: what the markers of its stores say."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from reelkeeper.catalogue.session import Session
@@ -12,6 +13,7 @@ class CatalogueId:
 
     id: UUID
     database: str
+    made_at: datetime  # when the first store was set up from it
 
 
 class Identity:
@@ -22,11 +24,10 @@ class Identity:
 
     def find(self) -> CatalogueId | None:
         """This catalogue's identity; None: no store was set up from it."""
-        return next((CatalogueId(row.id, row.database) for row in self._session.rows("catalogue_identity")), None)
+        return next((CatalogueId(**row._asdict()) for row in self._session.rows("catalogue_identity")), None)
 
     def make(self) -> CatalogueId:
         """The same, made unless there is one."""
         with self._session.transaction():
             self._session.execute("make_catalogue_identity")
-            row = self._session.row("catalogue_identity")
-        return CatalogueId(row.id, row.database)
+            return CatalogueId(**self._session.row("catalogue_identity")._asdict())

@@ -29,12 +29,13 @@ def horizons(today: date) -> dict[str, date]:
     return {"month_end": _month_end(today), "in_30_days": today + timedelta(days=30)}
 
 
-def month_bill(history: Sequence[tuple[date, float]], today: date) -> float | None:
+def month_bill(history: Sequence[tuple[date, float]], today: date, *, began: date | None) -> float | None:
     """What storage costs in this calendar month, from its first day to its last, in US dollars.
 
     `history` is as for `forecast`: what each day's holdings cost in a month. A day that has passed without a figure
-    counts as the nearest one before it, or else as the first one after it; days to come as forecast, or as the last one
-    where the history is too short for that. None without any figure.
+    counts as the nearest one before it, or else as the first one after it; one before `began` without any figure before
+    it costs nothing, as there was no catalogue yet (None: that is not known). Days to come count as forecast, or as the
+    last one where the history is too short for that. None without any figure.
     """
     days = sorted(day for day in history if day[0] <= today)
     if not days:
@@ -43,7 +44,8 @@ def month_bill(history: Sequence[tuple[date, float]], today: date) -> float | No
     total = 0.0
     for number in range(last.day):
         day = last - timedelta(days=number)
-        known = next((figure for known, figure in reversed(days) if known <= day), days[0][1])
+        at_first = 0.0 if began is not None and day < began else days[0][1]
+        known = next((figure for known, figure in reversed(days) if known <= day), at_first)
         ahead = forecast(days, day) if day > days[-1][0] else None
         total += known if ahead is None else ahead
     return total / last.day

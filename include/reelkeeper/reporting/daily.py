@@ -29,7 +29,7 @@ from reelkeeper.reporting.drawing import Chart, palette_css
 from reelkeeper.reporting.figures import CameraDay, Figures, TransferTotals, UsageDay
 from reelkeeper.reporting.gathering import camera_days, first_days, gather, transfer_hours, usage_days
 from reelkeeper.reporting.page.safety import safety
-from reelkeeper.reporting.rounds import priced_alike
+from reelkeeper.reporting.rounds import catalogue_began, priced_alike
 from reelkeeper.reports import publish
 from reelkeeper.settings import Estate
 from reelkeeper.stores.body import Body
@@ -63,6 +63,7 @@ class DailyData:
     quality: QualityRun | None = None
     proposal: RampDecision | None = None  # what the ramp would decide now; None: there is no ramp
     judged_at: datetime | None = None  # when alarms were last judged; None: never
+    catalogue_began: date | None = None  # None: no store was set up from it
 
     @property
     def first_day(self) -> date:
@@ -130,6 +131,7 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
         steps=retrying()(catalogue.rollout.history, _STEPS_SHOWN),
         alarms=retrying()(catalogue.alarms.up),
         judged_at=retrying()(catalogue.alarms.judged_at),
+        catalogue_began=catalogue_began(catalogue),
         events=retrying()(catalogue.alarms.history, _EVENTS_SHOWN),
         quality=retrying()(catalogue.quality.latest, "check_catalogue"),
         proposal=propose(estate, catalogue, now=now).decision if may_propose else None,
@@ -148,7 +150,7 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
         figures,
         costs,
         ahead=ahead[-1] if ahead else None,
-        month_bill=month_bill(measured, data.last_day),
+        month_bill=month_bill(measured, data.last_day, began=data.catalogue_began),
         budget=estate.alarms.budget_usd,
     )
     decisions = daily_summary.decisions(

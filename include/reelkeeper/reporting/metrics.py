@@ -181,7 +181,8 @@ METRICS: tuple[Metric, ...] = (
            "What keeping the store's holdings of now costs in a month; only stores of which the price is known.",
            values.monthly_cost),
     Metric("reelkeeper_month_bill_usd", "gauge", (),
-           "What storage costs in this calendar month from its first day to its last, as far as is known and forecast.",
+           "What storage costs in this calendar month from its first day to its last, as far as is known and forecast; "
+           "days before the catalogue began cost nothing.",
            values.month_bill),
     Metric("reelkeeper_forecast_monthly_cost_usd", "gauge", ("at",),
            "What the holdings will cost in a month at the end of this month (month_end) or 30 days from now "

@@ -49,11 +49,17 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
         recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
         forecast_bytes=_ahead(of_bytes, today),
         forecast_usd=_ahead(_usd_by_day(priced_alike(usage)), today),
-        month_bill_usd=month_bill(of_usd, today),
+        month_bill_usd=month_bill(of_usd, today, began=catalogue_began(catalogue)),
         alarms=_alarms(catalogue),
         silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
         alarms_judged_at=retrying()(catalogue.alarms.judged_at),
     )
+
+
+def catalogue_began(catalogue: Catalogue) -> date | None:
+    """The UTC day of the first set-up of a store from the catalogue: before it nothing was held. None: there was none."""
+    identity = retrying()(catalogue.identity.find)
+    return utc(identity.made_at).date() if identity else None
 
 
 def forecast_cost(catalogue: Catalogue, *, today: date, days: int) -> float | None:
