@@ -57,7 +57,7 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
 
 
 def catalogue_began(catalogue: Catalogue) -> date | None:
-    """The UTC day of the first set-up of a store from the catalogue: before it nothing was held. None: there was none."""
+    """The UTC day of the first set-up of a store from the catalogue: before it nothing was held. None without any."""
     identity = retrying()(catalogue.identity.find)
     return utc(identity.made_at).date() if identity else None
 
