@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -39,6 +38,7 @@ from reelkeeper_airflow.operators.restore import (
     SummariseRestoreOperator,
     estimate_lines,
 )
+from tests.airflow.conftest import catalogue_connection
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -69,12 +69,8 @@ def aws(
     path = tmp_path / "estate.toml"
     path.write_text(_FILE.format(folder=tmp_path, bucket=bucket_name))
     monkeypatch.setenv("REELKEEPER_ESTATE", str(path))
-    database = urlsplit(catalogue_dsn)
     for name, connection in {
-        "reelkeeper_catalogue": {
-            "conn_type": "postgres", "host": database.hostname, "port": database.port, "login": database.username,
-            "password": database.password, "schema": database.path.removeprefix("/"),
-        },
+        "reelkeeper_catalogue": catalogue_connection(catalogue_dsn),
         "aws_default": {
             "conn_type": "aws", "login": moto.access_key, "password": moto.secret_key,
             "extra": {"region_name": moto.region, "endpoint_url": moto.endpoint_url},
