@@ -6,7 +6,8 @@ Over the history of `benchmarks.catalogue`, with a transfer for each replica of 
   (`count(*)` of the segments in the same ranges), and the peak memory of the process;
 - great-expectations' own expectations of the same columns over the same parts, beside ours, where all is well and where
   every row of a month is wrong (its own give the rows' ids, as ours do);
-- the whole check, as `check_catalogue` runs it, where all is well, and where every row of the last months is wrong.
+- the whole check, as `check_catalogue` runs it, where all is well, and where every row of four months is wrong;
+- the gate of `ingest_recordings`, for a run that took in an hour of each camera.
 
 Each in a process of its own. Exit 1 when a check takes longer than ten minutes, or the process more than 500 MB.
 """
@@ -26,14 +27,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (it is a class)
 
-from benchmarks.catalogue import FIRST, LAST, history, timed
+from benchmarks.catalogue import FIRST, LAST, TENANT, history, minute, recorded, timed
 from benchmarks.metrics import ESTATE
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import StoreKind, TimeRange
 from reelkeeper.policy.quality import Name, Suite, days_looked_at
-from reelkeeper.quality.checking import Run, check_catalogue
+from reelkeeper.quality.checking import Run, check_catalogue, check_ingested
 from reelkeeper.quality.statements import Demanded, of_days
 from reelkeeper.settings import Estate, StoreSettings
+from reelkeeper.stores.protocols import Store
 from reelkeeper.stores.registry import open_store
 
 if TYPE_CHECKING:
@@ -184,12 +186,31 @@ def whole(place: Place, catalogue: Catalogue, *, wrong: bool) -> Iterator[list[o
     yield [looked_at, failing, seconds, memory, written / 1e6]
 
 
+def a_run(place: Place, catalogue: Catalogue) -> Iterator[list[object]]:
+    """The gate of a run of ingest that took in an hour of each camera, minute by minute; as `whole`."""
+    cameras = catalogue.cameras.by_slug(TENANT).values()
+    if catalogue.quality.ingested("run of 1000") is None:  # else the last benchmark left it
+        hour = [minute(camera, LAST + timedelta(minutes=number)) for number in range(60) for camera in cameras]
+        list(recorded(catalogue, hour, 1000))
+    run = Run("ingest_recordings", "run of 1000", NOW)
+    found = []
+    seconds, memory = peak_mb(lambda: found.append(check_ingested(place.estate(), catalogue, nowhere, run)))
+    if found[0] is None or found[0].outcome != "passed":
+        raise AssertionError(f"expected all to be right, and found {found[0]}")
+    yield [sum(each.looked_at for each in found[0].results), 0, seconds, memory, 0.0]
+
+
+def nowhere(name: str) -> Store:
+    raise AssertionError(f"store {name!r} was asked for: expected that nothing is reported")
+
+
 TASKS: dict[str, Callable[[Place, Catalogue], Iterator[list[object]]]] = {
     "alone": alone,
     "peers": lambda place, catalogue: peers(place, catalogue, month=False),
     "peers, all wrong": lambda place, catalogue: peers(place, catalogue, month=True),
     "nightly": lambda place, catalogue: whole(place, catalogue, wrong=False),
     "all wrong": lambda place, catalogue: whole(place, catalogue, wrong=True),
+    "a run of ingest": a_run,
 }
 
 
@@ -206,7 +227,7 @@ def measure(name: str, dsn: str) -> list[list[Any]]:
 
 def tables(found: dict[str, list[list[Any]]]) -> Iterator[str]:
     yield "| check | rows looked at | wrong | s | peak memory | written |\n|---|---:|---:|---:|---:|---:|"
-    for name in ("nightly", "all wrong"):
+    for name in ("nightly", "all wrong", "a run of ingest"):
         for rows, wrong, seconds, memory, written in found[name]:
             yield f"| {name} | {rows:,} | {wrong:,} | {seconds:.1f} | {memory:.0f} MB | {written:.1f} MB |"
     yield "\n| expectation | rows looked at | parts | s | times `count(*)` | peak memory |"
