@@ -33,6 +33,7 @@ from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.reports import publish
 from reelkeeper.stores.body import Body
 from reelkeeper_airflow.estate import open_store
+from tests.airflow.conftest import Ask
 from tests.browser import BROWSER, Tab, browser
 
 USERS = {"ada": "admin", "vera": "viewer"}
@@ -216,6 +217,31 @@ def test_exports_are_for_those_who_may_see_the_runs_of_their_dag(
     assert "Only those who may see the runs of generate_export" in words(page, "exports")
 
 
+@pytest.mark.usefixtures("known")
+def test_a_question_leads_there_and_says_whether_one_may_answer(server: Server, ask: Ask) -> None:
+    ask("tier_recordings", f"Move 12 segments? {HOSTILE}", at=NOW - timedelta(hours=2))
+    for user, does in (("ada", "Answer"), ("vera", "Look")):  # a viewer may read, and not act
+        page = server.ask(user)
+        said = words(page, "attention")
+        asked = re.escape(f"Move 12 segments? {HOSTILE} tier_recordings · approve · asked ")
+        assert re.search(rf"{asked}2 h \d\d min ago {does} ", said)
+        assert re.findall(r'class="button"[^>]*>(\w+)<', page.text) == [does]
+        assert "1 question," in words(page, "waiting")
+        assert 'href="../dags/tier_recordings/runs/manual__1/tasks/approve/mapped/0/required_actions"' in page.text
+
+
+@pytest.mark.usefixtures("known")
+def test_a_question_is_for_those_who_may_see_it(server: Server, ask: Ask, refused: set[str]) -> None:
+    ask("tier_recordings", "Move 12 secrets?", at=NOW)
+    ask("reconcile_stores", "Take 7 orphans away?", at=NOW)
+    refused.add("tier_recordings")
+    page = server.ask()
+    assert "Take 7 orphans away?" in words(page, "attention")
+    assert "1 question," in words(page, "waiting")
+    assert "tier_recordings" not in page.text
+    assert "12 secrets" not in page.text
+
+
 def test_without_a_catalogue_it_says_that_nothing_can_be_said(
     server: Server, known: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,11 +295,29 @@ def test_the_numbers_are_those_of_the_catalogue(server: Server, known: Catalogue
     cameras = words(page, "cameras")
     assert "2 cameras, 1 silent" in cameras
     assert cameras.index("acme/yard silent for") < cameras.index("acme/gate")
-    # Of thirteen whole days the gate recorded one and a quarter, the yard a half.
-    assert "9.6 %" in cameras
-    assert "3.8 %" in cameras
+    # After their first days: the gate has recorded one whole day, and the yard nothing of two.
+    assert re.search(r"acme/yard silent .* so far 0 % .* acme/gate", cameras)
+    assert re.search(r"acme/gate .* so far 100 % ", cameras)
     assert f"{MIDNIGHT - timedelta(days=1):%Y-%m-%d}: 100 % recorded" in page.text
     assert "case 7 · mara" in words(page, "exports")
+
+
+def test_what_the_report_says_waits_for_a_person_waits_here_too(
+    server: Server, known: Catalogue, catalogue_dsn: str
+) -> None:
+    known.alarms.keep_well([Reading("unprotected_footage", "", 0, 0, "")], now=NOW)
+    with closing(psycopg2.connect(catalogue_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM reelkeeper.alarms WHERE name <> 'unprotected_footage'")
+        connection.commit()
+        assert "nothing 0 questions, 0 alarms up, 0 findings" in words(server.ask(), "waiting")
+        cursor.execute(
+            "INSERT INTO reelkeeper.landing_files (zone, path, size_bytes, modified_at, state, reason_code)"
+            " VALUES ('zone', 'a.mp4', 1, now(), 'quarantined', 'no_video')"
+        )
+    page = server.ask()
+    assert "1 0 questions, 0 alarms up, 1 finding" in words(page, "waiting")
+    assert "1 file that came in could not become footage." in words(page, "attention")
+    assert "Nothing waits" not in words(page, "attention")
 
 
 def test_names_are_text(server: Server, known: Catalogue) -> None:
@@ -303,9 +347,9 @@ def test_cameras_are_searched_and_paged(server: Server, known: Catalogue) -> Non
 @pytest.mark.parametrize(
     ("table", "troubled"),
     [
-        ("alarms", {"attention"}), ("alarm_events", {"history"}), ("quality_runs", {"checks"}),
+        ("alarms", {"attention"}), ("alarm_events", {"history"}), ("quality_runs", {"attention", "checks"}),
         ("usage_days", {"cost"}),
-        ("camera_tallies", {"safety", "cost", "stores", "share", "rollout", "cameras"}),
+        ("camera_tallies", {"safety", "cost", "attention", "stores", "share", "rollout", "cameras"}),
     ],
 )  # fmt: skip
 def test_a_part_that_fails_says_so_and_the_others_stay(
