@@ -130,12 +130,13 @@ HAVING sum(segments) <> 0
 ORDER BY camera_id, day;
 
 -- name: first_camera_days
--- The first UTC day of which there is footage, of each camera that has any.
+-- The first UTC day of which there is footage, of each of some cameras (NULL: all) that has any.
 SELECT camera_id, min(day) AS day
 FROM (SELECT camera_id, day
       FROM (SELECT camera_id, day, segments FROM camera_days
             UNION ALL
             SELECT camera_id, day, segments FROM camera_changes) AS recorded
+      WHERE :camera_ids::uuid[] IS NULL OR camera_id = ANY (:camera_ids::uuid[])
       GROUP BY camera_id, day
       HAVING sum(segments) <> 0) AS days
 GROUP BY camera_id;

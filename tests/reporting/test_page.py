@@ -141,6 +141,12 @@ def test_the_ramp_is_drawn_from_its_first_decision_to_now() -> None:
     assert told.gates[0] == "at most 5 % of uploads fail in any 5 minutes"
 
 
+def test_a_ramp_of_a_few_hours_says_the_hours() -> None:
+    told = ramp.ramp(figures().rollout, Rollout(), [step(1, "start", 0, 10)], now=NOW)
+    assert told.chart is not None
+    assert (told.chart.first, told.chart.last) == ("2026-03-09 12:00", "2026-03-10 12:00")
+
+
 def test_a_ramp_without_decisions_has_no_chart() -> None:
     assert ramp.ramp(figures().rollout, Rollout(), [], now=NOW).chart is None
 
@@ -153,7 +159,7 @@ def test_silent_cameras_come_first_and_those_out_of_service_last() -> None:
     chosen = coverage.choose((gone, *figures().cameras), query="", number=1, silence=SILENCE, now=NOW)
     assert [camera.slug for camera in chosen.cameras] == ["yard", "gate", "hall", "attic"]
     assert (chosen.found, chosen.silent, chosen.numbers) == (4, 1, 1)
-    shown = coverage.views(chosen.cameras, [], silence=SILENCE, now=NOW)
+    shown = coverage.views(chosen.cameras, [], {}, silence=SILENCE, now=NOW)
     assert [(view.level, view.last) for view in shown] == [
         ("bad", "silent for 30 h 00 min"), ("good", "5 min ago"), ("unknown", "no footage yet"),
         ("unknown", "out of service, last 31 days ago"),
@@ -185,14 +191,35 @@ def test_a_strip_shows_how_much_of_each_day_was_recorded() -> None:
 
     # NOW is noon: six hours are half of what has passed of today.
     recorded = [day(0, 6), day(1, 24), day(2, 23.9), day(3, 23), day(4, 12.5), day(5, 1), day(14, 24)]
-    [view] = coverage.views([gate], recorded, silence=SILENCE, now=NOW)
+    began = {gate.id: today - timedelta(days=14)}
+    [view] = coverage.views([gate], recorded, began, silence=SILENCE, now=NOW)
     assert [cell.shade for cell in view.days] == [0] * 8 + [1, 2, 3, 4, 4, 1]
     assert view.days[-1].title == "2026-03-10: 50 % recorded so far"
     assert view.days[-3].title == "2026-03-08: 99.6 % recorded"
     assert view.covered == "27.1 %"  # 84.4 of 13 whole days' 312 hours
     at_midnight = datetime(2026, 3, 10, tzinfo=UTC)
-    [dark] = coverage.views([gate], [], silence=SILENCE, now=at_midnight)
+    [dark] = coverage.views([gate], [], began, silence=SILENCE, now=at_midnight)
     assert dark.days[-1].title == "2026-03-10: 0 % recorded so far"
+
+
+def test_nothing_is_expected_of_a_camera_before_its_first_footage() -> None:
+    gate = figures().cameras[1]
+    today = NOW.date()
+
+    def strip(began: int | None, *recorded: tuple[int, float]) -> coverage.CameraView:
+        days = [CameraDay(gate.id, today - timedelta(days=ago), 1, hours * 3600, 1) for ago, hours in recorded]
+        begins = {} if began is None else {gate.id: today - timedelta(days=began)}
+        [view] = coverage.views([gate], days, begins, silence=SILENCE, now=NOW)
+        return view
+
+    today_only = strip(0, (0, 6))
+    assert [cell.shade for cell in today_only.days] == [None] * 13 + [1]
+    assert today_only.days[0].title == "2026-02-25: before its first footage"
+    assert today_only.covered == "–"
+    assert strip(1, (1, 6)).covered == "–"  # it may have been hung up in the evening
+    assert strip(2, (2, 6), (1, 12)).covered == "50 %"
+    assert strip(2, (2, 6)).covered == "0 %"
+    assert strip(None).covered == "–"
 
 
 # --- alarms and exports ---------------------------------------------------------------------------------------------
@@ -224,7 +251,8 @@ def test_alarms_are_told_by_what_they_are_about_the_open_critical_ones_first() -
         *(f"acme/c{number}" for number in (6, 5, 4, 3)),
     ]
     assert silent.more == 3
-    assert silent.command == "reelkeeper alarm acknowledge camera_silent acme/old --by YOU --reason WHY"
+    assert silent.command == "reelkeeper alarm acknowledge camera_silent --every-subject --by YOU --reason WHY"
+    assert told[0].command == "reelkeeper alarm acknowledge access_denied cloud --by YOU --reason WHY"
     assert told[2].command == "reelkeeper alarm acknowledge over_budget --by YOU --reason WHY"
     assert told[3].subjects[0].acknowledged == "mara: on it"
 
@@ -252,7 +280,12 @@ def test_an_export_can_be_downloaded_while_it_is_there() -> None:
     [busy] = exports.exports([export(status="PROCESSING", progress=40)], now=NOW)
     assert (busy.progress, busy.has_download) == (40, False)
     [refused] = exports.exports([export(id=uuid4(), status="FAILED", request=None, failure="no such camera")], now=NOW)
-    assert (refused.what, refused.by, refused.failure, refused.level) == ("refused", "admin", "no such camera", "bad")
+    assert (refused.what, refused.by, refused.failure, refused.level) == (
+        "a request that was refused",
+        "admin",
+        "no such camera",
+        "bad",
+    )
 
 
 def test_of_a_check_what_is_wrong_is_told_and_the_rest_counted() -> None:

@@ -148,9 +148,10 @@ class Tallies:
         )
         return [CameraDay(row.camera_id, row.day, row.segments, row.microseconds / 1e6, row.size_bytes) for row in rows]
 
-    def first_days(self) -> dict[CameraId, date]:
-        """The first UTC day of which there is footage, of each camera that has any."""
-        return {row.camera_id: row.day for row in self._session.rows("first_camera_days")}
+    def first_days(self, cameras: Sequence[CameraId] | None = None) -> dict[CameraId, date]:
+        """The first UTC day of which there is footage, of each of these cameras (None: all) that has any."""
+        camera_ids = None if cameras is None else list(cameras)
+        return {row.camera_id: row.day for row in self._session.rows("first_camera_days", camera_ids=camera_ids)}
 
     def unplaced(self, store: StoreName, buckets: int) -> tuple[int, datetime | None]:
         """How many segments with a rollout bucket below `buckets` have no available replica in a store, and the start

@@ -3,12 +3,12 @@
 Whether footage is safe is said in the words of the Estate page (`page.safety`).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from reelkeeper.catalogue.quality import QualityResult, QualityRun
+from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import Alarm, AlarmName
 from reelkeeper.policy.ramp import RampDecision
@@ -18,17 +18,8 @@ from reelkeeper.reporting.cost_charts import CostDay
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.page.attention import AlarmView, alarms_up
 from reelkeeper.reporting.page.safety import Level
+from reelkeeper.reporting.waiting import Decision, findings
 from reelkeeper.wording import ago, counted, day_name, percent, usd
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Something that waits for a person: what, and what to do about it."""
-
-    level: Level
-    what: str
-    details: tuple[str, ...]
-    do: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +85,7 @@ def decisions(
         *(_of_alarm(view) for view in alarms_up(states, alarms, now=now)),
         *_of_watching(figures, judged_at, now),
         *_of_rollout(proposal),
-        *_of_reconciliations(figures, {state.subject for state in states if state.name == "orphans_above_cap"}, now),
-        *_of_quality(quality, now),
-        *_of_landing(figures),
+        *findings(figures, states, quality, now=now),
     ]
     return tuple(sorted(found, key=lambda each: each.level != "bad"))
 
@@ -134,56 +123,4 @@ def _of_watching(figures: Figures, judged_at: datetime | None, now: datetime) ->
             f"Nobody has looked at {counted(len(stale), 'store')} lately: what is said of them may be out of date.",
             tuple(f"{each.name}: {f'{ago(each.looked_at, now)} ago' if each.looked_at else 'never'}" for each in stale),
             JUDGE_AGAIN,
-        )
-
-
-def _of_reconciliations(figures: Figures, told: Collection[str], now: datetime) -> Iterator[Decision]:
-    """`told`: the stores of whose orphans an alarm speaks already."""
-    for store in figures.stores:
-        when = ago(store.reconciled_at, now) if store.reconciled_at else ""
-        if store.reconcile_outcome == "refused" and store.name not in told:
-            yield Decision(
-                "warning",
-                f"Store {store.name} had more orphans than one run may take away.",
-                (f"{counted(store.orphans, 'orphan')}, found {when} ago; nothing was taken",),
-                "Read the report of reconcile_stores, then approve what its next run asks, or raise the cap.",
-            )
-        elif store.reconcile_outcome == "sick":
-            yield Decision(
-                "bad",
-                f"Store {store.name} lacked so much at once that it was doubted as a whole.",
-                (f"found {when} ago; nothing was concluded",),
-                "See whether the right disk or bucket is there; if it is, run reconcile_stores with accept_loss.",
-            )
-
-
-def _of_quality(quality: QualityRun | None, now: datetime) -> Iterator[Decision]:
-    if quality is None or quality.outcome == "passed":
-        return
-    unmet = [result for result in quality.results if not result.success]
-    told = counted(len(unmet), "expectation of the catalogue is", "expectations of the catalogue are")
-    yield Decision(
-        "bad" if quality.outcome == "failed" else "warning",
-        f"{told} not met, as checked {ago(quality.finished_at, now)} ago.",
-        tuple(f"{wording(result.expectation)}: {_rows(result)}" for result in unmet),
-        "Read the page of check_catalogue: it names the rows.",
-    )
-
-
-def _rows(result: QualityResult) -> str:
-    return f"{result.failing:,} of {counted(result.looked_at, 'row')}"
-
-
-def wording(name: str) -> str:
-    """A name of the code, an expectation's say, as people read it."""
-    return name.replace("_", " ")
-
-
-def _of_landing(figures: Figures) -> Iterator[Decision]:
-    if figures.quarantined_files:
-        yield Decision(
-            "warning",
-            f"{counted(figures.quarantined_files, 'file')} that came in could not become footage.",
-            (),
-            "They lie in .quarantine of their landing zone; table landing_files has the reason of each.",
         )

@@ -7,9 +7,9 @@ from datetime import date, datetime
 from reelkeeper.catalogue.alarms import ToldEvent
 from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.model import CameraId
-from reelkeeper.reporting.daily_summary import wording
 from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, TransferTotals
 from reelkeeper.reporting.page import attention, holdings
+from reelkeeper.reporting.waiting import wording
 from reelkeeper.wording import ago, counted, percent, size
 
 MOST_CAMERAS = 100

@@ -86,9 +86,9 @@ def camera_days(
     return retrying()(catalogue.tallies.camera_days, first, last, cameras)
 
 
-def first_days(catalogue: Catalogue) -> dict[CameraId, date]:
-    """The first UTC day of which there is footage, of each camera that has any."""
-    return retrying()(catalogue.tallies.first_days)
+def first_days(catalogue: Catalogue, cameras: Sequence[CameraId] | None = None) -> dict[CameraId, date]:
+    """The first UTC day of which there is footage, of each of these cameras (None: all) that has any."""
+    return retrying()(catalogue.tallies.first_days, cameras)
 
 
 def transfer_hours(catalogue: Catalogue, since: datetime, until: datetime) -> dict[datetime, list[TransferTotals]]:

@@ -97,7 +97,7 @@ def read_reports() -> HTMLResponse:
         listed = list_reports(open_store(current_estate().placement.exports_in), JOB)
         return [
             {"path": quote(report.key), "day": f"{report.day}", "size": size(report.size_bytes),
-             "written": ago(report.written_at, now)}
+             "at": f"{report.written_at.astimezone(UTC):%Y-%m-%d %H:%M}", "written": ago(report.written_at, now)}
             for report in listed[:_REPORTS]
         ]  # fmt: skip
 

@@ -40,7 +40,7 @@ class AlarmView:
     is_open: bool  # somebody is to take on one of them, at least
     subjects: tuple[SubjectView, ...]
     more: int
-    command: str  # by which a person takes on the first of them
+    command: str  # by which a person takes on all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,12 @@ def _view(alarm: Alarm, states: Sequence[AlarmState], now: datetime) -> AlarmVie
     ordered = sorted(states, key=lambda state: (state.state != "firing", state.fired_at or now, state.subject))
     shown = tuple(_subject(state, now) for state in ordered[:SHOWN_SUBJECTS])
     count = "" if alarm.per == "estate" else counted(len(states), alarm.per)
-    command = shlex.join(["reelkeeper", "alarm", "acknowledge", alarm.name, *filter(None, [ordered[0].subject])])
+    unclaimed = [state for state in states if state.state == "firing"]
+    whose = "--every-subject" if len(unclaimed) > 1 else ordered[0].subject
+    command = shlex.join(["reelkeeper", "alarm", "acknowledge", alarm.name, *filter(None, [whose])])
     return AlarmView(
         alarm.name, _title(alarm.name), "bad" if alarm.severity == "critical" else "warning", alarm.means, alarm.do,
-        count, any(state.state == "firing" for state in states), shown, len(states) - len(shown),
+        count, bool(unclaimed), shown, len(states) - len(shown),
         f"{command} --by YOU --reason WHY",
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ A camera is silent when no footage of it has come in for too long, and out of se
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -41,10 +41,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class DayCell:
-    """One day of a camera. `shade` 0: nothing recorded, 4: nearly all."""
+    """One day of a camera. `shade` 0: nothing recorded, 4: nearly all; None: before its first footage."""
 
     number: int
-    shade: int
+    shade: int | None
     title: str
 
 
@@ -60,7 +60,7 @@ class CameraView:
     segments: str
     held: str
     days: tuple[DayCell, ...]
-    covered: str  # of the whole days of the strip
+    covered: str  # of the whole days of the strip since its first footage; "–": there is none yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +108,31 @@ def strip_days(now: datetime) -> tuple[date, ...]:
 
 
 def views(
-    cameras: Sequence[CameraFigures], days: Iterable[CameraDay], *, silence: Silence, now: datetime
+    cameras: Sequence[CameraFigures],
+    days: Iterable[CameraDay],
+    began: Mapping[CameraId, date],
+    *,
+    silence: Silence,
+    now: datetime,
 ) -> tuple[CameraView, ...]:
-    """Cameras with their strips; `days` has those of `strip_days(now)` on which they recorded, in any order."""
+    """Cameras with their strips; `days` has those of `strip_days(now)` on which they recorded, in any order, and
+    `began` the first day of which there is footage at all: nothing is expected of a camera before."""
     recorded: dict[CameraId, dict[date, CameraDay]] = defaultdict(dict)
     for day in days:
         recorded[day.camera_id][day.day] = day
-    return tuple(_view(camera, recorded[camera.id], silence, now) for camera in cameras)
+    return tuple(_view(camera, recorded[camera.id], began.get(camera.id), silence, now) for camera in cameras)
 
 
-def _view(camera: CameraFigures, recorded: dict[date, CameraDay], silence: Silence, now: datetime) -> CameraView:
+def _view(
+    camera: CameraFigures, recorded: dict[date, CameraDay], began: date | None, silence: Silence, now: datetime
+) -> CameraView:
     strip = strip_days(now)
-    ratios = [_ratio(recorded.get(day), day, now) for day in strip]
+    ratios = [None if began is None or day < began else _ratio(recorded.get(day), day, now) for day in strip]
     cells = tuple(_cell(number, day, ratio, is_today=day == strip[-1])
                   for number, (day, ratio) in enumerate(zip(strip, ratios, strict=True)))  # fmt: skip
-    state, whole = silence.of(camera, now), ratios[:-1]
+    state = silence.of(camera, now)
+    # Of its first day nobody knows from when on a camera should have recorded, and today is not over.
+    whole = [ratio for day, ratio in zip(strip[:-1], ratios, strict=False) if ratio is not None and day != began]
     since = ago(camera.last_end, now) if camera.last_end else ""
     last = {
         "silent": f"silent for {since}", "recording": f"{since} ago", "new": "no footage yet",
@@ -130,7 +140,7 @@ def _view(camera: CameraFigures, recorded: dict[date, CameraDay], silence: Silen
     }[state]  # fmt: skip
     return CameraView(
         camera.tenant, camera.slug, camera.name, _LEVELS[state], last, counted(camera.segments, "segment"),
-        size(camera.size_bytes), cells, percent(sum(whole) / len(whole)),
+        size(camera.size_bytes), cells, percent(sum(whole) / len(whole)) if whole else "–",
     )  # fmt: skip
 
 
@@ -143,7 +153,9 @@ def _ratio(day: CameraDay | None, on: date, now: datetime) -> float:
     return min(day.recorded_seconds / passed, 1.0) if passed > 0 else 0.0
 
 
-def _cell(number: int, day: date, ratio: float, *, is_today: bool) -> DayCell:
+def _cell(number: int, day: date, ratio: float | None, *, is_today: bool) -> DayCell:
+    if ratio is None:
+        return DayCell(number, None, f"{day}: before its first footage")
     shade = sum(ratio > bound for bound in _SHADES)
     so_far = " so far" if is_today else ""
     return DayCell(number, shade, f"{day}: {percent(ratio)} recorded{so_far}")

@@ -40,7 +40,7 @@ def _view(export: Export, now: datetime) -> ExportView:
     request = export.request
     there = export.status == "COMPLETED" and export.expires_at > now
     status = "EXPIRED" if export.status == "COMPLETED" and not there else export.status
-    what = "refused"
+    what = "a request that was refused"
     if request:
         asked = request.time_range
         what = (f"{counted(len(request.cameras), 'camera')}, {asked.start:%Y-%m-%d %H:%M:%S}, "

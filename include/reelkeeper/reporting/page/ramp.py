@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from reelkeeper.catalogue.rollout import RolloutStep
@@ -13,6 +13,8 @@ from reelkeeper.wording import duration, percent
 
 CHART_WIDTH, CHART_HEIGHT = 600, 140
 """Of the plot, without its labels."""
+_BY_THE_DAY = timedelta(days=2)
+"""A chart of less time than this says the hours, too."""
 _ACTIONS = {"start": "started", "advance": "a step further", "hold": "held", "step_back": "a step back"}
 
 
@@ -122,8 +124,9 @@ def _chart(history: Sequence[RolloutStep], now: datetime) -> RampChart | None:
              f"{step.decided_at:%Y-%m-%d %H:%M}: {_ACTIONS[step.action]}, {Percentage(step.to_buckets)}. {step.reason}")
         for step in steps
     )  # fmt: skip
+    form = "%Y-%m-%d" if last - first >= _BY_THE_DAY else "%Y-%m-%d %H:%M"
     came = " → ".join([str(Percentage(steps[0].from_buckets)), *(str(Percentage(step.to_buckets)) for step in steps)])
     return RampChart(
-        " ".join([*path, f"H{CHART_WIDTH}"]), marks, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}",
-        f"the share of footage that goes to the cloud, from {first:%Y-%m-%d} to {last:%Y-%m-%d}: {came}",
+        " ".join([*path, f"H{CHART_WIDTH}"]), marks, first.strftime(form), last.strftime(form),
+        f"the share of footage that goes to the cloud, from {first.strftime(form)} to {last.strftime(form)}: {came}",
     )  # fmt: skip

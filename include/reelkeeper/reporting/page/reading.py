@@ -13,9 +13,10 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import ReelkeeperError
 from reelkeeper.reporting.alarms import JUDGE_AGAIN, definitions, staleness
 from reelkeeper.reporting.figures import Figures
-from reelkeeper.reporting.gathering import camera_days, gather
+from reelkeeper.reporting.gathering import camera_days, first_days, gather
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp, safety
 from reelkeeper.reporting.rounds import forecast_cost
+from reelkeeper.reporting.waiting import Decision, findings
 from reelkeeper.settings import Estate
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class EstateView:
     safety: Part[safety.Safety]
     cost: Part[holdings.CostView]
     alarms: Part[attention.Alarms]
+    findings: Part[tuple[Decision, ...]]
     stores: Part[tuple[holdings.StoreView, ...]]
     ramp: Part[ramp.RampView]
     exports: Part[tuple[exports.ExportView, ...]] | None
@@ -93,6 +95,7 @@ def read_estate(
         safety=figures.made_into("whether footage is safe", safety.safety),
         cost=figures.made_into("what storage costs", lambda found: _cost(catalogue, found)),
         alarms=tried("which alarms are up", lambda: _alarms(estate, catalogue, now)),
+        findings=figures.made_into("what was found", lambda found: _findings(catalogue, found)),
         stores=figures.made_into("how the stores are", holdings.stores),
         ramp=figures.made_into("how far the rollout is", lambda found: _ramp(estate, catalogue, found)),
         exports=tried("which exports there are", lambda: exports.exports(recent(_EXPORTS, now=now), now=now))
@@ -116,6 +119,10 @@ def _alarms(estate: Estate, catalogue: Catalogue, now: datetime) -> attention.Al
     return attention.Alarms(up, staleness(catalogue.alarms.judged_at(), now), JUDGE_AGAIN)
 
 
+def _findings(catalogue: Catalogue, figures: Figures) -> tuple[Decision, ...]:
+    return findings(figures, catalogue.alarms.up(), catalogue.quality.latest(CHECKS_JOB), now=figures.now)
+
+
 def _ramp(estate: Estate, catalogue: Catalogue, figures: Figures) -> ramp.RampView:
     return ramp.ramp(figures.rollout, estate.rollout, catalogue.rollout.history(_DECISIONS), now=figures.now)
 
@@ -126,5 +133,6 @@ def _cameras(estate: Estate, catalogue: Catalogue, figures: Figures, query: str,
     )
     chosen = coverage.choose(figures.cameras, query=query, number=number, silence=silence, now=figures.now)
     days = coverage.strip_days(figures.now)
-    found = camera_days(catalogue, days[0], days[-1], [camera.id for camera in chosen.cameras])
-    return Cameras(chosen, coverage.views(chosen.cameras, found, silence=silence, now=figures.now))
+    shown = [camera.id for camera in chosen.cameras]
+    found, began = camera_days(catalogue, days[0], days[-1], shown), first_days(catalogue, shown)
+    return Cameras(chosen, coverage.views(chosen.cameras, found, began, silence=silence, now=figures.now))
