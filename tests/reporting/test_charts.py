@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -32,7 +33,8 @@ def drawn() -> dict[str, Chart]:
     """All charts of the month."""
     every = [
         bytes_by_tier(month.usage()), migration_ramp(month.STEPS, now=NOW),
-        failure_rate(month.hours(), limit=0.05, until=NOW), coverage(), savings(COSTS), cost_forecast(MEASURED, AHEAD),
+        failure_rate(month.hours(), limit=0.05, until=NOW), coverage(), savings(COSTS),
+        cost_forecast(MEASURED, AHEAD, budget=Decimal(145)),
     ]  # fmt: skip
     return {chart.id: chart for chart in every}
 
@@ -66,7 +68,8 @@ def test_titles_say_what_the_charts_come_to(drawn: dict[str, Chart]) -> None:
         # the first lacks 5 of 31 days, the second 2; the last has no footage at all
         "coverage": "9 of 11 cameras have footage of at least 99 % of the last 31 days; the least has Gate, 83.9 %",
         "savings": "Tiers save 30.00 USD a month, 18.8 %: it is 130.00 USD instead of 160.00 USD",
-        "forecast": "If it goes on like this, 160.00 USD a month by 30 April 2026, after 130.00 USD now",
+        "forecast": "If it goes on like this, 160.00 USD a month by 30 April 2026, after 130.00 USD now; "
+        "from 16 April 2026 on above the budget of 145.00 USD",
     }
 
 
@@ -198,7 +201,7 @@ def test_an_estate_without_history_is_no_error() -> None:
         chart.title: texts_of(chart)
         for chart in (
             bytes_by_tier([]), migration_ramp([], now=NOW), failure_rate([], limit=0.05, until=NOW),
-            coverage_map([], first=FIRST), savings([]), cost_forecast([], []),
+            coverage_map([], first=FIRST), savings([]), cost_forecast([], [], budget=Decimal(1)),
         )
     }  # fmt: skip
     assert told == {
@@ -211,6 +214,26 @@ def test_an_estate_without_history_is_no_error() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("budget", "told", "is_drawn", "title"),
+    [
+        (145, "budget 145.00 USD", True, "; from 16 April 2026 on above the budget of 145.00 USD"),
+        (129, "budget 129.00 USD", True, "; already above the budget of 129.00 USD"),
+        (480, "budget 480.00 USD", True, "after 130.00 USD now"),
+        (481, "the budget, 481.00 USD, is above this chart", False, "after 130.00 USD now"),  # more than thrice 160
+        (None, None, False, "after 130.00 USD now"),
+    ],
+)
+def test_when_the_budget_is_passed_can_be_seen(
+    budget: int | None, told: str | None, is_drawn: bool, title: str
+) -> None:
+    chart = cost_forecast(MEASURED, AHEAD, budget=None if budget is None else Decimal(budget))
+    assert chart.title.endswith(title)
+    assert [text for text in texts_of(chart) if "budget" in text] == ([told] if told else [])
+    assert ("stroke: var(--rk-bad," in chart.wide) == is_drawn
+    assert ("The budget is" in chart.description) == (budget is not None)
+
+
 def test_one_day_can_be_seen() -> None:
     held = bytes_by_tier([day for day in month.usage() if day.day == LAST])
     assert held.title == "610.0 GiB of copies are held, 49.2 % of it in colder tiers"
@@ -220,7 +243,8 @@ def test_one_day_can_be_seen() -> None:
     assert one.title == "100 % of 1 transfer failed in 7 days; 1 hour was above 5 %"
     assert coverage(first=LAST).title.endswith("have footage of at least 99 % of the last 1 day")
     assert savings(COSTS[:1]).title == "Tiers save nothing yet: the footage costs 100.00 USD a month"
-    assert cost_forecast(MEASURED[:1], []).title.endswith("100.00 USD a month; a forecast needs a week of days")
+    alone = cost_forecast(MEASURED[:1], [], budget=None)
+    assert alone.title.endswith("100.00 USD a month; a forecast needs a week of days")
 
 
 def test_what_is_gone_is_said() -> None:

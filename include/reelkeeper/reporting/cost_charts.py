@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from reelkeeper.reporting.drawing import Canvas, Chart, draw, ink
 from reelkeeper.reporting.plotting import moments, money_axis, span_days, thinned
 from reelkeeper.wording import day_name, percent, usd
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _UNKNOWN = "nothing says what it costs yet"
+_IN_SIGHT = 3
+"""A budget that is more than so many times the highest cost is told in words: its line would flatten all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +71,19 @@ def _savings_title(days: Sequence[CostDay]) -> str:
     return f"Tiers save nothing yet: the footage costs {usd(now)} a month"
 
 
-def cost_forecast(measured: Sequence[tuple[date, float]], expected: Sequence[tuple[date, float]]) -> Chart:
-    """What the holdings cost in a month, in US dollars, day by day: as measured, and as expected from there on."""
+def cost_forecast(
+    measured: Sequence[tuple[date, float]], expected: Sequence[tuple[date, float]], *, budget: Decimal | None
+) -> Chart:
+    """What the holdings cost in a month, in US dollars, day by day: as measured, and as expected from there on, with
+    the budget of a month, if there is one."""
     past, ahead = sorted(measured), sorted(expected)
     return draw(
         "forecast",
-        title=_forecast_title(past, ahead),
+        title=f"{_forecast_title(past, ahead)}{_beyond(budget, past, ahead)}",
         description="A line: what the copies of each day cost in a month, as measured; dashed, what they will cost if "
-                    "they change at the pace of the last 30 days.",
-        paint=lambda canvas: _paint_forecast(canvas, past, ahead),
+                    "they change at the pace of the last 30 days."
+                    f"{f' The budget is {usd(budget)} a month.' if budget is not None else ''}",
+        paint=lambda canvas: _paint_forecast(canvas, past, ahead, budget),
         height=280,
         empty=None if past else _UNKNOWN,
         columns=("day (UTC)", "a month", "measured or expected"),
@@ -83,7 +94,9 @@ def cost_forecast(measured: Sequence[tuple[date, float]], expected: Sequence[tup
     )  # fmt: skip
 
 
-def _paint_forecast(canvas: Canvas, past: Sequence[tuple[date, float]], ahead: Sequence[tuple[date, float]]) -> None:
+def _paint_forecast(
+    canvas: Canvas, past: Sequence[tuple[date, float]], ahead: Sequence[tuple[date, float]], budget: Decimal | None
+) -> None:
     axes = canvas.axes(left=66, right=24, top=58, bottom=46)
     handles = axes.plot(moments([day for day, _ in past]), [cost for _, cost in past], color=ink("line"), linewidth=2,
                         marker="o" if len(past) == 1 else "")  # fmt: skip
@@ -95,10 +108,42 @@ def _paint_forecast(canvas: Canvas, past: Sequence[tuple[date, float]], ahead: S
         axes.plot([end], [ahead[-1][1]], marker="o", markersize=6, color=ink("line"), clip_on=False)
         axes.annotate(usd(ahead[-1][1]), (end, ahead[-1][1]), xytext=(-4, 8), textcoords="offset points", ha="right",
                       va="bottom", color=ink("ink"))  # fmt: skip
-    money_axis(axes, max(cost for _, cost in [*past, *ahead]))
+    highest = max(cost for _, cost in [*past, *ahead])
+    money_axis(axes, max(highest, _mark_budget(axes, budget, highest, first=past[0][1])))
     span_days(canvas, axes, past[0][0], (ahead or past)[-1][0])
     canvas.unit(axes, "USD a month")
     canvas.legend(axes, handles, ["measured", "expected"][: len(handles)])
+
+
+def _mark_budget(axes: "Axes", budget: Decimal | None, highest: float, *, first: float) -> float:
+    """Draw the budget as a line, or say that it is above the chart; `first`: the cost at the left edge. How high the
+    axis must go for it."""
+    if budget is None:
+        return 0.0
+    if budget > _IN_SIGHT * highest:
+        axes.annotate(
+            f"the budget, {usd(budget)}, is above this chart", (0, 0.98), xycoords="axes fraction", ha="left", va="top",
+            color=ink("bad"),
+        )  # fmt: skip
+        return 1.2 * highest  # so that it has room
+    line = float(budget)
+    axes.axhline(line, color=ink("bad"), linewidth=1.2, linestyle=(0, (5, 3)))
+    is_over = first < line  # the words stand on the side where no cost is
+    axes.annotate(
+        f"budget {usd(budget)}", (0, line), xycoords=("axes fraction", "data"), xytext=(0, 3 if is_over else -3),
+        textcoords="offset points", ha="left", va="bottom" if is_over else "top", color=ink("bad"),
+    )  # fmt: skip
+    return line
+
+
+def _beyond(budget: Decimal | None, past: Sequence[tuple[date, float]], ahead: Sequence[tuple[date, float]]) -> str:
+    """When the budget is passed, for the end of a title; nothing where it is not."""
+    if budget is None or not past:
+        return ""
+    if past[-1][1] > budget:
+        return f"; already above the budget of {usd(budget)}"
+    passed = next((day for day, cost in ahead if cost > budget), None)
+    return f"; from {day_name(passed)} on above the budget of {usd(budget)}" if passed else ""
 
 
 def _forecast_title(past: Sequence[tuple[date, float]], ahead: Sequence[tuple[date, float]]) -> str:

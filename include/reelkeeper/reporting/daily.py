@@ -169,7 +169,7 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
         charts=[
             *_charts(estate, data),
             cost_charts.savings([] if figures.costs_trouble else costs),
-            cost_charts.cost_forecast(measured, ahead),
+            cost_charts.cost_forecast(measured, ahead, budget=estate.alarms.budget_usd),
         ],
         tables=[*_tables(estate, data)],
         quality_page=_beside(data.quality.docs_path) if data.quality and data.quality.docs_path else None,
