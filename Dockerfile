@@ -9,13 +9,13 @@ WORKDIR /opt/reelkeeper
 # Dependencies first: a change of the code alone does not install them again.
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-dev --extra celery --extra openlineage --extra slack --group packager --no-install-project
+    uv sync --frozen --no-dev --extra celery --extra openlineage --extra slack --extra statsd --group packager --no-install-project
 COPY include include
 COPY plugins plugins
 COPY sql sql
 COPY dags dags
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --frozen --no-dev --extra celery --extra openlineage --extra slack --group packager
+    uv sync --frozen --no-dev --extra celery --extra openlineage --extra slack --extra statsd --group packager
 
 FROM python:3.12-slim-trixie
 # ffmpeg and ffprobe; letters for names of cameras in any script; curl asks the health checks' questions. HLS and DASH are
