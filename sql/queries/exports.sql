@@ -25,6 +25,10 @@ WHERE id IN (SELECT id FROM exports ORDER BY created_at DESC LIMIT :limit)
 ORDER BY status NOT IN ('PENDING', 'PROCESSING'), created_at DESC
 LIMIT :limit;
 
+-- name: exports_under_way
+-- How many exports are not done yet, by the index of those that are not over.
+SELECT count(*) AS exports FROM exports WHERE status IN ('PENDING', 'PROCESSING') AND status <> 'EXPIRED';
+
 -- name: hold_export
 -- One export, for this transaction alone.
 SELECT * FROM exports WHERE id = :id FOR UPDATE;

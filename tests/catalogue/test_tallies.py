@@ -238,7 +238,9 @@ def test_what_is_read_is_what_a_count_of_the_rows_says(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment"])
+@pytest.mark.parametrize(
+    "name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment", "exports_under_way"]
+)
 def test_what_is_not_summed_is_found_by_an_index(name: str, connect: Callable[[], Connection]) -> None:
     values = {"stores": ["local", "cloud"], "store": "cloud", "buckets": 5000, "since": START, "until": SPAN.end}
     with connect().cursor() as cursor:
@@ -247,7 +249,7 @@ def test_what_is_not_summed_is_found_by_an_index(name: str, connect: Callable[[]
         plan = "\n".join(row[0] for row in cursor.fetchall())
     scanned = set(re.findall(r"Seq Scan on (\w+)", plan))
     assert "Index" in plan
-    assert not any(table.startswith(("segments", "replicas", "transfers_")) for table in scanned), plan
+    assert not any(table.startswith(("segments", "replicas", "transfers_", "exports")) for table in scanned), plan
 
 
 def test_an_update_of_what_is_not_counted_leaves_no_change(make, catalogue: Catalogue, sql) -> None:

@@ -39,6 +39,7 @@ def test_asking_again_for_the_same_is_harmless_and_for_something_else_refused(ri
     rig.record([0])
     export = rig.accept("gate")
     assert rig.accept("gate") == export
+    assert rig.catalogue.exports.under_way() == 1
     assert rig.accept(str(export.camera_ids[0]), user_agent="curl") == export  # the same camera, by its id
     with pytest.raises(RequestRefused, match="there is an export of this id with other terms"):
         rig.accept("gate", quality="720p")
@@ -78,6 +79,7 @@ def test_a_refused_request_is_kept_with_its_reason(rig: Rig, fields: dict[str, A
     assert (found.failure_code, found.failure) == ("request_refused", str(refused.value))
     assert found.request is None
     assert rig.held() == []
+    assert rig.catalogue.exports.under_way() == 0
     [(request,)] = rig.sql("SELECT request FROM exports")
     assert json.dumps(request).count(next(iter(fields))) == 1
 

@@ -95,6 +95,7 @@ def figures(now: datetime = NOW) -> Figures:
         ),
         rollout=RolloutFigures("hybrid", 0.25, 1.0, "advance", now - timedelta(days=1), 3, now - timedelta(hours=2)),
         queued={"ingest": 0, "migrate": 12, "repair": 1, "tier": 0},
+        exports_under_way=1,
         quarantined_files=2,
         oldest_unverified=now - timedelta(days=3),
         unprotected_segments=1,

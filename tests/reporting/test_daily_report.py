@@ -25,15 +25,15 @@ from reelkeeper.reporting.costing import cost_days
 from reelkeeper.reporting.coverage_chart import camera_coverage
 from reelkeeper.reporting.daily import DailyData, collect, render, write_report
 from reelkeeper.reporting.daily_summary import cost_summary, decisions
-from reelkeeper.reporting.daily_tables import cameras_table, retrievals_table, transfers_table
-from reelkeeper.reporting.figures import CameraDay, Durations, RetrievalTotals, TransferTotals, UsageDay
+from reelkeeper.reporting.daily_tables import cameras_table, exports_table, retrievals_table, transfers_table
+from reelkeeper.reporting.figures import CameraDay, Durations, ExportTotals, RetrievalTotals, TransferTotals, UsageDay
 from reelkeeper.reporting.gathering import take_stock
 from reelkeeper.reports import is_report, list_reports
 from reelkeeper.settings import Alarms, Costs, Estate, Placement, StoreSettings, TierPlace
 from reelkeeper.stores.filesystem import FilesystemStore
 from tests.catalogue.conftest import Maker
 from tests.reporting import month
-from tests.reporting.hand_made import CAMERAS, CLOUD, LOCAL, NOW, figures
+from tests.reporting.hand_made import CAMERAS, CLOUD, LOCAL, NOW, figures, lasted
 
 TERMS = AlarmTerms(0.05, 30, 100.0, 45, 24, timedelta(minutes=30))
 TODAY = NOW.date()
@@ -281,6 +281,21 @@ def test_what_was_read_stands_with_the_mean_of_what_is_known_to_have_taken_how_l
         ("cloud", "store timeout", "2", "200 B", "90.5 s"),
         ("local", "succeeded", "1", "10 B", ""),
     ]
+
+
+def test_exports_stand_as_they_ended_and_those_under_way_as_they_are_now() -> None:
+    """Six were asked for: two were done, one failed after five seconds, two were refused at once, one is under way."""
+    refused = replace(figures(), exports=(
+        ExportTotals("PENDING", lasted(0, 0, 0, 0)), ExportTotals("PROCESSING", lasted(0, 0, 0, 0)),
+        ExportTotals("COMPLETED", lasted(20, 70)), ExportTotals("FAILED", lasted(5, 0, 0)),
+        ExportTotals("EXPIRED", lasted(0)),
+    ))  # fmt: skip
+    table = exports_table(refused)
+    assert [tuple(row) for row in table.rows] == [("completed", "2", "45 s"), ("failed", "3", "5 s")]
+    assert table.note == "1 under way now."
+    only = exports_table(replace(refused, exports=(ExportTotals("FAILED", lasted(0, 0)),)))
+    assert [tuple(row) for row in only.rows] == [("failed", "2", "–")]
+    assert exports_table(replace(refused, exports=())).empty == "No export has ended yet; 1 under way now."
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

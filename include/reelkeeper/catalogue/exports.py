@@ -53,6 +53,11 @@ class Exports:
         """The exports that were asked for last: those under way first, then the newest."""
         return [_export(row) for row in self._session.rows("recent_exports", limit=limit, since=now - LONGEST_WORK)]
 
+    def under_way(self) -> int:
+        """How many are not done yet: they wait, or are worked on."""
+        count: int = self._session.row("exports_under_way").exports
+        return count
+
     def hold(self, identity: UUID) -> Export | None:
         """As `get`; until the transaction ends nobody else changes it."""
         return next((_export(row) for row in self._session.rows("hold_export", id=identity)), None)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from reelkeeper.catalogue.alarms import ToldEvent
 from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.model import CameraId
-from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, TransferTotals
+from reelkeeper.reporting.figures import CameraDay, CameraFigures, Durations, Figures, TransferTotals
 from reelkeeper.reporting.page import attention, holdings
 from reelkeeper.reporting.waiting import wording
 from reelkeeper.wording import ago, counted, percent, size
@@ -138,11 +138,20 @@ def retrievals_table(figures: Figures) -> Table:
 
 
 def exports_table(figures: Figures) -> Table:
-    """Exports since ever."""
+    """How exports ended, since ever, and how many are under way now. Each came through other statuses before its last:
+    sums of those say nothing to people."""
+    ended = {total.status: total.durations for total in figures.exports}
     rows = [
-        (total.status.lower(), f"{total.durations.count:,}",
-         "" if total.durations.mean_seconds is None else f"{total.durations.mean_seconds:.3g} s")
-        for total in sorted(figures.exports, key=lambda total: total.status)
-    ]  # fmt: skip
-    return Table("Exports since ever", ("status", "number", "mean time"), rows, frozenset({1, 2}),
-                 empty="Nothing was exported yet.")  # fmt: skip
+        (status.lower(), f"{ended[status].count:,}", _mean_work(ended[status]))
+        for status in ("COMPLETED", "FAILED")
+        if status in ended
+    ]
+    now = f"{figures.exports_under_way:,} under way now."
+    return Table("Exports since ever", ("status", "number", "mean time"), rows, frozenset({1, 2}), note=now,
+                 empty=f"No export has ended yet; {now}")  # fmt: skip
+
+
+def _mean_work(durations: Durations) -> str:
+    """What was refused at once took no time that says anything."""
+    worked = durations.count - durations.classes[0]
+    return f"{durations.seconds / worked:.3g} s" if worked else "\N{EN DASH}"

@@ -99,6 +99,7 @@ class Figures:
     exports: tuple[ExportTotals, ...]
     rollout: RolloutFigures
     queued: Mapping[str, int] = field(default_factory=dict)  # items that wait, by job: ingest, migrate, repair, tier
+    exports_under_way: int = 0  # that wait or are worked on
     quarantined_files: int = 0  # of landing zones
     oldest_unverified: datetime | None = None  # when the copy that was proved longest ago was proved
     unprotected_segments: int = 0  # with doubted replicas and no available one; what only waits for deletion is none

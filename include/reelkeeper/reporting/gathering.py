@@ -114,6 +114,7 @@ def _gather(estate: Estate, catalogue: Catalogue, now: datetime, prices: "_Store
             exports=tuple(tallies.exports()),
             rollout=_rollout(estate, catalogue),
             queued=dict.fromkeys(("ingest", "migrate", "repair", "tier"), 0) | tallies.queued(),
+            exports_under_way=catalogue.exports.under_way(),
             quarantined_files=tallies.quarantined_files(),
             oldest_unverified=tallies.oldest_proof(names),
             unprotected_segments=tallies.unprotected(),
