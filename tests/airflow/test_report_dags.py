@@ -1,7 +1,10 @@
 """report_metrics and report_estate as wholes, by `dag.test()`, on real servers; what they publish is read back."""
 
 import json
+import re
 import shutil
+import socket
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +16,10 @@ import psycopg2
 import pytest
 from prometheus_client import parser
 
+from demo.segments import ingested
 from demo.servers import S3Server
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.model import Key
+from reelkeeper.model import BatchId, Camera, Key, Sha256, StoreName, Tenant, camera_id
 from reelkeeper.policy.alarms import Reading
 from reelkeeper_airflow.dag_index import read_dags
 from reelkeeper_airflow.estate import open_catalogue, open_store
@@ -105,6 +109,7 @@ def test_people_who_cannot_be_told_hold_up_no_metrics_and_fail_the_run(set_up: P
     text = textfile.read_text()
     assert 'reelkeeper_store_up{store="local"} 0' in text
     assert 'reelkeeper_alarms{alarm="store_not_ours",state="firing"} 1' in text
+    assert 'reelkeeper_store_alarms{alarm="store_not_ours",store="local"} 1' in text
 
 
 def test_alarms_are_judged_when_the_day_cannot_be_kept(set_up: Path, estate_file: Path, catalogue_dsn: str) -> None:
@@ -203,6 +208,52 @@ def test_the_main_figures_go_where_airflows_own_metrics_go(
         "unprotected_segments", "orphans", "queued_items", "unmigrated_segments", "stores_not_up", "cameras_silent",
         "alarms_up",
     }  # fmt: skip
+
+
+def test_a_statsd_server_is_told_the_main_figures(
+    set_up: Path, estate_file: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a task of Airflow does, by the client that its settings name; a real listener has what went over the wire."""
+    from airflow.sdk._shared.observability.metrics import stats
+    from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+
+    estate_file.write_text(estate_file.read_text() + '[metrics]\npublish = ["airflow"]\n')
+    camera, now = Camera(camera_id(Tenant("acme"), "gate"), Tenant("acme"), "gate", "Gate"), datetime.now(UTC)
+    catalogue.cameras.upsert([camera])
+    made = ingested(camera, now - timedelta(hours=2), timedelta(hours=1), store=StoreName("local"),
+                    size_bytes=3 * 2**40, checksum=Sha256("0" * 64))  # fmt: skip
+    catalogue.segments.record(BatchId(uuid4()), [made])
+    catalogue.alarms.keep_well([Reading("over_budget", "", None, None, "")], now=now - timedelta(hours=3))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(0.5)
+        host, port = listener.getsockname()
+        for name, value in {"STATSD_ON": "True", "STATSD_HOST": host, "STATSD_PORT": str(port)}.items():
+            monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
+        monkeypatch.setattr(stats, "_factory", get_stats_factory())
+        monkeypatch.setattr(stats, "_backend", None)
+        PublishMetricsOperator(task_id="publish").execute({})
+        told = dict(heard(listener))
+    ages = {name: told.pop(name) for name in [*told] if name.endswith("_age_seconds")}
+    assert told == {
+        "stored_bytes": 3 * 2**40, "unprotected_segments": 0, "orphans": 0, "queued_items": 0, "rollout_ratio": 1,
+        "unmigrated_segments": 1, "stores_not_up": 0, "cameras_silent": 0, "alarms_up": 0,
+    }  # fmt: skip
+    assert {name: pytest.approx(age, abs=300) for name, age in ages.items()} == {
+        "oldest_unmigrated_age_seconds": 7200, "alarms_judged_age_seconds": 10_800,
+    }  # fmt: skip
+
+
+def heard(listener: socket.socket) -> Iterator[tuple[str, float]]:
+    """The gauges of ours that came, in the form that StatsD has: one in each datagram."""
+    while True:
+        try:
+            line = listener.recv(65_536).decode("ascii")
+        except TimeoutError:
+            return
+        found = re.fullmatch(r"airflow\.reelkeeper\.(\w+):(\d+(?:\.\d+)?(?:e\+\d+)?)\|g", line)
+        assert found, line
+        yield found[1], float(found[2])
 
 
 def cloudwatch_values(moto: S3Server, namespace: str) -> dict[str, int]:
