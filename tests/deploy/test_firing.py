@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.figures import Figures, TransferTotals
 from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.rounds import Round
+from reelkeeper.settings import load_estate
 from tests.deploy.compose import ROOT
-from tests.reporting.hand_made import CLOUD, lasted, taken
+from tests.reporting.hand_made import CLOUD, LOCAL, lasted, taken
 
 PROMTOOL = shutil.which("promtool")
 pytestmark = [
@@ -82,6 +84,13 @@ def down(minute: int, since: int, until: int) -> Round:
     return healthy(minute, stores=(local, replace(cloud, health=health)))
 
 
+def firing_in_the_catalogue(told: Round, alarm: str, *, by: Callable[[int], bool]) -> Round:
+    """The same, and by the catalogue the alarm fires for the cloud at these minutes."""
+    fires = by((told.figures.now - EPOCH) // EVERY)
+    of_stores = {(LOCAL, alarm): False, (CLOUD, alarm): fires}
+    return replace(told, store_alarms=of_stores, alarms={(alarm, "firing"): int(fires)})
+
+
 def uploads(minute: int, since: int, *, seconds: float = 1, failed: Mapping[str, int], ok: int) -> Round:
     """From this minute on there have been uploads, all at once."""
     if minute < since:
@@ -117,6 +126,24 @@ STORIES: Mapping[str, Story] = {
             70: {"store_unreachable": "firing"},  # kept, so that it does not come and go
             85: {},
         },
+    ),
+    "the catalogue's alarm lasts longer than the outage": Story(
+        lambda minute: firing_in_the_catalogue(
+            down(minute, 20, 50), "store_unreachable", by=lambda minute: 25 <= minute < 90),
+        95,
+        {30: {"store_unreachable": "firing"}, 70: {"store_unreachable": "firing"}, 85: {}},  # one alert, and no second
+    ),
+    "a store is not ours": Story(
+        lambda minute: firing_in_the_catalogue(
+            down(minute, 20, 50), "store_not_ours", by=lambda minute: 20 <= minute < 50),
+        60,
+        {30: {"store_not_ours": "firing"}, 60: {"store_not_ours": "firing"}},
+    ),
+    "the catalogue's alarm lasts longer than uploads fail": Story(
+        lambda minute: firing_in_the_catalogue(
+            uploads(minute, 30, failed={"store_timeout": 10}, ok=90), "upload_failures", by=lambda minute: minute > 30),
+        60,
+        {31: {"upload_failures": "firing"}, 60: {"upload_failures": "firing"}},
     ),
     "one upload in ten fails": Story(
         lambda minute: uploads(minute, 30, failed={"store_timeout": 10}, ok=90),
@@ -193,9 +220,14 @@ def series(story: Story) -> list[dict[str, str]]:
     return [{"series": name, "values": " ".join(values)} for name, values in found.items()]
 
 
-def alerts(states: Mapping[str, str]) -> set[tuple[str, str]]:
-    return {(f"Reelkeeper{''.join(part.capitalize() for part in name.split('_'))}", state)
-            for name, state in states.items()}  # fmt: skip
+def alerts(states: Mapping[str, str]) -> list[str]:
+    """The labels of the alerts that are meant: those of stores are the cloud's."""
+    of_stores = {name for name, alarm in definitions(load_estate(ROOT / "deploy/estate.toml")).items()
+                 if alarm.per == "store"}  # fmt: skip
+    return [
+        f'{{alarm="{name}",alertstate="{state}"' + (',store="cloud"}' if name in of_stores else "}")
+        for name, state in states.items()
+    ]
 
 
 def test_alarms_fire_when_they_should_and_never_else(tmp_path: Path) -> None:
@@ -206,12 +238,9 @@ def test_alarms_fire_when_they_should_and_never_else(tmp_path: Path) -> None:
             "input_series": series(story),
             "promql_expr_test": [
                 {
-                    "expr": "sum by (alertname, alertstate) (ALERTS)",
+                    "expr": "sum by (alarm, alertstate, store) (ALERTS)",
                     "eval_time": f"{minute}m",
-                    "exp_samples": [
-                        {"labels": f'{{alertname="{alert}",alertstate="{state}"}}', "value": 1}
-                        for alert, state in sorted(alerts(states))
-                    ],
+                    "exp_samples": [{"labels": labels, "value": 1} for labels in alerts(states)],
                 }
                 for minute, states in story.expected.items()
             ],

@@ -111,6 +111,7 @@ def taken(now: datetime = NOW) -> Round:
         forecast_usd={"month_end": 13.0, "in_30_days": 14.0},
         month_bill_usd=12.75,
         alarms={("store_unreachable", "firing"): 1, ("store_unreachable", "acknowledged"): 0},
+        store_alarms={(LOCAL, "store_unreachable"): False, (CLOUD, "store_unreachable"): True},
         silent_cameras=1,
         alarms_judged_at=now - timedelta(minutes=2),
     )

@@ -127,6 +127,8 @@ reelkeeper_camera_last_footage_age_seconds{tenant="acme",camera="gate"} 300
 reelkeeper_camera_last_footage_age_seconds{tenant="acme",camera="yard"} 108000
 reelkeeper_alarms{alarm="store_unreachable",state="firing"} 1
 reelkeeper_alarms{alarm="store_unreachable",state="acknowledged"} 0
+reelkeeper_store_alarms{store="local",alarm="store_unreachable"} 0
+reelkeeper_store_alarms{store="cloud",alarm="store_unreachable"} 1
 reelkeeper_alarms_judged_timestamp_seconds 1773143880
 reelkeeper_figures_timestamp_seconds 1773144000
 """

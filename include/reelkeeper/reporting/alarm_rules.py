@@ -77,13 +77,16 @@ def _nobody_watches() -> dict[str, Any]:
 
 
 def _relayed(estate: Estate, alarm: Alarm) -> str:
-    """As it stands in the catalogue."""
+    """As it stands in the catalogue, of each store or of the estate."""
+    if alarm.per == "store":
+        return f'reelkeeper_store_alarms{{alarm="{alarm.name}"}} > 0'
     return f'reelkeeper_alarms{{alarm="{alarm.name}",state=~"firing|acknowledged"}} > 0'
 
 
 def _or_relayed(expression: str, estate: Estate, alarm: Alarm) -> str:
-    """What the metrics say, or else, where they say nothing of any store, the catalogue."""
-    return f"{expression} or ignoring (store, alarm, state) {_relayed(estate, alarm)}"
+    """What the metrics say of a store, or else the catalogue. Both with the same labels: with others it would be an
+    alert of its own, which begins when the first one is over."""
+    return f"{expression} or ignoring (alarm) {_relayed(estate, alarm)}"
 
 
 _UPLOADS = 'operation=~"ingest|migrate"'
@@ -91,9 +94,8 @@ _UPLOADS = 'operation=~"ingest|migrate"'
 
 
 def _unreachable(estate: Estate, alarm: Alarm) -> str:
-    """A store that is not ours counts as down, too: while there is one, only the catalogue can tell which are which."""
-    foreign = 'reelkeeper_alarms{alarm="store_not_ours",state=~"pending|firing|acknowledged"} > 0'
-    return _or_relayed(f"(reelkeeper_store_up == 0 unless ignoring (store, alarm, state) {foreign})", estate, alarm)
+    """A store that is not ours counts as down, too, and has an alarm of its own."""
+    return 'reelkeeper_store_up == 0 unless ignoring (alarm) reelkeeper_store_alarms{alarm="store_not_ours"} > 0'
 
 
 def _failures(estate: Estate, alarm: Alarm) -> str:

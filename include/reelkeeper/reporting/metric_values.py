@@ -163,6 +163,10 @@ def alarms(taken: Round, limits: Limits) -> Iterator[Sample]:
     yield from taken.alarms.items()
 
 
+def store_alarms(taken: Round, limits: Limits) -> Iterator[Sample]:
+    yield from ((labels, float(fires)) for labels, fires in taken.store_alarms.items())
+
+
 def alarms_judged(taken: Round, limits: Limits) -> Iterator[Sample]:
     if taken.alarms_judged_at is not None:
         yield (), taken.alarms_judged_at.timestamp()

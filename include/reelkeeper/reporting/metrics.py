@@ -209,6 +209,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("reelkeeper_alarms", "gauge", ("alarm", "state"),
            "For how many subjects (stores, cameras, the estate) the alarm is in this state: pending, firing, "
            "acknowledged.", values.alarms),
+    Metric("reelkeeper_store_alarms", "gauge", ("store", "alarm"),
+           "1: the alarm fires for this store, acknowledged or not. 0: it does not.", values.store_alarms),
     Metric("reelkeeper_alarms_judged_timestamp_seconds", "gauge", (),
            "When alarms were last judged, in seconds since 1970. Absent: never.", values.alarms_judged),
     Metric("reelkeeper_figures_timestamp_seconds", "gauge", (),

@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.model import CameraId, utc
-from reelkeeper.policy.alarms import ALARM_NAMES
+from reelkeeper.policy.alarm_states import AlarmState
+from reelkeeper.policy.alarms import ALARM_NAMES, alarms
 from reelkeeper.policy.forecast import HISTORY_DAYS, forecast, horizons, month_bill
-from reelkeeper.reporting.alarm_readings import silent_cameras
+from reelkeeper.reporting.alarm_readings import silent_cameras, terms
 from reelkeeper.reporting.figures import Figures, UsageDay
 from reelkeeper.reporting.gathering import camera_days, gather, usage_days
 from reelkeeper.settings import Estate
@@ -33,6 +34,9 @@ class Round:
     """What storage costs in this calendar month, as far as it is known and forecast; None: no price is known."""
     alarms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """How many subjects an alarm has in a state, by its name and the state, for each name and state there is."""
+    store_alarms: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether an alarm fires for a store, acknowledged or not, by the names of the store and of the alarm: of each of
+    the estate's stores, each alarm that stores have."""
     silent_cameras: int | None = None  # None: nobody watches
     alarms_judged_at: datetime | None = None  # None: never
 
@@ -44,13 +48,15 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
     figures = gather(estate, catalogue, now=now)
     usage = usage_days(catalogue, _first_day(today), today)
     of_bytes, of_usd = _bytes_by_day(usage), _usd_by_day(usage)
+    up = retrying()(catalogue.alarms.up)
     return Round(
         figures,
         recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
         forecast_bytes=_ahead(of_bytes, today),
         forecast_usd=_ahead(_usd_by_day(priced_alike(usage)), today),
         month_bill_usd=month_bill(of_usd, today, began=catalogue_began(catalogue)),
-        alarms=_alarms(catalogue),
+        alarms=_counted(up),
+        store_alarms=_of_stores(estate, up),
         silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
         alarms_judged_at=retrying()(catalogue.alarms.judged_at),
     )
@@ -112,6 +118,12 @@ def _usd_by_day(usage: Iterable[UsageDay]) -> list[tuple[date, float]]:
     return sorted(sums.items())
 
 
-def _alarms(catalogue: Catalogue) -> dict[tuple[str, str], int]:
-    up = Counter((str(alarm.name), str(alarm.state)) for alarm in retrying()(catalogue.alarms.up))
-    return {(name, state): up[name, state] for name in ALARM_NAMES for state in ALARM_STATES}
+def _counted(up: Iterable[AlarmState]) -> dict[tuple[str, str], int]:
+    counts = Counter((str(alarm.name), str(alarm.state)) for alarm in up)
+    return {(name, state): counts[name, state] for name in ALARM_NAMES for state in ALARM_STATES}
+
+
+def _of_stores(estate: Estate, up: Iterable[AlarmState]) -> dict[tuple[str, str], bool]:
+    firing = {(alarm.subject, str(alarm.name)) for alarm in up if alarm.state != "pending"}
+    names = [name for name, alarm in alarms(terms(estate)).items() if alarm.per == "store"]
+    return {(store.name, name): (store.name, name) in firing for store in estate.stores for name in names}
