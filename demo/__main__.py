@@ -68,7 +68,10 @@ def up_command() -> None:
     One that is up, but has lost a part, is stopped and started anew; its files stay, its settings as they are.
     """
     settings = UP / "estate.toml"
-    if dead := [name for name, lives in _parts_of_up().items() if not lives]:
+    dead = [name for name, lives in _parts_of_up().items() if not lives]
+    if settings.exists() and (dead or owner(UP) is None):
+        _check(settings)
+    if dead:
         print(f"ended by themselves or killed: {', '.join(dead)}; starting anew; the logs are below {UP}")
         stop(UP)
     if owner(UP) is None:
@@ -137,8 +140,6 @@ def _parts_of_up() -> dict[str, bool]:
 
 def _spawn() -> None:
     UP.mkdir(parents=True, exist_ok=True)
-    if (settings := UP / "estate.toml").exists():
-        _check(settings)
     ready, log = UP / "ready.json", UP / "estate.log"
     ready.unlink(missing_ok=True)
     with log.open("ab") as output:
