@@ -142,6 +142,14 @@ def test_what_nobody_knows_is_not_shown_as_none() -> None:
         assert not [target["expr"] for target in panel["targets"] if "vector(" in target["expr"]], panel["title"]
 
 
+def test_what_did_not_happen_has_no_share_and_no_quantile() -> None:
+    """Zero by zero is no number: a store to which nobody uploads would be in every legend with it."""
+    shares = [target["expr"] for panel in PANELS for target in panel["targets"]
+              if re.search("histogram_quantile| / ", target["expr"])]  # fmt: skip
+    assert shares
+    assert [one for one in shares if not one.endswith(" >= 0")] == []  # which no NaN is
+
+
 def test_panels_lie_beside_each_other() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
