@@ -120,11 +120,14 @@ def test_a_price_that_becomes_known_is_no_growth(recorded: Catalogue) -> None:
 
     keep(since=15)
     assert forecast_cost(recorded, today=NOW.date(), days=30) == pytest.approx(1100)
-    assert take_round(ESTATE, recorded, now=NOW).forecast_usd["in_30_days"] == pytest.approx(1100)
+    found = take_round(ESTATE, recorded, now=NOW)
+    assert found.forecast_usd["in_30_days"] == found.month_bill_usd == pytest.approx(1100)
     report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date(), now=NOW))
     assert "it will cost 1,100.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
     keep(since=25)
     assert forecast_cost(recorded, today=NOW.date(), days=30) is None  # five days say nothing
+    bill = (5 * 100 + 26 * 1100) / 31  # known since the 6th of March; from the 11th on as on the 10th
+    assert take_round(ESTATE, recorded, now=NOW).month_bill_usd == pytest.approx(bill)
     keep(since=99)
     assert forecast_cost(recorded, today=NOW.date(), days=30) == pytest.approx(100)
 

@@ -143,14 +143,15 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
     figures, now = data.figures, data.figures.now
     costs = cost_days(estate, data.usage)
     measured = [(each.day, each.usd) for each in costs]
-    alike = {each.day for each in priced_alike(data.usage)}
-    ahead = _ahead([each for each in measured if each[0] in alike], data.last_day)
+    days = {each.day for each in priced_alike(data.usage)}
+    alike = [each for each in measured if each[0] in days]
+    ahead = _ahead(alike, data.last_day)
     safe = safety(figures)
     cost = daily_summary.cost_summary(
         figures,
         costs,
         ahead=ahead[-1] if ahead else None,
-        month_bill=month_bill(measured, data.last_day, began=data.catalogue_began),
+        month_bill=month_bill(measured, data.last_day, began=data.catalogue_began, trend=alike),
         budget=estate.alarms.budget_usd,
     )
     decisions = daily_summary.decisions(

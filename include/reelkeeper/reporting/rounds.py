@@ -47,14 +47,14 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
     yesterday = today - timedelta(days=1)
     figures = gather(estate, catalogue, now=now)
     usage = usage_days(catalogue, _first_day(today), today)
-    of_bytes, of_usd = _bytes_by_day(usage), _usd_by_day(usage)
+    of_bytes, of_usd, alike = _bytes_by_day(usage), _usd_by_day(usage), _usd_by_day(priced_alike(usage))
     up = retrying()(catalogue.alarms.up)
     return Round(
         figures,
         recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
         forecast_bytes=_ahead(of_bytes, today),
-        forecast_usd=_ahead(_usd_by_day(priced_alike(usage)), today),
-        month_bill_usd=month_bill(of_usd, today, began=catalogue_began(catalogue)),
+        forecast_usd=_ahead(alike, today),
+        month_bill_usd=month_bill(of_usd, today, began=catalogue_began(catalogue), trend=alike),
         alarms=_counted(up),
         store_alarms=_of_stores(estate, up),
         silent_cameras=None if "camera_silent" in estate.alarms.off else len(silent_cameras(estate, figures, now)),
