@@ -1,8 +1,10 @@
 """docker-compose.yaml, held against the code, Airflow's own configuration and the Compose specification."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,12 +21,24 @@ from deploy import make_env
 from reelkeeper.settings import load_estate, read_estate
 from tests.deploy.compose import RAW, ROOT, parsed_env, read, variables
 
+
+def _docker_compose() -> list[str] | None:
+    """The command, where there is one that is not version 1, which knew another specification."""
+    for program, *rest in (["docker", "compose"], ["docker-compose"]):
+        if found := shutil.which(program):
+            asked = subprocess.run([found, *rest, "version", "--short"], capture_output=True, text=True, check=False)
+            if asked.returncode == 0 and not asked.stdout.startswith("1."):
+                return [found, *rest]
+    return None
+
+
 EXAMPLE = parsed_env((ROOT / ".env.example").read_text(encoding="ascii"))
 DOTENV = parsed_env(make_env.filled((ROOT / ".env.example").read_text(encoding="ascii")))
 COMPOSE = read(DOTENV)
 SERVICES: Mapping[str, Any] = COMPOSE["services"]
 AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
 SECRETS = {name for name, value in EXAMPLE.items() if not value}
+_DOCKER_COMPOSE = _docker_compose()
 PINNED = re.compile(r"^[a-z0-9./-]+:(?!latest)[A-Za-z]*[.-]?v?\d[\w.-]*$")
 
 
@@ -33,6 +47,34 @@ def test_it_is_what_the_compose_specification_allows() -> None:
     assert set(parsed.service_names()) == set(SERVICES)
     with pytest.raises(ValueError, match="restrat"):  # it does refuse
         PyCompose.from_yaml("services: {a: {image: 'a:1', restrat: always}}")
+
+
+@pytest.mark.skipif(_DOCKER_COMPOSE is None, reason="no docker-compose on PATH, and no docker with its plugin")
+@pytest.mark.servers  # a program of its own: no part of the fast ones
+def test_docker_compose_reads_it_as_the_tests_do(tmp_path: Path) -> None:
+    """It needs no engine for that."""
+    assert _DOCKER_COMPOSE is not None
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in DOTENV.items()))
+    given = {name: value for name, value in os.environ.items() if name not in DOTENV}
+    command = [*_DOCKER_COMPOSE, "--env-file", str(tmp_path / ".env"), "--profile", "*", "config", "--format", "json"]
+    run = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout)
+    assert set(found["services"]) == set(SERVICES)
+    for name, service in SERVICES.items():
+        of_docker = found["services"][name]
+        assert of_docker.get("environment", {}) == _escaped(service.get("environment", {})), name
+        assert of_docker["command"] == _escaped(service.get("command")), name
+        waits = {other: how["condition"] for other, how in of_docker.get("depends_on", {}).items()}
+        assert waits == {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        assert of_docker.get("healthcheck", {}).get("test") == _escaped(service.get("healthcheck", {}).get("test"))
+        mounted = {volume["target"] for volume in of_docker.get("volumes", ())}
+        assert mounted == {volume.split(":")[1] for volume in service.get("volumes", ())}
+    assert found["secrets"]["metrics_token"]["environment"] == "METRICS_TOKEN"
+
+
+def _escaped(value: Any) -> Any:
+    """As `docker compose config` writes it, so that it can be read again."""
+    return json.loads(json.dumps(value).replace("$", "$$"))
 
 
 def test_every_variable_is_in_the_example_and_every_one_there_is_used() -> None:
