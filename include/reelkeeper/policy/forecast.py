@@ -36,31 +36,8 @@ def month_bill(
 
     `history` is as for `forecast`: what each day's holdings cost in a month. A day that has passed without a figure
     counts as the nearest one before it, or else as the first one after it; one before `began` without any figure before
-    it costs nothing, as there was no catalogue yet (None: that is not known). Days to come count as forecast by `trend`,
-    the days of `history` that say where it is heading, as far as they are of the last HISTORY_DAYS; or as the last one
-    where they are too few for that. None without any figure.
-    """
-    days = sorted(history)
-    if not days or (days[-1][0] - days[0][0]).days < LEAST_DAYS:
-        return None
-    pace, _ = linear_regression([float(day.toordinal()) for day, _ in days], [figure for _, figure in days])
-    return max(days[-1][1] + pace * (on - days[-1][0]).days, 0.0)
-
-
-def horizons(today: date) -> dict[str, date]:
-    """The days that people ask about: `month_end`, the last one of this month, and `in_30_days`."""
-    return {"month_end": _month_end(today), "in_30_days": today + timedelta(days=30)}
-
-
-def month_bill(
-    history: Sequence[tuple[date, float]], today: date, *, began: date | None, trend: Sequence[tuple[date, float]]
-) -> float | None:
-    """What storage costs in this calendar month, from its first day to its last, in US dollars.
-
-    `history` is as for `forecast`: what each day's holdings cost in a month. A day that has passed without a figure
-    counts as the nearest one before it, or else as the first one after it; one before `began` without any figure before
-    it costs nothing, as there was no catalogue yet (None: that is not known). Days to come count as forecast
-    by `trend`, the days of `history` that say where it is heading, as far as they are of the last HISTORY_DAYS; or as the
+    it costs nothing, as there was no catalogue yet (None: that is not known). Days to come count as forecast by
+    `trend`, the days of `history` that say where it is heading, as far as they are of the last HISTORY_DAYS; or as the
     last one where they are too few for that. None without any figure.
     """
     days = sorted(day for day in history if day[0] <= today)
