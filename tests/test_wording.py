@@ -14,9 +14,9 @@ def test_people_can_read_sizes_and_times() -> None:
 
 
 def test_small_amounts_of_money_keep_three_digits() -> None:
-    amounts = (Decimal(0), Decimal("1234.5"), Decimal("0.01"), Decimal("0.000012345"), -3.0)
+    amounts = (Decimal(0), Decimal("1234.5"), Decimal("0.01"), Decimal("0.000012345"), Decimal("0.0000380"), -3.0)
     assert [usd(amount) for amount in amounts] == [
-        "0.00 USD", "1,234.50 USD", "0.01 USD", "0.0000123 USD", "-3.00 USD",
+        "0.00 USD", "1,234.50 USD", "0.01 USD", "0.0000123 USD", "0.000038 USD", "-3.00 USD",
     ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def usd(amount: Decimal | float) -> str:
     """Dollars for people: '1,234.50 USD'; below one cent, three significant digits: '0.00012 USD'."""
     if abs(float(amount)) >= 0.01 or not amount:
         return f"{amount:,.2f} USD"
-    return f"{Decimal(f'{amount:.3g}'):f} USD"
+    return f"{Decimal(f'{float(amount):.3g}'):f} USD"  # of a Decimal it would keep zeros at the end
 
 
 def percent(ratio: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -417,6 +418,21 @@ def test_a_report_is_kept_beside_the_last_one(recorded: Catalogue, tmp_path: Pat
     assert page.tables["Cameras"][1] == ["Gate", "default/gate", "10 min ago", "2.5 %", "37", "36.1 KiB"]
     (coverage,) = [rows for title, rows in page.tables.items() if title.startswith("0 of 1 camera")]
     assert coverage[1][0] == "Gate"
+
+
+def test_what_came_in_since_the_last_round_is_told_alike_all_over_the_page(recorded: Catalogue) -> None:
+    """The round counted 37 segments of 1000 bytes; the report has one more, at a dollar a gigabyte and month."""
+    make = Maker(recorded, numbers=count(1000))
+    make.recorded(make.minutes(make.camera("gate"), 1, NOW - timedelta(minutes=5)))
+    html = render(ESTATE, collect(ESTATE, recorded, day=TODAY, now=NOW)).html
+    page = Page(html)
+    assert any("38 verified copies of 37.1 KiB" in text for text in page.texts)
+    (held,) = [rows for title, rows in page.tables.items() if title.startswith("37.1 KiB of copies are held")]
+    assert (held[-1][0], held[-1][-1]) == ("2026-03-10", "37.1 KiB")
+    assert "Keeping the footage costs 0.000038 USD a month now." in page.texts
+    (saved, ahead) = [title for title in page.tables if "0.000038 USD" in title]
+    assert saved.startswith("Tiers save nothing yet")
+    assert ahead.startswith("If it goes on like this")
 
 
 def test_a_past_day_ends_its_charts_with_it(recorded: Catalogue) -> None:

@@ -91,17 +91,21 @@ def test_history_says_where_it_is_heading(recorded: Catalogue) -> None:
 
 
 def test_the_page_forecasts_what_metrics_alarm_and_report_do(recorded: Catalogue) -> None:
-    """A bill of 1000 dollars thirty days ago, before the last thirty; from then on 100, and one more each day."""
-    for number in range(31):
+    """A bill of 1000 dollars thirty days ago, before the last thirty; from then on 100, and one more each day: today's
+    40,000 bytes cost 129."""
+    dear = ESTATE.stores[0].model_copy(update={"tiers": {Tier.HOT: TierPlace(usd_per_gb_month=Decimal(3_225_000))}})
+    estate = ESTATE.model_copy(update={"stores": (dear, ESTATE.stores[1])})
+    for number in range(30):
         day = NOW.date() - timedelta(days=30 - number)
         paid = Decimal(99 + number if number else 1000)
         recorded.tallies.keep_day(day, [UsageDay(day, LOCAL, Tier.HOT, 1, 10**9, paid)])
+    take_stock(estate, recorded, now=NOW)
     ahead = forecast_cost(recorded, today=NOW.date(), days=30)
     assert ahead == pytest.approx(129 + 30)
-    assert take_round(ESTATE, recorded, now=NOW).forecast_usd["in_30_days"] == ahead
-    page = read_estate(ESTATE, recorded, query="", number=1, with_exports=False, now=NOW)
+    assert take_round(estate, recorded, now=NOW).forecast_usd["in_30_days"] == ahead
+    page = read_estate(estate, recorded, query="", number=1, with_exports=False, now=NOW)
     assert (page.cost.value and page.cost.value.forecast) == "159.00 USD"
-    report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date(), now=NOW))
+    report = render(estate, collect(estate, recorded, day=NOW.date(), now=NOW))
     assert "it will cost 159.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
 
 
@@ -122,8 +126,8 @@ def test_a_price_that_becomes_known_is_no_growth(recorded: Catalogue) -> None:
     assert forecast_cost(recorded, today=NOW.date(), days=30) == pytest.approx(1100)
     found = take_round(ESTATE, recorded, now=NOW)
     assert found.forecast_usd["in_30_days"] == found.month_bill_usd == pytest.approx(1100)
-    report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date(), now=NOW))
-    assert "it will cost 1,100.00\N{NO-BREAK SPACE}USD a month on 9 April 2026" in report.html
+    report = render(ESTATE, collect(ESTATE, recorded, day=NOW.date() - timedelta(days=1), now=NOW))
+    assert "it will cost 1,100.00\N{NO-BREAK SPACE}USD a month on 8 April 2026" in report.html
     keep(since=25)
     assert forecast_cost(recorded, today=NOW.date(), days=30) is None  # five days say nothing
     bill = (5 * 100 + 26 * 1100) / 31  # known since the 6th of March; from the 11th on as on the 10th

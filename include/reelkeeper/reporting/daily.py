@@ -27,7 +27,7 @@ from reelkeeper.reporting.alarms import definitions
 from reelkeeper.reporting.costing import cost_days
 from reelkeeper.reporting.drawing import Chart, palette_css
 from reelkeeper.reporting.figures import CameraDay, Figures, TransferTotals, UsageDay
-from reelkeeper.reporting.gathering import camera_days, first_days, gather, transfer_hours, usage_days
+from reelkeeper.reporting.gathering import camera_days, first_days, gather, transfer_hours, usage_days, usage_of
 from reelkeeper.reporting.page.safety import safety
 from reelkeeper.reporting.rounds import catalogue_began, priced_alike
 from reelkeeper.reports import publish
@@ -124,7 +124,7 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
         day,
         until,
         figures,
-        usage=usage_days(catalogue, *span),
+        usage=_usage(estate, catalogue, bare),
         cameras=camera_days(catalogue, *span),
         began=first_days(catalogue),
         transfers=transfer_hours(catalogue, until - _FAILURE_DAYS * _DAY, until),
@@ -136,6 +136,16 @@ def collect(estate: Estate, catalogue: Catalogue, *, day: date, now: datetime) -
         quality=retrying()(catalogue.quality.latest, "check_catalogue"),
         proposal=propose(estate, catalogue, now=now).decision if may_propose else None,
     )
+
+
+def _usage(estate: Estate, catalogue: Catalogue, data: DailyData) -> list[UsageDay]:
+    """The history of what stores hold. Today's is that of the figures, not of the round before: a page that tells a
+    thing twice tells it alike."""
+    kept = usage_days(catalogue, data.first_day, data.last_day)
+    today = data.figures.now.date()
+    if data.last_day < today:
+        return kept
+    return [*(one for one in kept if one.day < today), *usage_of(estate, data.figures)]
 
 
 def render(estate: Estate, data: DailyData) -> DailyPage:

@@ -52,17 +52,24 @@ def gather(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Figures:
     return retrying()(_gather, estate, catalogue, utc(now), _StorePrices(estate))
 
 
-def _keep_day(catalogue: Catalogue, figures: Figures, prices: "_StorePrices") -> None:
-    """Remember what stores hold as that of the UTC day of the figures, in place of an earlier round of that day."""
-    day = figures.now.date()
-    rows = [
+def usage_of(estate: Estate, figures: Figures) -> list[UsageDay]:
+    """What stores hold by the figures, as the history of days will tell it of theirs."""
+    return _usage_of(figures, _StorePrices(estate))
+
+
+def _usage_of(figures: Figures, prices: "_StorePrices") -> list[UsageDay]:
+    return [
         UsageDay(
-            day, store, tier, sum(one.replicas for one in usage), sum(one.size_bytes for one in usage),
+            figures.now.date(), store, tier, sum(one.replicas for one in usage), sum(one.size_bytes for one in usage),
             prices.monthly_usd(store, usage),
         )
         for (store, tier), usage in _held_by_tier(figures.usage).items()
     ]  # fmt: skip
-    retrying()(catalogue.tallies.keep_day, day, rows)
+
+
+def _keep_day(catalogue: Catalogue, figures: Figures, prices: "_StorePrices") -> None:
+    """Remember what stores hold as that of the UTC day of the figures, in place of an earlier round of that day."""
+    retrying()(catalogue.tallies.keep_day, figures.now.date(), _usage_of(figures, prices))
 
 
 def recount(catalogue: Catalogue) -> dict[str, int]:
