@@ -398,6 +398,7 @@ def test_one_thing_that_is_wrong_is_one_alarm(others: dict[str, Any], alarm: str
         {"stores": cloud_is(NOW, health="unknown", health_reason=None, looked_at=None)},
         {"rollout": replace(well().rollout, last_action="hold")},
         {"rollout": replace(well().rollout, last_action="step_back", mode="local")},
+        {"rollout": replace(well().rollout, last_action="step_back", last_decided_by="ann")},  # on purpose
         {"rollout": replace(well().rollout, last_action=None)},
     ],
 )
@@ -424,6 +425,16 @@ def test_a_step_back_stands_until_the_ramp_goes_on(catalogue: Catalogue) -> None
         )  # fmt: skip
         states.append(list(up(found).values()))
     assert states == [[], ["firing"], ["firing"], ["firing"], []]
+
+
+def test_a_step_back_is_told_with_its_reason_and_ends_when_a_person_sets_the_percentage(catalogue: Catalogue) -> None:
+    went_back = replace(
+        well().rollout, last_action="step_back", last_decided_by="reelkeeper", last_reason="2 of 9 failed"
+    )
+    found = evaluate(estate(), catalogue, well(rollout=went_back), now=NOW)
+    assert found.up[0].detail.endswith(": step_back; it is at 25 %: 2 of 9 failed")
+    lower = replace(went_back, last_decided_by="ann", last_reason="less is enough")
+    assert up(evaluate(estate(), catalogue, well(NOW + DAY, rollout=lower), now=NOW + DAY)) == {}
 
 
 def test_orphans_are_held_against_what_the_store_has(catalogue: Catalogue) -> None:

@@ -11,8 +11,10 @@ from reelkeeper.model import ReplicaState, StoreName
 from reelkeeper.policy.alarms import Alarm, AlarmName, AlarmTerms, Reading
 from reelkeeper.policy.caps import soft_cap
 from reelkeeper.policy.ramp import Measured
+from reelkeeper.ramp import BY_ITSELF
 from reelkeeper.reporting.figures import CameraFigures, Figures, StoreFigures, TransferTotals
 from reelkeeper.settings import Estate
+from reelkeeper.wording import usd
 
 STALE_AFTER = timedelta(hours=1)
 """A look at a store that is older tells nothing about it now."""
@@ -233,14 +235,19 @@ class _Reader:
         return self._reading("verification_overdue", "", days, f"a copy was last looked at {oldest:%Y-%m-%d %H:%M} UTC")
 
     def _rollout(self) -> Reading:
-        """A decision to hold says nothing: the step back before it stands until the ramp goes on, or starts anew."""
+        """A decision to hold says nothing: the step back before it stands until the ramp goes on, starts anew, or a
+        person sets it."""
         rollout = self.figures.rollout
         if rollout.mode != "hybrid" or rollout.last_action is None:
             return self._reading("rollout_stepped_back", "", 0.0, f"mode {rollout.mode!r}: no ramp is under way")
         when = f" on {rollout.last_decided_at:%Y-%m-%d %H:%M} UTC" if rollout.last_decided_at else ""
-        value = None if rollout.last_action == "hold" else float(rollout.last_action == "step_back")
-        at = f"it is at {100 * rollout.ratio:.4g} %"
-        return self._reading("rollout_stepped_back", "", value, f"last decision{when}: {rollout.last_action}; {at}")
+        by_a_person = rollout.last_decided_by not in (None, BY_ITSELF)
+        went_back = rollout.last_action == "step_back" and not by_a_person
+        value = None if rollout.last_action == "hold" else float(went_back)
+        by = f" by {rollout.last_decided_by}" if by_a_person else ""
+        said = f"last decision{when}{by}: {rollout.last_action}; it is at {100 * rollout.ratio:.4g} %"
+        why = f": {rollout.last_reason}" if rollout.last_reason else ""
+        return self._reading("rollout_stepped_back", "", value, f"{said}{why}")
 
     def _budget(self) -> Iterator[Reading]:
         if self.estate.alarms.budget_usd is None:
@@ -250,6 +257,6 @@ class _Reader:
             why = self.figures.costs_trouble or "nothing says what the stores cost"
             yield self._reading("over_budget", "", None, why)
             return
-        ahead = "" if later is None else f", in 30 days {later:.2f} USD"
-        detail = f"{now:.2f} USD a month now{ahead}; the budget is {self.estate.alarms.budget_usd:.2f} USD"
+        ahead = "" if later is None else f", in 30 days {usd(later)}"
+        detail = f"{usd(now)} a month now{ahead}; the budget is {usd(self.estate.alarms.budget_usd)}"
         yield self._reading("over_budget", "", max(float(now), later or 0.0), detail)

@@ -82,6 +82,8 @@ class RolloutFigures:
     last_decided_at: datetime | None
     unmigrated: int
     oldest_unmigrated: datetime | None
+    last_decided_by: str | None = None  # a person, or `ramp.BY_ITSELF`
+    last_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

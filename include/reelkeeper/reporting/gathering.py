@@ -177,6 +177,8 @@ def _rollout(estate: Estate, catalogue: Catalogue) -> RolloutFigures:
         last_decided_at=last.decided_at if last else None,
         unmigrated=unmigrated,
         oldest_unmigrated=oldest,
+        last_decided_by=last.decided_by if last else None,
+        last_reason=last.reason if last else "",
     )
 
 
