@@ -32,6 +32,7 @@ from reelkeeper.model import (
     camera_id,
 )
 from reelkeeper.policy.rollout import Percentage
+from reelkeeper.ramp import set_percentage
 from reelkeeper.reading import locate
 from reelkeeper.reporting.figures import (
     CameraDay,
@@ -179,6 +180,17 @@ def test_what_the_rollout_has_not_reached(catalogue: Catalogue, footage: list[In
     rollout = gather(estate(), catalogue, now=NOW).rollout
     assert (rollout.unmigrated, rollout.oldest_unmigrated) == (1, oldest_first[-1])
     assert gather(estate(0, mode="cloud"), catalogue, now=NOW).rollout.unmigrated == 1
+
+
+def test_the_last_decision_is_told_with_who_and_why(catalogue: Catalogue) -> None:
+    assert gather(estate(50), catalogue, now=NOW).rollout.last_decided_by is None
+    set_percentage(
+        estate(50), catalogue, Percentage(1000), reason="less is enough", decided_by="ann", run_id="r", now=NOW
+    )
+    rollout = gather(estate(50), catalogue, now=NOW).rollout
+    assert (rollout.last_action, rollout.last_decided_at, rollout.last_decided_by, rollout.last_reason) == (
+        "step_back", NOW, "ann", "less is enough"
+    )  # fmt: skip
     local = gather(estate(mode="local"), catalogue, now=NOW).rollout
     assert (local.ratio, local.unmigrated, local.oldest_unmigrated) == (0.0, 0, None)
 
