@@ -1,5 +1,6 @@
 """The page that a check leaves, as people see it: in a browser that can reach nobody."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.browser import BROWSER, browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
-PAGE = Page("Quality of the catalogue", "harbour", "manual__1", "Footage of three days.", NOW, "1.24.1")
+PAGE = Page("Quality of the catalogue", "harbour", "manual__1", "Footage of three days.", NOW, "1.24.1", 2)
 
 
 def results() -> list[QualityResult]:
@@ -31,8 +32,12 @@ def results() -> list[QualityResult]:
     return list(found.values())
 
 
+def asked(found: list[QualityResult]) -> tuple[list[QualityResult], list[Part]]:
+    return found, [Part("2026-03-09", "looked", f"SELECT '<{result.expectation}>'") for result in found]
+
+
 def page(found: list[QualityResult]) -> str:
-    return render(PAGE, found, [Part("2026-03-09", "looked", f"SELECT '<{result.expectation}>'") for result in found])
+    return render(PAGE, *asked(found))
 
 
 def test_it_says_what_came_of_each() -> None:
@@ -43,6 +48,7 @@ def test_it_says_what_came_of_each() -> None:
     assert HOSTILE not in text
     assert "&lt;segment_overlaps&gt;" in text
     assert "The query that finds the wrong rows (here of 2026-03-09)" in text
+    assert "The first 1 wrong rows (segment_overlaps-2.csv)" in render(replace(PAGE, report_rows=1), *asked(results()))
     well = page([QualityResult(each.suite, each.name, each.severity, True, 1, 0, 1.0) for each in EXPECTATIONS])
     assert "All 26 expectations are met." in well
     assert "✗" not in well

@@ -136,7 +136,7 @@ def _check(
     if not always and not any(result.failing for result in results):
         return Checked("passed", tuple(results), None)
     folder = f"{run.job}/{run.now:%Y-%m-%d}/{run.run_id}"
-    page = Page(words[0], estate.name, run.run_id, words[1], run.now, gx.__version__)
+    page = Page(words[0], estate.name, run.run_id, words[1], run.now, gx.__version__, rules.report_rows)
     try:
         store = open_store(estate.placement.exports_in)
         told = tuple(_reported(estate, catalogue, store, folder, *pair) for pair in zip(results, verdicts, strict=True))

@@ -35,6 +35,7 @@ class Page:
     scope: str  # what was looked at, in a sentence
     now: datetime
     gx_version: str
+    report_rows: int  # that a report has at most
 
 
 def publish_page(store: Writes, name: str, page: Page, results: Sequence[QualityResult], asked: Sequence[Part]) -> Key:
@@ -51,7 +52,7 @@ def render(page: Page, results: Sequence[QualityResult], asked: Sequence[Part]) 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    cards = [_card(result, part) for result, part in zip(results, asked, strict=True)]
+    cards = [_card(result, part, page.report_rows) for result, part in zip(results, asked, strict=True)]
     suites = [
         {"name": suite, "cards": list(those)} for suite, those in groupby(cards, key=lambda card: str(card["suite"]))
     ]
@@ -83,15 +84,16 @@ def _outcome(result: QualityResult) -> Outcome:
     return "failed" if result.severity == "fail" else "warned"
 
 
-def _card(result: QualityResult, part: Part) -> dict[str, Any]:
+def _card(result: QualityResult, part: Part, report_rows: int) -> dict[str, Any]:
     """One expectation, as the template has it."""
     told = f"{result.failing:,} wrong; {result.looked_at:,} looked at"
     if result.mostly < 1:
         told += f"; {result.mostly:.4%} of them must be right".replace(".0000%", " %")
     report = result.report_path.rpartition("/")[2] if result.report_path else None
+    rows = "All wrong rows" if result.failing <= report_rows else f"The first {report_rows:,} wrong rows"
     return {
         "suite": result.suite, "name": str(result.expectation), "says": _SAYS[result.expectation],
         "outcome": _outcome(result), "told": told, "failing": result.failing, "examples": result.examples,
-        "report": report, "report_says": f"All wrong rows ({report})", "query": part.statement,
+        "report": report, "report_says": f"{rows} ({report})", "query": part.statement,
         "query_says": "The query that finds the wrong rows" + (f" (here of {part.what})" if part.what != "all" else ""),
     }  # fmt: skip
