@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from reelkeeper.health import check_catalogue, check_machine, check_space, check_store, check_zone
+from reelkeeper.health import check_catalogue, check_machine, check_metrics, check_space, check_store, check_zone
 from reelkeeper.model import StoreKind
-from reelkeeper.settings import Estate, StoreSettings
-from reelkeeper.stores.protocols import SetsUp
+from reelkeeper.settings import Estate, Metrics, StoreSettings
+from reelkeeper.stores.protocols import Check, SetsUp
 
 
 def estate_of(root: Path, **zone: object) -> Estate:
@@ -64,6 +64,26 @@ def test_a_zone_that_is_there_leaves_no_trace_of_the_look(tmp_path: Path) -> Non
     zone = estate_of(tmp_path / "disk", path=tmp_path, queue="nvr").zone("in")
     assert all(check.ok for check in check_zone(zone, no_store))  # type: ignore[arg-type]  # as above
     assert not list(tmp_path.iterdir())
+
+
+def test_what_metrics_are_published_to(tmp_path: Path) -> None:
+    published = {"pushgateway_url": "http://127.0.0.1:9", "textfile": tmp_path / "none" / "reelkeeper.prom"}
+
+    def found(*ways: str) -> dict[str, Check]:
+        metrics = Metrics.model_validate({"publish": ways, "queue": "nvr", **published})
+        estate = estate_of(tmp_path).model_copy(update={"metrics": metrics})
+        return {check.what: check for check in check_metrics(estate)}
+
+    assert found("prometheus", "airflow") == {}
+    checks = found("pushgateway", "textfile")
+    assert not any(check.ok for check in checks.values())
+    assert "metrics.pushgateway_url is 'http://127.0.0.1:9'" in checks["metrics to pushgateway: push"].detail
+    assert "take it out of metrics.publish" in checks["metrics to pushgateway: push"].cure
+    folder = checks["metrics to textfile: folder"]
+    assert folder.detail == f"{str(tmp_path / 'none')!r} is not there"
+    assert folder.cure == "make the folder or mount its disk (on a worker of queue 'nvr')"
+    (tmp_path / "none").mkdir()
+    assert found("textfile")["metrics to textfile: folder"].ok
 
 
 def test_programs_and_folders_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

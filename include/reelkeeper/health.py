@@ -1,4 +1,4 @@
-"""Whether an estate works: its catalogue, its stores, its landing zones, the programs it needs. Nothing here raises."""
+"""Whether an estate works: catalogue, stores, landing zones, where metrics go, programs. Nothing here raises."""
 
 import os
 import shutil
@@ -20,6 +20,7 @@ from reelkeeper.media.binaries import Program, program
 from reelkeeper.ownership import require_ours
 from reelkeeper.pricing import foreign_prices
 from reelkeeper.ramp import current_percentage
+from reelkeeper.reporting.publishing import try_gateway
 from reelkeeper.settings import Estate, LandingZone, StoreSettings
 from reelkeeper.stores.protocols import Check, Lists, Owned, SetsUp
 from reelkeeper.stores.rights import cure_of
@@ -117,6 +118,23 @@ def check_zone(zone: LandingZone, open_store: Callable[[str], Lists]) -> Iterato
         readable = zone.urls.is_file() and os.access(zone.urls, os.R_OK)
         cure = "" if readable else f"make the file, one URL a line, readable by Airflow's user{where}"
         yield Check(what + "list of URLs", readable, str(zone.urls), cure)
+
+
+def check_metrics(estate: Estate) -> Iterator[Check]:
+    """Where metrics are published so: does the Pushgateway take them, can the text file be written?"""
+    metrics = estate.metrics
+    where = f" (on a worker of queue {metrics.queue!r})" if metrics.queue else ""
+    if "pushgateway" in metrics.publish and metrics.pushgateway_url is not None:
+        what = "metrics to pushgateway: push"
+        try:
+            try_gateway(metrics.pushgateway_url, estate=estate.name)
+        except ReelkeeperError as exc:
+            cure = f"start the Pushgateway, correct metrics.pushgateway_url, or take it out of metrics.publish{where}"
+            yield Check(what, False, _said(exc), cure)
+        else:
+            yield Check(what, True, metrics.pushgateway_url)
+    if "textfile" in metrics.publish and metrics.textfile is not None:
+        yield _folder("metrics to textfile: folder", metrics.textfile.parent, writable=True, where=where)
 
 
 def check_machine(download_directory: Path | None) -> Iterator[Check]:

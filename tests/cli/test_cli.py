@@ -341,7 +341,9 @@ def test_each_broken_thing_is_named_with_its_cure(
         minio_store("garbled", f"{bucket_name}-e", "garbled"),
         zones=f'[[landing_zones]]\nname = "away"\npath = "{tmp_path / "away"}"\n'
         f'[[landing_zones]]\nname = "list"\nurls = "{tmp_path / "urls.txt"}"\n'
-        '[ingest]\ndownload_directory = "/proc"\n',
+        '[ingest]\ndownload_directory = "/proc"\n'
+        '[metrics]\npublish = ["pushgateway", "textfile", "cloudwatch"]\npushgateway_url = "http://127.0.0.1:1"\n'
+        f'textfile = "{tmp_path / "away" / "reelkeeper.prom"}"\n',
     )
     said = run(
         "doctor", "--json",
@@ -349,6 +351,8 @@ def test_each_broken_thing_is_named_with_its_cure(
         AIRFLOW_CONN_WRONG_SECRET=minio_uri(seaweedfs, secret="hunter2-hunter2"),
         AIRFLOW_CONN_RIGHT=minio_uri(seaweedfs),
         AIRFLOW_CONN_DOWN=f"minio://key:hunter3-hunter3@{quote('http://127.0.0.1:1', safe='')}/",
+        AIRFLOW_CONN_AWS_DEFAULT=json.dumps({"conn_type": "aws", "login": "key", "password": "hunter5-hunter5",
+                                             "extra": {"endpoint_url": "http://127.0.0.1:1"}}),
         AIRFLOW_CONN_GARBLED="{not json hunter4-hunter4",
     )  # fmt: skip
     assert said.code == 1, said.err
@@ -365,6 +369,9 @@ def test_each_broken_thing_is_named_with_its_cure(
         ("landing zone away: folder", "is not there", "make the folder or mount its disk"),
         ("landing zone list: ", "urls.txt", "one URL a line"),
         ("downloads: folder", "/proc", "writable"),
+        ("metrics to pushgateway: push", "did not answer", "correct metrics.pushgateway_url"),
+        ("metrics to textfile: folder", "is not there", "make the folder"),
+        ("metrics to cloudwatch: connection aws_default", "cannot be reached", "correct the connection"),
     ):
         found = [check for what, check in failed.items() if what.startswith(begins)]
         assert found, (begins, list(failed))

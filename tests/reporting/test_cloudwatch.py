@@ -12,10 +12,16 @@ import pytest
 from botocore.config import Config
 
 from demo.servers import S3Server
-from reelkeeper.errors import AccessDenied, MonitoringUnavailable
+from reelkeeper.errors import AccessDenied, MonitoringUnavailable, PermanentError
 from reelkeeper.model import StoreName
 from reelkeeper.reporting import cloudwatch
-from reelkeeper.reporting.cloudwatch import CLOUD_METRICS, MAX_BATCH_METRICS, Published, publish_to_cloudwatch
+from reelkeeper.reporting.cloudwatch import (
+    CLOUD_METRICS,
+    MAX_BATCH_METRICS,
+    Published,
+    publish_to_cloudwatch,
+    try_cloudwatch,
+)
 from reelkeeper.reporting.figures import RetrievalTotals, TransferTotals
 from reelkeeper.reporting.rounds import Round
 from tests.reporting.hand_made import CLOUD, LOCAL, NOW, lasted, taken
@@ -239,6 +245,23 @@ def refused(code: str, status: int) -> Exception:
 def test_a_refusal_is_an_error_of_ours(error: Callable[[], Exception], expected: type[Exception]) -> None:
     with pytest.raises(expected, match="CloudWatch namespace 'Test' did not take metrics"):
         publish_to_cloudwatch(Recorder(1, error()), "Test", taken(), {})
+
+
+@pytest.mark.parametrize("code", ["MissingParameter", "ValidationError"])
+def test_a_try_that_is_let_in_is_well(code: str) -> None:
+    client = Recorder(1, refused(code, 400))
+    try_cloudwatch(client, "Test")
+    assert client.calls == [[]]
+    with pytest.raises(AccessDenied, match="did not take metrics"):
+        try_cloudwatch(Recorder(1, refused("AccessDenied", 403)), "Test")
+    with pytest.raises(PermanentError, match="did not take metrics"):  # a code that we do not know
+        try_cloudwatch(Recorder(1, refused("UnrecognizedClientException", 400)), "Test")
+
+
+def test_a_try_leaves_nothing_behind(moto: S3Server) -> None:
+    namespace = f"Try {uuid4()}"
+    try_cloudwatch(client_of(moto), namespace)
+    assert client_of(moto).list_metrics(Namespace=namespace)["Metrics"] == []
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge, parser
 from reelkeeper.errors import ConfigurationError, MonitoringUnavailable
 from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
-from reelkeeper.reporting.publishing import exposition, publish_by_all, push, write_textfile
+from reelkeeper.reporting.publishing import exposition, publish_by_all, push, try_gateway, write_textfile
 from tests.reporting.hand_made import taken
 
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -57,6 +57,12 @@ def gateway() -> Iterator[Gateway]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             seen.requests.append((self.path, self.headers["Content-Type"], body))
             self.send_response(seen.answer(self.path, body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_DELETE(self) -> None:
+            seen.requests.append((self.path, "", b"DELETE"))
+            self.send_response(seen.status or 202)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -116,6 +122,16 @@ def test_a_pushgateway_that_refuses(
 def test_a_pushgateway_that_is_not_there(registry: CollectorRegistry) -> None:
     with pytest.raises(MonitoringUnavailable, match="did not answer"):
         push(registry, "http://127.0.0.1:9", estate="north")
+
+
+def test_a_pushgateway_is_tried_without_a_trace(gateway: Gateway) -> None:
+    try_gateway(gateway.url, estate="north")
+    (put, _, body), (deleted, *_) = gateway.requests
+    assert put == deleted == "/metrics/job/reelkeeper_doctor/estate/north"  # what was pushed before is of another job
+    assert body == b""
+    gateway.status = 405  # as Prometheus itself answers, whose address is easily taken for it
+    with pytest.raises(ConfigurationError, match=r"it answered 405 .*: expected a Pushgateway"):
+        try_gateway(gateway.url, estate="north")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path, registry: CollectorRegistry) -> None:

@@ -6,6 +6,7 @@ has no gap.
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -26,6 +27,12 @@ MAX_BATCH_BYTES = 900_000
 """CloudWatch takes 1 MB in one call; headers and the action's own parameters are beside the metrics."""
 REPEAT_AFTER = timedelta(minutes=55)
 """Less than an hour, which the fourth round after may miss by some milliseconds."""
+
+_MISSES_METRICS = {
+    "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter", "MissingRequiredParameter",
+    "ValidationError",
+}  # fmt: skip
+"""How CloudWatch may refuse a call that has no metrics in it, once it has let the caller in."""
 
 Unit = Literal["Bytes", "Count", "Seconds", "Percent", "None"]
 Published = MutableMapping[str, tuple[float, float]]
@@ -62,6 +69,21 @@ def publish_to_cloudwatch(client: PutsMetrics, namespace: str, taken: Round, pub
         published.update({change.key: (change.value, taken.figures.now.timestamp()) for change in batch})
         count += len(batch)
     return count
+
+
+def try_cloudwatch(client: PutsMetrics, namespace: str) -> None:
+    """Put no metrics at all: CloudWatch lets us in, or says why not, and nothing comes to be there.
+
+    Errors as of `publish_to_cloudwatch`.
+    """
+    from botocore.exceptions import ClientError
+
+    with _cloudwatch_errors(namespace):
+        try:
+            client.put_metric_data(Namespace=namespace, MetricData=[])
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] not in _MISSES_METRICS:
+                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +136,17 @@ def _most_bytes(datum: dict[str, Any]) -> int:
 
 
 def _put(client: PutsMetrics, namespace: str, data: list[dict[str, Any]]) -> None:
+    with _cloudwatch_errors(namespace):
+        client.put_metric_data(Namespace=namespace, MetricData=data)
+
+
+@contextmanager
+def _cloudwatch_errors(namespace: str) -> Iterator[None]:
     from botocore import exceptions as boto
 
     what = f"CloudWatch namespace {namespace!r}"
     try:
-        client.put_metric_data(Namespace=namespace, MetricData=data)
+        yield
     except boto.ClientError as exc:
         error = boto3_refusal(exc).error("CloudWatch", "take metrics")
         kind = MonitoringUnavailable if isinstance(error, TransientError) else type(error)

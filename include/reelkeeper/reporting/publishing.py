@@ -1,10 +1,11 @@
 """Metrics on their way to who keeps them: as a text that Prometheus reads, by a Pushgateway, in a file."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
+from prometheus_client import CollectorRegistry, delete_from_gateway, push_to_gateway, write_to_textfile
 from prometheus_client.exposition import choose_encoder
 
 from reelkeeper.errors import ConfigurationError, MonitoringUnavailable, ReelkeeperError, TransientError
@@ -35,10 +36,27 @@ def push(registry: CollectorRegistry, url: str, *, estate: str) -> None:
 
     MonitoringUnavailable when it does not answer, ConfigurationError when it refuses them.
     """
+    with _gateway_errors(url):
+        push_to_gateway(url, JOB, registry, grouping_key={"estate": estate}, timeout=PUSH_SECONDS)
+
+
+def try_gateway(url: str, *, estate: str) -> None:
+    """Put no metrics into a Pushgateway, in a group of its own, and take that away: what was pushed stays as it is.
+
+    Errors as of `push`.
+    """
+    job, group = f"{JOB}_doctor", {"estate": estate}
+    with _gateway_errors(url):
+        push_to_gateway(url, job, CollectorRegistry(), grouping_key=group, timeout=PUSH_SECONDS)
+        delete_from_gateway(url, job, grouping_key=group, timeout=PUSH_SECONDS)
+
+
+@contextmanager
+def _gateway_errors(url: str) -> Iterator[None]:
     from urllib.error import HTTPError
 
     try:
-        push_to_gateway(url, JOB, registry, grouping_key={"estate": estate}, timeout=PUSH_SECONDS)
+        yield
     except HTTPError as exc:
         told = f"metrics.pushgateway_url is {url!r}: it answered {exc.code} {exc.reason}"
         if exc.code >= 500 or exc.code == 429:

@@ -9,9 +9,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import configure_logging
 
-from reelkeeper.errors import CredentialsNotFound, ReelkeeperError
+from reelkeeper.errors import AccessDenied, CredentialsNotFound, ReelkeeperError
 from reelkeeper.model import StoreKind
-from reelkeeper.settings import Estate, StoreSettings
+from reelkeeper.settings import Estate, Metrics, StoreSettings
 from reelkeeper.stores.protocols import Check, Store
 from reelkeeper.stores.rights import cure_of
 from reelkeeper_airflow import estate as airflow_estate
@@ -70,6 +70,8 @@ def check_connections(estate: Estate) -> Iterator[Check]:
         yield _check_cloudfront(estate.delivery.cloudfront_connection, estate.delivery.cloudfront_key_id)
     if "prometheus" in estate.metrics.publish:
         yield _check_scraping(estate.metrics.scrape_connection)
+    if "cloudwatch" in estate.metrics.publish:
+        yield _check_cloudwatch(estate.metrics)
     for channel in estate.alarms.notify:
         yield check_channel(channel)
 
@@ -137,6 +139,26 @@ def _check_scraping(name: str) -> Check:
         return Check(what, True, "not defined: only users of Airflow can read the metrics")
     except ReelkeeperError as exc:
         return Check(what, False, str(exc), "make a token by 'openssl rand -hex 32'")
+    return Check(what, True, _origin(name))
+
+
+def _check_cloudwatch(metrics: Metrics) -> Check:
+    """The connection is not enough: a right may be missing, or the way there."""
+    from reelkeeper.reporting.cloudwatch import try_cloudwatch
+    from reelkeeper_airflow.hooks.cloudwatch import CloudWatchHook
+
+    name = metrics.cloudwatch_connection
+    what = f"metrics to cloudwatch: connection {name}"
+    try:
+        client = CloudWatchHook(name, region_name=metrics.cloudwatch_region).metrics_client()
+        try_cloudwatch(client, metrics.cloudwatch_namespace)
+    except CredentialsNotFound as exc:
+        return Check(what, False, str(exc), _cure(name, "s3"))
+    except AccessDenied as exc:
+        return Check(what, False, str(exc), "check the connection's keys, and grant cloudwatch:PutMetricData")
+    except Exception as exc:  # noqa: BLE001 - a health check tells whatever it is
+        cure = "look whether CloudWatch can be reached from here, and correct the connection or cloudwatch_region"
+        return Check(what, False, f"{type(exc).__name__}: {exc}", cure)
     return Check(what, True, _origin(name))
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def doctor(as_json: bool) -> None:
-    """Try configuration, connections, catalogue, stores, landing zones and programs, and say how to mend what fails.
+    """Try all that the estate needs, and say how to mend what fails.
 
+    It looks at configuration, connections, catalogue, stores, landing zones, where metrics are published, programs.
     What it writes to try a right is gone when it ends. Exit code 1 when anything fails.
     """
     from reelkeeper_airflow.cli.connections import log_to_stderr
@@ -52,7 +53,15 @@ def _printable(value: Any) -> Any:
 def examine() -> Iterator["Check"]:
     """Every finding, in the order in which one would mend them."""
     from reelkeeper.catalogue.catalogue import Catalogue
-    from reelkeeper.health import check_catalogue, check_machine, check_owner, check_rollout, check_store, check_zone
+    from reelkeeper.health import (
+        check_catalogue,
+        check_machine,
+        check_metrics,
+        check_owner,
+        check_rollout,
+        check_store,
+        check_zone,
+    )
     from reelkeeper.settings import InvalidEstate, read_estate
     from reelkeeper.stores.protocols import Check
     from reelkeeper_airflow.cli.connections import check_connections, connect_to_catalogue, open_store
@@ -83,4 +92,5 @@ def examine() -> Iterator["Check"]:
             yield from check_owner(settings, open_store, open_catalogue)
     for zone in estate.landing_zones:
         yield from check_zone(zone, open_store)
+    yield from check_metrics(estate)
     yield from check_machine(estate.ingest.download_directory)
