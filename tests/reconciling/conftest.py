@@ -11,14 +11,13 @@ from uuid import uuid4
 
 import pytest
 
-from reelkeeper import moving
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.catalogue.records import Ingested, LandingFile
 from reelkeeper.migration.job import transfer_batch
 from reelkeeper.model import BatchId, Key, Replica, Segment, StoreKind, StoreName
 from reelkeeper.policy.rollout import Percentage
-from reelkeeper.reconciling import quarantining, returning, sighting
+from reelkeeper.reconciling import moving, quarantining, returning, sighting
 from reelkeeper.reconciling.job import Reconciled, reconcile_store
 from reelkeeper.reconciling.quarantining import Quarantined, quarantine_orphans
 from reelkeeper.reconciling.repairing import plan_repairs

@@ -16,11 +16,11 @@ from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import GateFailed, InvalidKey, ObjectNotFound, PermanentError, ReelkeeperError
 from reelkeeper.model import Key, StoreName, quarantine_key
-from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.caps import CapAction, check_caps
 from reelkeeper.policy.reconciliation import QUARANTINE, OrphanTerms, is_ripe
 from reelkeeper.policy.retention import Reason
+from reelkeeper.reconciling.moving import copy_within
 from reelkeeper.reconciling.returning import return_recorded
 from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate

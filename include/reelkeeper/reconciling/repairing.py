@@ -21,10 +21,10 @@ from reelkeeper.errors import (
     TransferCorrupted,
 )
 from reelkeeper.model import Key, Replica, StoreName, canonical_key
-from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.reconciliation import DAMAGED
 from reelkeeper.policy.retention import Reason
+from reelkeeper.reconciling.moving import copy_within
 from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker

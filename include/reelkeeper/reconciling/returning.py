@@ -13,9 +13,9 @@ from reelkeeper.catalogue.condemnations import Condemned
 from reelkeeper.catalogue.orphans import Orphan
 from reelkeeper.errors import ObjectExists, ReelkeeperError
 from reelkeeper.model import Replica
-from reelkeeper.moving import copy_within
 from reelkeeper.ownership import require_ours
 from reelkeeper.policy.retention import Reason
+from reelkeeper.reconciling.moving import copy_within
 from reelkeeper.retention.deleting import delete_condemned
 from reelkeeper.settings import Estate
 from reelkeeper.stores.breaker import Breaker
