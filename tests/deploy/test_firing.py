@@ -56,7 +56,7 @@ def healthy(minute: int, **changed: Any) -> Round:
         "oldest_unverified": now,
     }
     figures: Figures = replace(taken(now).figures, **(usual | changed))
-    return Round(figures, {}, {}, {}, None, alarms={}, silent_cameras=0, alarms_judged_at=now)
+    return Round(figures, silent_cameras=0, alarms_judged_at=now)
 
 
 def looked_at_last(minute: int, at: int) -> Round:
