@@ -141,6 +141,16 @@ FROM (SELECT camera_id, day
       HAVING sum(segments) <> 0) AS days
 GROUP BY camera_id;
 
+-- name: cameras_recorded_before
+-- The cameras of which there is footage of a UTC day before this one, by one look into the index for each.
+SELECT c.id AS camera_id
+FROM cameras c CROSS JOIN LATERAL (
+    SELECT FROM camera_days d
+    WHERE d.camera_id = c.id AND d.day < :day AND d.segments > 0
+    ORDER BY d.day LIMIT 1) AS earlier
+UNION
+SELECT camera_id FROM camera_changes WHERE day < :day AND segments > 0;
+
 -- name: tallied_transfers
 -- Transfers since ever, by latency class.
 SELECT job, destination_store AS store, outcome, nullif(error_code, '') AS error_code, fallback, latency_class,

@@ -239,17 +239,20 @@ def test_what_is_read_is_what_a_count_of_the_rows_says(
 
 
 @pytest.mark.parametrize(
-    "name", ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment", "exports_under_way"]
+    "name",
+    ["unprotected_segments", "oldest_proof", "oldest_unplaced_segment", "exports_under_way", "cameras_recorded_before"],
 )
 def test_what_is_not_summed_is_found_by_an_index(name: str, connect: Callable[[], Connection]) -> None:
-    values = {"stores": ["local", "cloud"], "store": "cloud", "buckets": 5000, "since": START, "until": SPAN.end}
+    values = {"stores": ["local", "cloud"], "store": "cloud", "buckets": 5000, "day": START.date()}
     with connect().cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")  # of tables that are empty
         cursor.execute("EXPLAIN " + getattr(queries(), name).sql, values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     scanned = set(re.findall(r"Seq Scan on (\w+)", plan))
     assert "Index" in plan
-    assert not any(table.startswith(("segments", "replicas", "transfers_", "exports")) for table in scanned), plan
+    assert not any(
+        table.startswith(("segments", "replicas", "transfers_", "exports", "camera_days")) for table in scanned
+    ), plan
 
 
 def test_an_update_of_what_is_not_counted_leaves_no_change(make, catalogue: Catalogue, sql) -> None:

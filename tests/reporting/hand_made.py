@@ -103,10 +103,11 @@ def figures(now: datetime = NOW) -> Figures:
 
 
 def taken(now: datetime = NOW) -> Round:
-    """A round of it: the gate recorded 18 hours of yesterday, the yard 6."""
+    """A round of it: the gate recorded 18 hours of yesterday, the yard 6; the hall never did."""
     return Round(
         figures(now),
         recorded_seconds={CAMERAS[0]: 64_800.0, CAMERAS[1]: 21_600.0},
+        recorded_before=frozenset(CAMERAS[:2]),
         forecast_bytes={"month_end": 5000.0, "in_30_days": 6000.0},
         forecast_usd={"month_end": 13.0, "in_30_days": 14.0},
         month_bill_usd=12.75,

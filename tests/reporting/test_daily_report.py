@@ -250,15 +250,20 @@ def test_cameras_stand_with_the_silent_ones_first_and_the_rest_is_counted() -> N
     made = figures().cameras
     yard, gate, _ = made
     recorded = [CameraDay(CAMERAS[0], TODAY, 5, 64_800.0, 500), CameraDay(CAMERAS[1], TODAY, 1, 90_000.0, 100)]
-    table = cameras_table(made, recorded, [yard], day=TODAY, now=NOW)
+    began = dict.fromkeys((yard.id, gate.id), TODAY - timedelta(days=1))
+    table = cameras_table(made, recorded, began, [yard], day=TODAY, now=NOW)
     assert [tuple(row) for row in table.rows] == [
         ("Yard", "acme/yard", "silent for 30 h 00 min", "100 %", "3", "300 B"),  # segments that overlap count once
-        ("Hall", "beta/hall", "no footage yet", "0 %", "0", "0 B"),
         ("Gate", "acme/gate", "5 min ago", "75 %", "10", "1000 B"),
+        ("Hall", "beta/hall", "no footage yet", "–", "0", "0 B"),
     ]
+    # The gate is new, and the yard was dark on a day that it had begun before.
+    table = cameras_table(made, recorded[:1], began | {gate.id: TODAY}, [], day=TODAY, now=NOW)
+    assert [(row[0], row[3]) for row in table.rows] == [("Yard", "0 %"), ("Gate", "–"), ("Hall", "–")]
     many = [replace(gate, slug=f"c{number}") for number in range(103)]
-    assert len(cameras_table(many, [], [], day=TODAY, now=NOW).rows) == 100
-    assert cameras_table(many, [], [], day=TODAY, now=NOW).note.startswith("3 more cameras")
+    table = cameras_table(many, [], {}, [], day=TODAY, now=NOW)
+    assert len(table.rows) == 100
+    assert table.note.startswith("3 more cameras")
 
 
 def test_transfers_of_a_day_are_summed_by_what_became_of_them() -> None:
@@ -415,7 +420,7 @@ def test_a_report_is_kept_beside_the_last_one(recorded: Catalogue, tmp_path: Pat
     assert (len(kept), kept.decode()) == (first.size_bytes, first.page.html)
     page = Page(kept.decode())
     assert "All 37 segments have at least one verified copy." in page.texts
-    assert page.tables["Cameras"][1] == ["Gate", "default/gate", "10 min ago", "2.5 %", "37", "36.1 KiB"]
+    assert page.tables["Cameras"][1] == ["Gate", "default/gate", "10 min ago", "–", "37", "36.1 KiB"]
     (coverage,) = [rows for title, rows in page.tables.items() if title.startswith("0 of 1 camera")]
     assert coverage[1][0] == "Gate"
 

@@ -122,7 +122,6 @@ reelkeeper_cameras 3
 reelkeeper_cameras_silent 1
 reelkeeper_camera_coverage_ratio{tenant="acme",camera="gate"} 0.75
 reelkeeper_camera_coverage_ratio{tenant="acme",camera="yard"} 0.25
-reelkeeper_camera_coverage_ratio{tenant="beta",camera="hall"} 0
 reelkeeper_camera_last_footage_age_seconds{tenant="acme",camera="gate"} 300
 reelkeeper_camera_last_footage_age_seconds{tenant="acme",camera="yard"} 108000
 reelkeeper_alarms{alarm="store_unreachable",state="firing"} 1
@@ -199,8 +198,8 @@ def test_cameras_and_tenants_beyond_the_limits_are_one() -> None:
         return {tuple(value for _, value in key[1]): value for key, value in found.items() if key[0] == name}
 
     assert of("storage_segments_count") == {(GATE,): 10, ("other",): 3}
-    # The yard's six hours, of two days that it and the hall could have recorded.
-    assert of("reelkeeper_camera_coverage_ratio") == {("gate", "acme"): 0.75, ("other", "other"): 0.125}
+    # The yard's six hours: of the hall nothing is expected.
+    assert of("reelkeeper_camera_coverage_ratio") == {("gate", "acme"): 0.75, ("other", "other"): 0.25}
     assert of("reelkeeper_camera_last_footage_age_seconds") == {("gate", "acme"): 300, ("other", "other"): 108_000}
     assert of("reelkeeper_stored_bytes") == {
         ("local", "acme", "HOT"): 1000, ("local", "other", "HOT"): 200,
@@ -210,11 +209,26 @@ def test_cameras_and_tenants_beyond_the_limits_are_one() -> None:
 
 def test_footage_that_overlaps_makes_up_for_no_other_camera() -> None:
     """The gate recorded its day twice over, the other two nothing."""
-    twice = replace(taken(), recorded_seconds={CAMERAS[0]: 172_800.0})
+    twice = replace(taken(), recorded_seconds={CAMERAS[0]: 172_800.0}, recorded_before=frozenset(CAMERAS))
     found = as_text(twice, Limits(cameras=0, tenants=9))
     assert found["reelkeeper_camera_coverage_ratio", (("camera", "other"), ("tenant", "other"))] == pytest.approx(1 / 3)
     gate = as_text(twice)["reelkeeper_camera_coverage_ratio", (("camera", "gate"), ("tenant", "acme"))]
     assert gate == 1
+
+
+def test_a_day_counts_only_for_cameras_that_recorded_before_it() -> None:
+    """The gate is new; the yard was there, and recorded nothing of the day."""
+
+    def coverage(limits: Limits, *before: CameraId) -> dict[str, float]:
+        found = as_text(replace(taken(), recorded_seconds={CAMERAS[0]: 43_200.0}, recorded_before=frozenset(before)),
+                        limits)  # fmt: skip
+        return {dict(key[1])["camera"]: value for key, value in found.items()
+                if key[0] == "reelkeeper_camera_coverage_ratio"}  # fmt: skip
+
+    assert coverage(Limits(), CAMERAS[1]) == {"yard": 0}
+    assert coverage(Limits(cameras=0), CAMERAS[1]) == {"other": 0}
+    assert coverage(Limits(cameras=0), *CAMERAS[:2]) == {"other": 0.25}
+    assert coverage(Limits()) == coverage(Limits(cameras=0)) == {}
 
 
 def test_ten_thousand_cameras_make_no_more_series_than_the_limit() -> None:

@@ -54,7 +54,7 @@ def test_a_catalogue_in_figures(recorded: Catalogue) -> None:
     assert of("storage_segments_stored_total", backend="local", mode="cloud") == 40
     assert of("storage_bytes_used", backend="local", bucket="/footage") == 40_000
     assert of("reelkeeper_stored_bytes", store="local", tier="HOT", tenant="default") == 40_000
-    assert of("reelkeeper_camera_coverage_ratio", tenant="default", camera="gate") == 36 * 60 / 86_400
+    assert of("reelkeeper_camera_coverage_ratio", tenant="default", camera="gate") is None  # its first day
     assert of("reelkeeper_camera_coverage_ratio", tenant="default", camera="yard") == 0
     assert of("reelkeeper_camera_last_footage_age_seconds", tenant="default", camera="gate") == 600
     assert of("reelkeeper_cameras_silent") == 1
@@ -68,6 +68,21 @@ def test_a_catalogue_in_figures(recorded: Catalogue) -> None:
     alarms = {key[1] for key in found if key[0] == "reelkeeper_alarms"}
     assert len(alarms) == len(ALARM_NAMES) * len(ALARM_STATES)
     assert as_text(take_round(ESTATE, recorded, now=NOW), Limits()) == found  # reading changes nothing
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_a_new_camera_is_covered_from_its_second_day_on(recorded: Catalogue, is_folded: bool) -> None:
+    """The gate recorded 36 minutes of its first day and one of its second."""
+    if is_folded:
+        recorded.tallies.fold()
+    gate = (("camera", "gate"), ("tenant", "default"))
+    found = [
+        as_text(take_round(ESTATE, recorded, now=NOW + timedelta(days=days))).get(
+            ("reelkeeper_camera_coverage_ratio", gate)
+        )
+        for days in (0, 1, 2)
+    ]
+    assert found == [None, 60 / 86_400, 0]
 
 
 def test_history_says_where_it_is_heading(recorded: Catalogue) -> None:

@@ -153,6 +153,10 @@ class Tallies:
         camera_ids = None if cameras is None else list(cameras)
         return {row.camera_id: row.day for row in self._session.rows("first_camera_days", camera_ids=camera_ids)}
 
+    def recorded_before(self, day: date) -> frozenset[CameraId]:
+        """The cameras of which there is footage of a UTC day before this one."""
+        return frozenset(row.camera_id for row in self._session.rows("cameras_recorded_before", day=day))
+
     def unplaced(self, store: StoreName, buckets: int) -> tuple[int, datetime | None]:
         """How many segments with a rollout bucket below `buckets` have no available replica in a store, and the start
         of the oldest of them."""

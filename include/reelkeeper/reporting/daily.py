@@ -234,7 +234,7 @@ def _tables(estate: Estate, data: DailyData) -> Iterator[daily_tables.Table]:
     ]
     silent = silent_cameras(estate, figures, figures.now)
     yield daily_tables.stores_table(figures)
-    yield daily_tables.cameras_table(figures.cameras, data.cameras, silent, day=day, now=figures.now)
+    yield daily_tables.cameras_table(figures.cameras, data.cameras, data.began, silent, day=day, now=figures.now)
     yield daily_tables.transfers_table(on_day, day)
     yield daily_tables.alarms_table(data.events)
     yield daily_tables.quality_table(data.quality)

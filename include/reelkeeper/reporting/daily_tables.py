@@ -60,22 +60,33 @@ def transfers_table(transfers: Iterable[TransferTotals], day: date) -> Table:
 
 
 def cameras_table(
-    cameras: Sequence[CameraFigures], recorded: Iterable[CameraDay], silent: Sequence[CameraFigures], *, day: date,
-    now: datetime,
+    cameras: Sequence[CameraFigures], recorded: Iterable[CameraDay], began: Mapping[CameraId, date],
+    silent: Sequence[CameraFigures], *, day: date, now: datetime,
 ) -> Table:  # fmt: skip
-    """Cameras: the silent ones first, then by what they recorded on `day`, the least first; at most MOST_CAMERAS."""
+    """Cameras: the silent ones first, then by what they recorded on `day`, the least first; at most MOST_CAMERAS.
+
+    Of one that began later than the day before (`began`: the first day of which there is footage), nothing was
+    expected of the whole day: it stands behind the others.
+    """
     on_day: Mapping[CameraId, CameraDay] = {each.camera_id: each for each in recorded if each.day == day}
     quiet = {camera.id for camera in silent}
 
-    def seconds(camera: CameraFigures) -> float:
-        return on_day[camera.id].recorded_seconds if camera.id in on_day else 0.0
+    def ratio(camera: CameraFigures) -> float | None:
+        if began.get(camera.id, day) >= day:
+            return None
+        return min(on_day[camera.id].recorded_seconds / _DAY_SECONDS, 1.0) if camera.id in on_day else 0.0
 
-    ordered = sorted(cameras, key=lambda camera: (camera.id not in quiet, seconds(camera), camera.tenant, camera.slug))
+    def place(camera: CameraFigures) -> tuple[object, ...]:
+        covered = ratio(camera)
+        return camera.id not in quiet, covered is None, covered or 0.0, camera.tenant, camera.slug
+
+    ordered = sorted(cameras, key=place)
     rows = [
         (
             camera.name, f"{camera.tenant}/{camera.slug}",
             _last_footage(camera, now, is_silent=camera.id in quiet),
-            percent(min(seconds(camera) / _DAY_SECONDS, 1.0)), f"{camera.segments:,}", size(camera.size_bytes),
+            "\N{EN DASH}" if (covered := ratio(camera)) is None else percent(covered), f"{camera.segments:,}",
+            size(camera.size_bytes),
         )
         for camera in ordered[:MOST_CAMERAS]
     ]  # fmt: skip
@@ -83,7 +94,7 @@ def cameras_table(
     return Table(
         "Cameras", ("camera", "tenant/slug", "last footage", f"recorded of {day:%Y-%m-%d}", "segments", "size"), rows,
         frozenset({3, 4, 5}), empty="No camera is known yet.",
-        note=f"{counted(left_out, 'more camera')} that recorded more on that day." if left_out else "",
+        note=f"{counted(left_out, 'more camera')} that recorded more on that day, or began later." if left_out else "",
     )  # fmt: skip
 
 

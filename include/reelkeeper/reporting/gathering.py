@@ -98,6 +98,11 @@ def first_days(catalogue: Catalogue, cameras: Sequence[CameraId] | None = None) 
     return retrying()(catalogue.tallies.first_days, cameras)
 
 
+def recorded_before(catalogue: Catalogue, day: date) -> frozenset[CameraId]:
+    """The cameras of which there is footage of a UTC day before this one: all of this one is expected of them."""
+    return retrying()(catalogue.tallies.recorded_before, day)
+
+
 def transfer_hours(catalogue: Catalogue, since: datetime, until: datetime) -> dict[datetime, list[TransferTotals]]:
     """Transfers by the full hour that they finished in, of the hours that start in `[since, until)`; an hour without
     any is absent."""

@@ -142,7 +142,8 @@ def coverage(taken: Round, limits: Limits) -> Iterator[Sample]:
         recorded = [min(taken.recorded_seconds.get(camera.id, 0.0), DAY_SECONDS) for camera in some]
         return sum(recorded) / (DAY_SECONDS * len(recorded))
 
-    shown, rest = _cameras(taken, limits)
+    shown, rest = ([camera for camera in some if camera.id in taken.recorded_before]
+                   for some in _cameras(taken, limits))  # fmt: skip
     for camera in shown:
         yield (camera.tenant, camera.slug), ratio([camera])
     if rest:

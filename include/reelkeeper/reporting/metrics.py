@@ -201,7 +201,7 @@ METRICS: tuple[Metric, ...] = (
            "Cameras from which no footage came for longer than the alarm's limit.", values.silent_cameras),
     Metric("reelkeeper_camera_coverage_ratio", "gauge", ("tenant", "camera"),
            "Share of the last whole UTC day that the camera recorded; of \"other\": of all those cameras together. "
-           "Footage that overlaps counts twice.",
+           "Footage that overlaps counts twice. Absent while the camera has no footage of an earlier day.",
            values.coverage),
     Metric("reelkeeper_camera_last_footage_age_seconds", "gauge", ("tenant", "camera"),
            "Time since the end of the camera's latest segment; of \"other\": the longest of those cameras.",

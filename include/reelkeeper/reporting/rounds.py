@@ -12,7 +12,7 @@ from reelkeeper.policy.alarms import ALARM_NAMES, alarms
 from reelkeeper.policy.forecast import HISTORY_DAYS, forecast, horizons, month_bill
 from reelkeeper.reporting.alarm_readings import silent_cameras, terms
 from reelkeeper.reporting.figures import Figures, UsageDay
-from reelkeeper.reporting.gathering import camera_days, gather, usage_days
+from reelkeeper.reporting.gathering import camera_days, gather, recorded_before, usage_days
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import retrying
 
@@ -26,6 +26,8 @@ class Round:
     figures: Figures
     recorded_seconds: Mapping[CameraId, float] = field(default_factory=dict)
     """How much of the last whole UTC day each camera recorded; a camera that is missing recorded nothing."""
+    recorded_before: frozenset[CameraId] = frozenset()
+    """The cameras that have footage of an earlier day: of them alone that day is expected."""
     forecast_bytes: Mapping[str, float] = field(default_factory=dict)
     """Of all stores, on the days of `policy.forecast.horizons`; empty where the history is too short."""
     forecast_usd: Mapping[str, float] = field(default_factory=dict)
@@ -52,6 +54,7 @@ def take_round(estate: Estate, catalogue: Catalogue, *, now: datetime) -> Round:
     return Round(
         figures,
         recorded_seconds={day.camera_id: day.recorded_seconds for day in camera_days(catalogue, yesterday, yesterday)},
+        recorded_before=recorded_before(catalogue, yesterday),
         forecast_bytes=_ahead(of_bytes, today),
         forecast_usd=_ahead(alike, today),
         month_bill_usd=month_bill(of_usd, today, began=catalogue_began(catalogue), trend=alike),
