@@ -53,15 +53,21 @@ def overlapping(estate: Path, catalogue: Catalogue) -> str:
     return "ingest 0"
 
 
-def test_a_failure_is_for_good_and_its_link_leads_to_the_page(overlapping: str) -> None:
+def test_a_failure_is_for_good_and_its_link_leads_to_the_page(
+    overlapping: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from reelkeeper_airflow.api.app import read_report
 
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org/video/")
     given = context("scheduled__2026-03-02T06:00:00+00:00")
-    with pytest.raises(QualityFailed, match=r"segment_overlaps: 1 of 2 rows are wrong: \(segment_id .*, camera gate"):
+    with pytest.raises(
+        QualityFailed, match=r"segment_overlaps: 1 of 2 rows are wrong: \(segment_id .*, camera gate"
+    ) as failed:
         check("", given)
     assert issubclass(QualityFailed, PermanentError)  # not tried again
     address = ReportLink().get_link(CheckCatalogueOperator(task_id="check"), ti_key=given["ti"])
-    assert "/reelkeeper/reports/check_catalogue/" in address
+    assert address.startswith("https://airflow.example.org/video/reelkeeper/reports/check_catalogue/")
+    assert str(failed.value).endswith(f"; see {address}")
     answer = read_report(*given["xcom"]["report"].split("/", 2)[1:])
     assert answer.media_type == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]

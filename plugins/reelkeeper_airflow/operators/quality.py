@@ -12,7 +12,7 @@ from reelkeeper.model import TimeRange
 from reelkeeper_airflow.clock import run_clock
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 from reelkeeper_airflow.lineage import Table, TellsLineage
-from reelkeeper_airflow.links import ReportLink, link_report
+from reelkeeper_airflow.links import ReportLink, link_report, report_address
 
 if TYPE_CHECKING:
     from reelkeeper.quality.checking import Checked, Run
@@ -116,5 +116,5 @@ def _told(checked: "Checked", context: Context) -> dict[str, int]:
     }
     for name in ("failed", "warned", "wrong_rows"):
         stats.gauge(f"reelkeeper.quality.{name}", counts[name], tags={"dag_id": context["dag_run"].dag_id})
-    gate(checked)
+    gate(checked, report_address(checked.docs) if checked.docs is not None else "")
     return counts
