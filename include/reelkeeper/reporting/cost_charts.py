@@ -108,16 +108,17 @@ def _paint_forecast(
         axes.plot([end], [ahead[-1][1]], marker="o", markersize=6, color=ink("line"), clip_on=False)
         axes.annotate(usd(ahead[-1][1]), (end, ahead[-1][1]), xytext=(-4, 8), textcoords="offset points", ha="right",
                       va="bottom", color=ink("ink"))  # fmt: skip
-    highest = max(cost for _, cost in [*past, *ahead])
-    money_axis(axes, max(highest, _mark_budget(axes, budget, highest, first=past[0][1])))
+    costs = [cost for _, cost in [*past, *ahead]]
+    money_axis(axes, max(*costs, _mark_budget(axes, budget, costs)))
     span_days(canvas, axes, past[0][0], (ahead or past)[-1][0])
     canvas.unit(axes, "USD a month")
     canvas.legend(axes, handles, ["measured", "expected"][: len(handles)])
 
 
-def _mark_budget(axes: "Axes", budget: Decimal | None, highest: float, *, first: float) -> float:
-    """Draw the budget as a line, or say that it is above the chart; `first`: the cost at the left edge. How high the
-    axis must go for it."""
+def _mark_budget(axes: "Axes", budget: Decimal | None, costs: Sequence[float]) -> float:
+    """Draw the budget as a line, or say that it is above the chart. How high the axis must go for it. `costs`: from the
+    left edge to the right one."""
+    highest = max(costs)
     if budget is None:
         return 0.0
     if budget > _IN_SIGHT * highest:
@@ -128,10 +129,15 @@ def _mark_budget(axes: "Axes", budget: Decimal | None, highest: float, *, first:
         return 1.2 * highest  # so that it has room
     line = float(budget)
     axes.axhline(line, color=ink("bad"), linewidth=1.2, linestyle=(0, (5, 3)))
-    is_over = first < line  # the words stand on the side where no cost is
+    # The words stand where the costs are not: at the edge that is farther from where they cross the line, and on the
+    # line's other side, unless the axis is too near.
+    first, middle, last = (cost > line for cost in (costs[0], costs[len(costs) // 2], costs[-1]))
+    is_right = first != last == middle
+    is_below = (last if is_right else first) and line > highest / 8
     axes.annotate(
-        f"budget {usd(budget)}", (0, line), xycoords=("axes fraction", "data"), xytext=(0, 3 if is_over else -3),
-        textcoords="offset points", ha="left", va="bottom" if is_over else "top", color=ink("bad"),
+        f"budget {usd(budget)}", (is_right, line), xycoords=("axes fraction", "data"), textcoords="offset points",
+        xytext=(0, -3 if is_below else 3), ha="right" if is_right else "left", va="top" if is_below else "bottom",
+        color=ink("bad"),
     )  # fmt: skip
     return line
 
