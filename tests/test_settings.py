@@ -133,7 +133,7 @@ BAD = [
     (DISK + '[placement]\nlocal_store = "disk"\n', "placement.cloud_store", "mode 'hybrid' needs it"),
     (WHOLE + 'thumbnail_store = "thumbs"\n', "placement.thumbnail_store is 'thumbs'", "['disk', 'lake']"),
     (WHOLE + 'mode = "both"\n', "placement.mode is 'both'", "'hybrid'"),
-    (WHOLE + "[rollout]\npercent = 3\n", "rollout.percent is 3", "expected 'percentage'?"),
+    (WHOLE + "[rollout]\npercent = 3\n", "rollout.percent: unknown key", "expected 'percentage'?"),
     (WHOLE + "[migrations]\n", "migrations", "expected 'migration'?"),
     (WHOLE + "[retention]\ndefault_days = true\n", "retention.default_days is True", "expected a number"),
     (WHOLE + '[catalogue]\nschema = "my schema"\n', "catalogue.schema is 'my schema'", "matches"),
@@ -272,6 +272,27 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(load: Load) -> None:
         load(text, REELKEEPER__STORES__LAKE__PASSWORD="hunter4", REELKEEPER__ACCESS__TOKEN="hunter5")
     assert "secrets belong in the Airflow connection" in str(raised.value)
     assert "hunter" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[login]\nuser = "me"\npassword = "hunter1"\n',
+        '[[alarms.notify]]\nname = "chat"\nkind = "slack"\nurl = "https://hooks.example/hunter1"\n',
+        '[[delivery]]\nwhatever = "hunter1"\n',
+        '[metrics]\npublish = ["pushgateway"]\npushgateway_url = ["https://me:hun/ter1@example.org"]\n',
+    ],
+)
+def test_what_nobody_expected_to_be_a_secret_is_not_repeated_either(problems: Problems, text: str) -> None:
+    told = problems(WHOLE + text)
+    assert told
+    assert "hunter1" not in str(told).replace("hun/ter1", "hunter1")
+
+
+def test_a_variable_of_an_unknown_name_may_hold_a_secret(problems: Problems) -> None:
+    told = problems(WHOLE, REELKEEPER__CHAT__URL="https://hooks.example/hunter1")
+    assert "REELKEEPER__CHAT__URL: expected REELKEEPER__SECTION__KEY" in str(told)
+    assert "hunter1" not in str(told)
 
 
 def test_the_file_must_be_there_and_be_toml(tmp_path: Path) -> None:

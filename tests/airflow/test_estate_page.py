@@ -261,12 +261,22 @@ def test_without_a_catalogue_it_says_that_nothing_can_be_said(
     assert "127.0.0.1" not in page.text
 
 
-def test_wrong_settings_are_no_traceback(server: Server, known: Catalogue, estate_file: Path) -> None:
-    estate_file.write_text("name = 7")
+@pytest.mark.usefixtures("known")
+def test_wrong_settings_are_told_key_by_key(server: Server, estate_file: Path) -> None:
+    usual = estate_file.read_text()
+    estate_file.write_text(f'{usual}[alarms]\nrecover_minutes = "soon"\nwebhook = "https://hooks.example/hunter1"\n')
     page = server.ask()
     assert page.status_code == httpx.codes.SERVICE_UNAVAILABLE
-    assert "The estate is not set up as expected" in page.text
-    assert str(estate_file) not in page.text
+    text = unescape(page.text)
+    assert "The estate is not set up as expected" in text
+    assert "<li>alarms.recover_minutes is 'soon': expected a valid integer (from estate.toml)</li>" in text
+    assert "<li>alarms.webhook: unknown key: expected one of" in text
+    assert 'href="../dags?tags=reelkeeper"' in page.text
+    estate_file.unlink()
+    gone = server.ask()
+    assert "<li>file is 'estate.toml': no such file" in unescape(gone.text)
+    for hidden in (str(estate_file.parent), "hunter1"):
+        assert hidden not in page.text + gone.text
 
 
 # --- what it says ---------------------------------------------------------------------------------------------------

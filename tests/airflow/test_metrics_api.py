@@ -26,7 +26,7 @@ from reelkeeper_airflow.api import metrics as api
 from reelkeeper_airflow.estate import current_estate
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-UNAVAILABLE = (503, {"detail": "the metrics cannot be read now: catalogue_unavailable"})
+UNAVAILABLE = (503, "the metrics cannot be read now: catalogue_unavailable\n")
 ADDRESS = "http://airflow/reelkeeper/metrics"
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -183,11 +183,21 @@ def test_an_estate_that_publishes_none_has_none(estate_file: Path, scrape_token:
     assert ask(bearer(scrape_token)).status_code == 404
 
 
+def test_wrong_settings_are_told_key_by_key(users: dict[str, str], estate_file: Path) -> None:
+    estate_file.write_text(f"{estate_file.read_text()}[metrics]\ncameras = 'all'\n")
+    answer = ask(bearer(users["viewer"]))
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/plain; charset=utf-8")
+    assert answer.text == (
+        "the metrics cannot be read now: configuration\n"
+        "metrics.cameras is 'all': expected a valid integer (from estate.toml)\n"
+    )
+
+
 @pytest.mark.usefixtures("estate_file")
 def test_without_its_catalogue_it_says_so(scrape_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_REELKEEPER_CATALOGUE", "postgresql://somebody:secret-word@127.0.0.1:9/nothing")
     answer = ask(bearer(scrape_token))
-    assert (answer.status_code, answer.json()) == UNAVAILABLE
+    assert (answer.status_code, answer.text) == UNAVAILABLE
 
 
 @pytest.mark.usefixtures("estate_file")
@@ -203,7 +213,7 @@ def test_while_the_catalogue_does_not_answer_it_is_asked_once_for_all(
     monkeypatch.setattr("reelkeeper_airflow.estate.connect_to_catalogue", connect)
     for _ in range(3):
         answer = ask(bearer(scrape_token))
-        assert (answer.status_code, answer.json()) == UNAVAILABLE
+        assert (answer.status_code, answer.text) == UNAVAILABLE
     assert len(tries) == 1
     monkeypatch.setattr(api, "FAILURE_SECONDS", 0.0)
     monkeypatch.setattr(api, "_latest", api._Latest())
@@ -217,7 +227,7 @@ def test_who_asks_while_a_reading_does_not_end_is_told_so(scrape_token: str, mon
     monkeypatch.setattr(api, "WAIT_SECONDS", 0.05)
     with api._latest._lock:
         answer = ask(bearer(scrape_token))
-    assert (answer.status_code, answer.json()) == UNAVAILABLE
+    assert (answer.status_code, answer.text) == UNAVAILABLE
     assert ask(bearer(scrape_token)).status_code == 200
 
 
@@ -231,7 +241,7 @@ def test_a_reading_that_waits_for_a_lock_ends(
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE reelkeeper.cameras IN ACCESS EXCLUSIVE MODE")
         answer = ask(bearer(scrape_token))
-        assert (answer.status_code, answer.json()) == UNAVAILABLE
+        assert (answer.status_code, answer.text) == UNAVAILABLE
         other.rollback()
         monkeypatch.setattr(api, "STATEMENT_SECONDS", 60.0)
         assert ask(bearer(scrape_token)).status_code == 200

@@ -69,7 +69,7 @@ class Overrides:
             return self._row_location(variable, section, key)
         field = Estate.model_fields.get(section)
         if field is None or bool(key) != bool(section_of(field)):
-            self._wrong(variable, f"expected {PREFIX}SECTION__KEY with a section of {list(Estate.model_fields)}")
+            self._no_such_key(variable, f"SECTION__KEY with a section of {list(Estate.model_fields)}")
             return None
         return (section, key) if key else (section,)
 
@@ -79,7 +79,7 @@ class Overrides:
             prefix = name.lower().replace("-", "_") + "__"
             if rest.startswith(prefix) and len(rest) > len(prefix):
                 return (table, index, rest.removeprefix(prefix))
-        self._wrong(variable, f"expected {PREFIX}{table.upper()}__NAME__KEY with a name of {names}")
+        self._no_such_key(variable, f"{table.upper()}__NAME__KEY with a name of {names}")
         return None
 
     # --- stores -------------------------------------------------------------------------------------------------------
@@ -264,6 +264,10 @@ class Overrides:
         else:
             table[location[-1]] = value
         self.origins.variables[location] = variable
+
+    def _no_such_key(self, variable: str, expected: str) -> None:
+        """What is wrong is the variable's name. Its value may be anything, such as a secret."""
+        self.problems.append(Problem(variable, f"expected {PREFIX}{expected}", None, "the environment"))
 
     def _wrong(self, variable: str, expected: str) -> None:
         value = shown((variable,), self.environ.get(variable))

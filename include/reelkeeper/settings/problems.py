@@ -65,10 +65,9 @@ def _problem(details: ErrorDetails, document: Mapping[str, Any], origins: "Origi
     if kind == "missing":
         return Problem(dotted(location, document), "missing: expected a value", None, origins.of(location[:-1]))
     if kind == "extra_forbidden":
-        expected = _unknown_key(location, document)
-        return Problem(dotted(location, document), expected, shown(location, value), origins.of(location))
-    # A finding about a whole table needs no dump of the table beside it.
-    text = None if isinstance(value, Mapping) else shown(location, value)
+        # What is wrong is the key. Its value may be anything, such as a secret that nobody expected there.
+        return Problem(dotted(location, document), _unknown_key(location, document), None, origins.of(location))
+    text = shown(location, value)
     return Problem(dotted(location, document) or "estate", _expectation(details), text, origins.of(location))
 
 
@@ -116,12 +115,15 @@ def section_of(field: Any) -> Any:
 
 
 def shown(location: Location, value: object) -> str | None:
-    """The value as it may be printed."""
-    if any(isinstance(part, str) and _SECRET.search(part) for part in location):
+    """The value as it may be printed; None where it may not, or is a whole table: that may hold what nobody knows."""
+    if _has_table(value) or any(isinstance(part, str) and _SECRET.search(part) for part in location):
         return None
-    text = repr(value)
-    text = re.sub(r"//[^/@\s]*@", "//***@", text)
+    text = re.sub(r"//[^@\s]*@", "//***@", repr(value))  # also of a password with a slash in it
     return text if len(text) <= 120 else text[:117] + "…"
+
+
+def _has_table(value: object) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_has_table, value)))
 
 
 def _at(document: Any, location: Location) -> Any:

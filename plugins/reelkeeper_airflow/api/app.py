@@ -11,11 +11,11 @@ from fastapi.staticfiles import StaticFiles
 from reelkeeper.errors import InvalidKey, ObjectNotFound, ReelkeeperError
 from reelkeeper.model import canonical_key
 from reelkeeper.reports import CONTENT_TYPES
-from reelkeeper_airflow.api.estate_page import STATIC
 from reelkeeper_airflow.api.estate_page import router as estate_page
 from reelkeeper_airflow.api.exports import router as exports
 from reelkeeper_airflow.api.metrics import router as metrics
 from reelkeeper_airflow.api.objects import router as objects
+from reelkeeper_airflow.api.rendering import STATIC
 from reelkeeper_airflow.estate import current_estate, open_store
 
 _NOTHING_BUT_STYLE = (
@@ -29,7 +29,7 @@ app.include_router(objects)
 app.include_router(exports)
 app.include_router(estate_page)
 app.include_router(metrics)
-app.mount("/static", StaticFiles(directory=STATIC))  # of the page: nothing that anybody may not see
+app.mount("/static", StaticFiles(directory=STATIC))  # of the pages: nothing that anybody may not see
 
 
 @app.get("/reports/{dag_id}/{name:path}", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))])

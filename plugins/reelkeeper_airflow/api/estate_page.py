@@ -6,10 +6,8 @@ as for ten, and no store that hangs can hold it up. A part that cannot be told s
 can.
 """
 
-import hashlib
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -20,37 +18,21 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from airflow.models.dag import DagModel
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reelkeeper.errors import CatalogueUnavailable, ReelkeeperError
+from reelkeeper.errors import ReelkeeperError
 from reelkeeper.reporting.page import coverage, holdings, reading
 from reelkeeper.reports import list_reports
 from reelkeeper.wording import ago, size
 from reelkeeper_airflow.api.exports import DAG_ID as EXPORTS_DAG
 from reelkeeper_airflow.api.questions import open_questions
+from reelkeeper_airflow.api.rendering import rendered, unavailable
 from reelkeeper_airflow.estate import current_estate, open_catalogue, open_store
 
 DAG_ID = "report_metrics"
-STATIC = Path(__file__).with_name("static")
 log = logging.getLogger(__name__)
 router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
 
 _REPORTS = 60
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'self'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_pages = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("pages")), autoescape=True, undefined=StrictUndefined,
-    trim_blocks=True, lstrip_blocks=True,
-)  # fmt: skip
-_VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()))).hexdigest()[:12]
-"""Of what the page loads: a browser keeps that until it changes."""
 
 
 @router.get("/estate")
@@ -67,20 +49,11 @@ def read_estate(
             view = reading.read_estate(
                 estate, catalogue, query=camera, number=page, with_exports=_may_see_exports(user), now=now
             )
-    except CatalogueUnavailable as exc:
-        log.warning("estate page: %s", exc)
-        return _unavailable(
-            "The catalogue does not answer: nothing can be said about footage now.",
-            "What is stored is not touched by that. 'reelkeeper doctor' tells what is wrong.",
-        )
     except ReelkeeperError as exc:
         log.warning("estate page: %s", exc)
-        return _unavailable(
-            "The estate is not set up as expected: nothing can be said about footage now.",
-            "What is stored is not touched by that. 'reelkeeper doctor' tells what is wrong.",
-        )
-    return _rendered(
-        "estate.html", page=view, static="static/", refreshes=True, strip_days=coverage.STRIP_DAYS,
+        return unavailable(exc)
+    return rendered(
+        "estate.html", page=view, refreshes=True, strip_days=coverage.STRIP_DAYS,
         forecast_days=holdings.FORECAST_DAYS,
         questions_part=reading.tried("what Airflow's users are asked", lambda: open_questions(user, now=now)),
     )  # fmt: skip
@@ -102,9 +75,7 @@ def read_reports() -> HTMLResponse:
         ]  # fmt: skip
 
     part = reading.tried("which reports there are", found)
-    return _rendered(
-        "reports.html", reports=part.value, trouble=part.trouble, static="../static/", refreshes=False
-    )  # fmt: skip
+    return rendered("reports.html", root="../", reports=part.value, trouble=part.trouble)
 
 
 def _may_see_exports(user: BaseUser) -> bool:
@@ -113,13 +84,3 @@ def _may_see_exports(user: BaseUser) -> bool:
     return get_auth_manager().is_authorized_dag(
         method="GET", access_entity=DagAccessEntity.RUN, details=details, user=user
     )
-
-
-def _rendered(template: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    return HTMLResponse(_pages.get_template(template).render(version=_VERSION, **values), status, _HEADERS)
-
-
-def _unavailable(sentence: str, what_to_do: str) -> HTMLResponse:
-    return _rendered(
-        "unavailable.html", status=503, sentence=sentence, what_to_do=what_to_do, static="static/", refreshes=True
-    )  # fmt: skip

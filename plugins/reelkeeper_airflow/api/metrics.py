@@ -29,6 +29,7 @@ from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round
 from reelkeeper.settings import Estate
 from reelkeeper.stores.retry import without_retries
+from reelkeeper_airflow.api.rendering import wrong_settings
 from reelkeeper_airflow.estate import current_estate, open_catalogue
 from reelkeeper_airflow.hooks.tokens import TokenHook
 
@@ -39,6 +40,7 @@ STATEMENT_SECONDS = 60.0
 """What one query of a reading may take: one that waits for a lock must not keep a thread for ever."""
 FAILURE_SECONDS = 30.0
 """How long a failed reading is told again."""
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,9 @@ router = APIRouter(dependencies=[Depends(_may_read)])
 
 @router.get("/metrics")
 def read_metrics(accept: Annotated[str, Header()] = "") -> Response:
-    """The metrics, as text or OpenMetrics. 404 where the estate publishes none, 503 when they cannot be read."""
+    """The metrics, as text or OpenMetrics. 404 where the estate publishes none, 503 and why, as
+    text, when they cannot be read.
+    """
     try:
         estate = current_estate()
         if "prometheus" not in estate.metrics.publish:
@@ -66,8 +70,9 @@ def read_metrics(accept: Annotated[str, Header()] = "") -> Response:
         text, content_type = exposition(_latest.registry(estate), accept)
     except ReelkeeperError as exc:
         log.warning("the metrics cannot be read now: %s", exc)
-        raise HTTPException(503, f"the metrics cannot be read now: {exc.code}") from exc
-    return Response(text, media_type=content_type, headers={"Cache-Control": "no-store"})
+        lines = [f"the metrics cannot be read now: {exc.code}", *wrong_settings(exc)]
+        return Response("\n".join(lines) + "\n", 503, _HEADERS, "text/plain")
+    return Response(text, media_type=content_type, headers=_HEADERS)
 
 
 def _is_scrape_token(given: str) -> bool:
