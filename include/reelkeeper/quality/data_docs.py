@@ -4,7 +4,9 @@ great-expectations' own site takes its scripts, styles and fonts from other peop
 which a closed network does not allow and a page about footage should not do. This one is made of the same results.
 """
 
-from collections.abc import Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -22,6 +24,9 @@ from reelkeeper.stores.body import Body
 from reelkeeper.stores.protocols import Writes
 
 _TEMPLATE = "data_docs.html.j2"
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00")
+_MOST_CHARACTERS = (27, 36)
+"""Of a time with microseconds; of an id."""
 _SAYS = {expectation.name: expectation.says for expectation in EXPECTATIONS}
 
 
@@ -84,16 +89,31 @@ def _outcome(result: QualityResult) -> Outcome:
     return "failed" if result.severity == "fail" else "warned"
 
 
+def _columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names, times and numbers first, then ids, then what is long and wraps; else in the order of the query."""
+    if not rows:
+        return []
+    widths = {name: max(len(row[name]) for row in rows) for name in rows[0]}
+    return sorted(widths, key=lambda name: bisect_left(_MOST_CHARACTERS, widths[name]))
+
+
+def _shown(value: object) -> str:
+    """A value of a row; a time in UTC as short as it can be, which our forms and SQL take as well."""
+    return "" if value is None else _UTC.sub(r"\1 \2Z", str(value))
+
+
 def _card(result: QualityResult, part: Part, report_rows: int) -> dict[str, Any]:
     """One expectation, as the template has it."""
     told = f"{result.failing:,} wrong; {result.looked_at:,} looked at"
     if result.mostly < 1:
         told += f"; {result.mostly:.4%} of them must be right".replace(".0000%", " %")
+    shown = [{name: _shown(value) for name, value in row.items()} for row in result.examples]
     report = result.report_path.rpartition("/")[2] if result.report_path else None
     rows = "All wrong rows" if result.failing <= report_rows else f"The first {report_rows:,} wrong rows"
     return {
         "suite": result.suite, "name": str(result.expectation), "says": _SAYS[result.expectation],
-        "outcome": _outcome(result), "told": told, "failing": result.failing, "examples": result.examples,
+        "outcome": _outcome(result), "told": told, "failing": result.failing, "rows": shown,
+        "columns": _columns(shown),
         "report": report, "report_says": f"{rows} ({report})", "query": part.statement,
         "query_says": "The query that finds the wrong rows" + (f" (here of {part.what})" if part.what != "all" else ""),
     }  # fmt: skip
