@@ -9,8 +9,8 @@ DELETE FROM quality_runs WHERE started_at < :before;
 -- name: record_quality_run!
 -- What came of a check, and what became of each expectation in it.
 WITH run AS (
-    INSERT INTO quality_runs (job, run_id, outcome, docs_path, started_at, finished_at)
-    VALUES (:job, :run_id, :outcome, :docs_path, :started_at, :finished_at)
+    INSERT INTO quality_runs (job, run_id, outcome, docs_path, started_at, finished_at, is_whole, look_again)
+    VALUES (:job, :run_id, :outcome, :docs_path, :started_at, :finished_at, :is_whole, :look_again::jsonb)
     RETURNING id
 )
 INSERT INTO quality_results (
@@ -21,9 +21,9 @@ FROM run, json_to_recordset(:rows::json) AS n (
     mostly double precision, examples jsonb, report_path text);
 
 -- name: latest_quality_run
--- The check of a job that began last.
-SELECT id, job, run_id, outcome, docs_path, started_at, finished_at
-FROM quality_runs WHERE job = :job ORDER BY started_at DESC LIMIT 1;
+-- The whole check of a job that began last.
+SELECT id, job, run_id, outcome, docs_path, started_at, finished_at, is_whole, look_again
+FROM quality_runs WHERE job = :job AND is_whole ORDER BY started_at DESC LIMIT 1;
 
 -- name: quality_results_of
 -- What became of each expectation in a run.

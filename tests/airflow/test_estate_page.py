@@ -357,7 +357,7 @@ def test_cameras_are_searched_and_paged(server: Server, known: Catalogue) -> Non
 @pytest.mark.parametrize(
     ("table", "troubled"),
     [
-        ("alarms", {"attention"}), ("alarm_events", {"history"}), ("quality_runs", {"attention", "checks"}),
+        ("alarms", {"attention"}), ("alarm_events", {"history"}), ("quality_runs", {"safety", "attention", "checks"}),
         ("usage_days", {"cost"}),
         ("camera_tallies", {"safety", "cost", "attention", "stores", "share", "rollout", "cameras"}),
     ],

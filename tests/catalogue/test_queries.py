@@ -47,7 +47,7 @@ VALUES = {
     "stale_transfer": timedelta(hours=1), "tiers": ["HOT", "COOL"], "wanted_ranks": [2, 1],
     "archive_ranks": [4], "why": "no",
     "after_time": LATER, "before": LATER, "buckets": 100, "seed": 1,
-    "docs_path": None,
+    "docs_path": None, "is_whole": True, "look_again": "[]",
     "condemned_by": None, "ingest_days": 1, "reasons": ["moved"],
     "contact_sheet_path": None, "cut": None, "done_ratio": None, "download_url": None, "failure": "no",
     "export_id": UUID,

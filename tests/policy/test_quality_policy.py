@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelkeeper.model import TimeRange
-from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite, days_looked_at, is_met, named, parts_of
+from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite, days_looked_at, is_met, named, parts_of, together
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
@@ -46,6 +46,18 @@ def test_every_day_has_its_turn_in_a_cycle(age: int, window: int, cycle: int, no
     first = datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC)
     today = datetime(now.year, now.month, now.day, tzinfo=UTC)
     assert seen >= {first + number * DAY for number in range((today - first).days + 1)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=12))
+def test_ranges_together_hold_the_same_instants_once(spans: list[tuple[int, int]]) -> None:
+    ranges = [TimeRange(NOW + first * DAY, NOW + (first + length) * DAY) for first, length in spans]
+
+    def days(of: list[TimeRange]) -> list[datetime]:
+        return [each.start + number * DAY for each in of for number in range(each.duration // DAY)]
+
+    joined = together(ranges)
+    assert days(joined) == sorted(set(days(ranges)))
+    assert all(one.end <= other.start for one, other in pairwise(joined))
 
 
 def test_no_part_is_longer_than_a_month_of_the_past() -> None:

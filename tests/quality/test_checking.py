@@ -5,7 +5,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 from reelkeeper.errors import CatalogueUnavailable, QualityFailed, StoreUnavailable
 from reelkeeper.model import TimeRange
 from reelkeeper.policy.quality import EXPECTATIONS, Name, Suite
-from reelkeeper.quality.checking import Checked, check_catalogue, check_ingested, gate
+from reelkeeper.quality.checking import Checked, Run, check_catalogue, check_ingested, gate
 from reelkeeper.settings import Demand, Quality
 from reelkeeper.stores.protocols import Store
 from tests.quality.conftest import EXPORT, NOW, World, at
+
+DAY = timedelta(days=1)
 
 
 def check(world: World, **more: Any) -> Checked:
@@ -96,6 +99,46 @@ def test_a_failure_names_its_rows_everywhere(world: World, caplog: pytest.LogCap
     assert [
         (each.expectation, each.failing, each.examples[0]["segment_id"]) for each in remembered.results if each.failing
     ] == [(Name.SEGMENT_OVERLAPS, 2, first)]
+
+
+def test_a_check_of_a_part_is_not_taken_for_one_of_the_estate(world: World) -> None:
+    """Somebody looks into exports alone, or into March, minutes after the nightly check failed."""
+
+    def last() -> str:
+        run = world.catalogue.quality.latest("check_catalogue")
+        return run.run_id if run else ""
+
+    longer(world, 5)
+    for name, more in (("night", {}), ("exports", {"suites": [Suite.EXPORTS]}),
+                       ("march", {"time_range": TimeRange(at(1), at(5))})):  # fmt: skip
+        check_catalogue(world.estate, world.catalogue, world.open_store, world.run(name), **more)
+        assert last() == "night"
+    remembered = world.catalogue.quality.latest("check_catalogue")
+    assert remembered is not None
+    assert remembered.outcome == "failed"
+
+
+def test_what_is_wrong_in_old_footage_is_looked_at_each_day_until_it_is_right(world: World) -> None:
+    """Of what is older than the window, each day another day's turn comes: what one check found must not be forgotten
+    by the next."""
+    world = replace(world, quality=Quality(window_days=2, cycle_days=3))
+
+    def on(day: int) -> dict[str, int]:
+        run = Run("check_catalogue", f"run {day}", NOW + day * DAY)
+        return found(check_catalogue(world.estate, world.catalogue, world.open_store, run, suites=tuple(Suite)))
+
+    def overlaps(day: int) -> int:
+        return on(day).get("segment_overlaps", 0)
+
+    longer(world, 5, day=4)
+    longer(world, 5, day=5)
+    assert [overlaps(day) for day in range(5)] == [1, 2, 2, 2, 2]
+    longer(world, -5, day=4)
+    longer(world, -5, day=5)
+    assert [overlaps(day) for day in range(5, 9)] == [0, 0, 0, 0]
+    remembered = world.catalogue.quality.latest("check_catalogue")
+    assert remembered is not None
+    assert not any(at(4) <= each.start < at(6) for each in remembered.look_again)
 
 
 def test_what_is_wrong_is_told_though_no_report_can_be_written(world: World) -> None:

@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from reelkeeper.catalogue.export_records import Export
-from reelkeeper.catalogue.quality import QualityResult, QualityRun
+from reelkeeper.catalogue.quality import Outcome, QualityResult, QualityRun
 from reelkeeper.catalogue.rollout import RolloutStep
 from reelkeeper.model import Key, ReplicaState, StoreName, Tenant, Tier, TimeRange
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import AlarmTerms, alarms
 from reelkeeper.policy.exports import ExportRequest
-from reelkeeper.policy.quality import Name, Suite
+from reelkeeper.policy.quality import Name, Severity, Suite
 from reelkeeper.policy.ramp import Action
 from reelkeeper.policy.rollout import Percentage
 from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usage
@@ -35,7 +35,7 @@ def estate(**others: object) -> Figures:
 
 
 def test_what_no_store_has_is_said_first() -> None:
-    told = safety(estate())
+    told = safety(estate(), None)
     assert (told.level, told.sentence) == ("bad", "1 of 13 segments has no copy that is known to be good.")
     assert told.reasons == (
         "Store cloud does not answer for 9 days: store timeout. What it holds cannot be read now, nor proved.",
@@ -53,22 +53,47 @@ def test_what_no_store_has_is_said_first() -> None:
 def test_footage_is_safe_when_all_of_it_has_a_copy_and_every_store_answers() -> None:
     good = estate(unprotected_segments=0)
     well = replace(good, stores=good.stores[:1], usage=good.usage[:1])
-    assert (safety(well).level, safety(well).sentence) == ("good", "All 13 segments have at least one verified copy.")
-    assert safety(good).level == "warning"  # safe as far as is known, but a store does not answer
+    assert (safety(well, None).level, safety(well, None).sentence) == (
+        "good",
+        "All 13 segments have at least one verified copy.",
+    )
+    assert safety(good, None).level == "warning"  # safe as far as is known, but a store does not answer
     empty = replace(well, cameras=(), usage=())
-    assert (safety(empty).level, safety(empty).sentence) == ("unknown", "No footage has come in yet.")
+    assert (safety(empty, None).level, safety(empty, None).sentence) == ("unknown", "No footage has come in yet.")
 
 
 def test_what_only_waits_for_its_deletion_is_not_said_to_have_a_copy() -> None:
     well = replace(estate(unprotected_segments=0), stores=estate().stores[:1], usage=estate().usage[:1])
     doomed = Usage(LOCAL, "acme", Tier.HOT, None, ReplicaState.CONDEMNED, 3, 300)
-    some = safety(replace(well, usage=(*well.usage, doomed)))
+    some = safety(replace(well, usage=(*well.usage, doomed)), None)
     assert some.sentence == "Each of 13 segments has at least one verified copy, or only waits for its deletion."
     assert some.facts[:2] == (
         "3 cameras, 13 segments, 10 verified copies of 1000 B.", "3 condemned copies wait for deletion."
     )  # fmt: skip
-    none = safety(replace(well, usage=(doomed,)))
+    none = safety(replace(well, usage=(doomed,)), None)
     assert (none.level, none.sentence) == ("warning", "All 13 segments wait for deletion: no verified copy is left.")
+
+
+def test_what_the_last_check_found_is_not_passed_over() -> None:
+    """A segment without any row of a copy is in no count of copies."""
+    good = replace(estate(unprotected_segments=0), stores=estate().stores[:1], usage=estate().usage[:1])
+
+    def told(name: Name, failing: int, severity: Severity = "fail") -> tuple[str, str]:
+        result = QualityResult(Suite.REPLICAS, name, severity, not failing, 13, failing, 1.0)
+        outcome: Outcome = "passed" if not failing else "failed" if severity == "fail" else "warned"
+        began = NOW - timedelta(minutes=20)
+        found = safety(good, QualityRun("check_catalogue", "r", outcome, None, began, began, (result,)))
+        assert (
+            found.reasons == () if outcome != "failed" else found.reasons[0].startswith("1 expectation of the catalog")
+        )
+        return found.level, found.sentence
+
+    assert told(Name.VERIFIED_REPLICA, 0) == ("good", "All 13 segments have at least one verified copy.")
+    assert told(Name.VERIFIED_REPLICA, 2) == (
+        "bad", "2 segments had no verified copy when the catalogue was checked, 20 min ago."
+    )  # fmt: skip
+    assert told(Name.REPLICA_SIZES, 2)[0] == "warning"
+    assert told(Name.REPLICA_SIZES, 2, "warn")[0] == "good"
 
 
 # --- stores and what they cost --------------------------------------------------------------------------------------
@@ -266,7 +291,8 @@ def export(**others: object) -> Export:
         "triggered_by": "admin", "created_at": NOW - timedelta(hours=2), "started_at": NOW, "updated_at": NOW,
         "completed_at": NOW, "expires_at": NOW + timedelta(days=6), "failure_code": None, "failure": None,
         "file_path": Key("exports/7/a.mp4"), "file_size": 2048, "file_hash": None, "download_url": None,
-        "manifest_path": None, "thumbnail_path": None, "contact_sheet_path": None,
+        "manifest_path": None, "thumbnail_path": None, "contact_sheet_path": None, "reason": "case 7",
+        "created_by": "mara",
     }  # fmt: skip
     return Export(**(usual | others))  # type: ignore[arg-type]
 
@@ -280,9 +306,10 @@ def test_an_export_can_be_downloaded_while_it_is_there() -> None:
     [busy] = exports.exports([export(status="PROCESSING", progress=40)], now=NOW)
     assert (busy.progress, busy.has_download) == (40, False)
     [refused] = exports.exports([export(id=uuid4(), status="FAILED", request=None, failure="no such camera")], now=NOW)
-    assert (refused.what, refused.by, refused.failure, refused.level) == (
+    assert (refused.what, refused.reason, refused.by, refused.failure, refused.level) == (
         "a request that was refused",
-        "admin",
+        "case 7",
+        "mara",
         "no such camera",
         "bad",
     )

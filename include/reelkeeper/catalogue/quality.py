@@ -48,6 +48,8 @@ class QualityRun:
     started_at: datetime
     finished_at: datetime
     results: tuple[QualityResult, ...]
+    is_whole: bool = True  # of all suites, and of days that nobody chose
+    look_again: tuple[TimeRange, ...] = ()  # where something was wrong, for the next whole check
 
 
 class Quality:
@@ -113,6 +115,7 @@ class Quality:
             self._session.execute(
                 "record_quality_run", job=run.job, run_id=run.run_id, outcome=run.outcome, docs_path=run.docs_path,
                 started_at=run.started_at, finished_at=run.finished_at,
+                is_whole=run.is_whole, look_again=Rows([asdict(each) for each in run.look_again]),
                 rows=Rows([asdict(result) for result in run.results]),
             )  # fmt: skip
 
@@ -121,13 +124,14 @@ class Quality:
         return self._session.execute("forget_quality_runs", before=before)
 
     def latest(self, job: str) -> QualityRun | None:
-        """The check of a job that began last; None: there was none."""
+        """The whole check of a job that began last; None: there was none."""
         found = self._session.rows("latest_quality_run", job=job)
         if not found:
             return None
         run = found[0]._asdict()
         rows = self._session.rows("quality_results_of", number=run.pop("id"))
-        return QualityRun(**run, results=tuple(_result_of(row) for row in rows))
+        again = [TimeRange(*map(datetime.fromisoformat, (each["start"], each["end"]))) for each in run["look_again"]]
+        return QualityRun(**run | {"look_again": tuple(again)}, results=tuple(_result_of(row) for row in rows))
 
 
 def _result_of(row: Any) -> QualityResult:

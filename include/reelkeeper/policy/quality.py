@@ -3,7 +3,7 @@
 The SQL of an expectation stands in sql/quality under the same name; it gives the rows that are wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -171,6 +171,17 @@ def days_looked_at(now: datetime, *, window_days: int, cycle_days: int, oldest: 
         days = [date.fromordinal(day) for day in older[ahead::cycle_days]] + days
     ranges = [_range_of(day) for day in days]
     return [*ranges, TimeRange(ranges[-1].end, END_OF_TIME)]
+
+
+def together(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """The same instants as ascending ranges that do not overlap; those that only touch stay apart."""
+    joined: list[TimeRange] = []
+    for each in sorted(ranges, key=lambda one: one.start):
+        if joined and each.start < joined[-1].end:
+            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, each.end))
+        else:
+            joined.append(each)
+    return joined
 
 
 def parts_of(ranges: Sequence[TimeRange], *, now: datetime) -> list[TimeRange]:

@@ -14,7 +14,7 @@ from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.catalogue.quality import Outcome, QualityResult, QualityRun
 from reelkeeper.errors import QualityFailed, ReelkeeperError
 from reelkeeper.model import Key, TimeRange
-from reelkeeper.policy.quality import Suite, days_looked_at
+from reelkeeper.policy.quality import Suite, days_looked_at, together
 from reelkeeper.quality.data_docs import Page, headline, outcome_of, publish_page
 from reelkeeper.quality.statements import Demanded, of_days, of_ingest
 from reelkeeper.reports import Report
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _MOST_IN_ERROR = 3
 """Rows of each expectation that an error names; the log has `quality.examples`, the report all."""
 _SECONDS_BETWEEN_LINES = 5
+_MOST_AGAIN = 100
+"""Ranges that the next check looks at again, most of them a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def check_catalogue(
     """Hold the catalogue against what these suites expect of it; the page and the reports go to the exports store.
 
     Of footage and history it looks at the days of `time_range`, from the oldest footage on; None: the last
-    `quality.window_days`, and the part of the older days whose turn it is. Doing it again in the same run tells anew.
+    `quality.window_days`, the part of the older days whose turn it is, and where the last whole check found something
+    wrong, so that nothing is forgotten before it is right. Doing it again in the same run tells anew.
     CatalogueUnavailable, errors of the exports store.
     """
     rules = estate.quality
@@ -71,13 +74,19 @@ def check_catalogue(
         days = days_looked_at(run.now, window_days=rules.window_days, cycle_days=rules.cycle_days, oldest=oldest)
         older = len(days) - rules.window_days - 2  # today is a day as well, and what is dated later one range
         scope = f"Footage and history of today, the {rules.window_days} days before, and {older} older days."
+        last = retrying()(catalogue.quality.latest, run.job)
+        if last is not None and last.look_again:
+            days = together([*days, *last.look_again])
+            scope += " Where the check before found something wrong, it was looked at again."
     else:
         if oldest is not None and time_range.start < oldest < time_range.end:
             time_range = TimeRange(oldest, time_range.end)  # before it are thousands of empty days
         days = [time_range]
         scope = f"Footage and history from {time_range.start:%Y-%m-%d %H:%M} to {time_range.end:%Y-%m-%d %H:%M} UTC."
     demanded = of_days(estate, catalogue, suites, days, now=run.now)
-    checked = _check(estate, catalogue, open_store, run, demanded, ("Quality of the catalogue", scope), always=True)
+    is_whole = time_range is None and set(suites) == set(Suite)
+    words = ("Quality of the catalogue", scope)
+    checked = _check(estate, catalogue, open_store, run, demanded, words, always=True, is_whole=is_whole)
     retrying()(catalogue.quality.forget, before=run.now - timedelta(days=rules.history_days))
     return checked
 
@@ -117,6 +126,7 @@ def _check(
     words: tuple[str, str],
     *,
     always: bool,
+    is_whole: bool = False,
 ) -> Checked:
     """Validate, report, record. Without `always` a check that finds nothing wrong leaves nothing behind."""
     from reelkeeper.quality.expectations import gx
@@ -151,9 +161,17 @@ def _check(
     took = timedelta(seconds=monotonic() - began)
     retrying()(
         catalogue.quality.record,
-        QualityRun(run.job, run.run_id, checked.outcome, docs, run.now, run.now + took, told),
-    )
+        QualityRun(
+            run.job, run.run_id, checked.outcome, docs, run.now, run.now + took, told, is_whole, _again(verdicts)
+        ),
+    )  # fmt: skip
     return checked
+
+
+def _again(verdicts: Sequence["Verdict"]) -> tuple[TimeRange, ...]:
+    """Where something is wrong: the latest ranges, as a check must come to an end however much is."""
+    wrong = {part.time_range for each in verdicts if not each.success for part in each.wrong_in}
+    return tuple(together(each for each in wrong if each is not None)[-_MOST_AGAIN:])
 
 
 def _reported(

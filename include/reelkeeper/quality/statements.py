@@ -17,6 +17,7 @@ class Part:
     what: str  # of what it is, for people
     looks_at: str
     wrong_rows: str
+    time_range: TimeRange | None = None  # that it is of; None: of what has no day
 
     @property
     def statement(self) -> str:
@@ -41,8 +42,8 @@ def of_days(
     """What these suites expect of the footage and history of some days, and of what has no day. Errors of the
     catalogue."""
     values = _values(estate, now) | {"looks_ahead": False}
-    dated = [(_said(each), values | _ends(each)) for each in parts_of(days, now=now)]
-    undated = [("all", values | {"firsts": [day.start for day in days], "lasts": [day.end for day in days]})]
+    dated = [(_said(each), values | _ends(each), each) for each in parts_of(days, now=now)]
+    undated = [("all", values | {"firsts": [day.start for day in days], "lasts": [day.end for day in days]}, None)]
     return [
         _demanded(estate, catalogue, one, one.looks_at, dated if one.looks_at in DATED else undated)
         for one in EXPECTATIONS
@@ -55,7 +56,7 @@ def of_ingest(
 ) -> list[Demanded]:
     """What is expected of that which a run of ingest took in; it starts within `time_range`. Errors of the
     catalogue."""
-    parts = [(run_id, _values(estate, now) | _ends(time_range) | {"run_id": run_id, "looks_ahead": True})]
+    parts = [(run_id, _values(estate, now) | _ends(time_range) | {"run_id": run_id, "looks_ahead": True}, time_range)]
     return [
         _demanded(estate, catalogue, one, INGESTED[one.looks_at], parts)
         for one in EXPECTATIONS
@@ -65,7 +66,7 @@ def of_ingest(
 
 def _demanded(
     estate: Estate, catalogue: Catalogue, expectation: Expectation, looks_at: str,
-    parts: Sequence[tuple[str, Mapping[str, object]]],
+    parts: Sequence[tuple[str, Mapping[str, object], TimeRange | None]],
 ) -> Demanded:  # fmt: skip
     demand = estate.quality.expectations.get(expectation.name, Demand())
     bound = catalogue.quality.statement
@@ -73,7 +74,10 @@ def _demanded(
         expectation,
         demand.severity or expectation.severity,
         demand.mostly,
-        tuple(Part(what, bound(looks_at, **values), bound(expectation.name, **values)) for what, values in parts),
+        tuple(
+            Part(what, bound(looks_at, **values), bound(expectation.name, **values), time_range)
+            for what, values, time_range in parts
+        ),
     )
 
 

@@ -156,7 +156,7 @@ def render(estate: Estate, data: DailyData) -> DailyPage:
     days = {each.day for each in priced_alike(data.usage)}
     alike = [each for each in measured if each[0] in days]
     ahead = _ahead(alike, data.last_day)
-    safe = safety(figures)
+    safe = safety(figures, data.quality)
     cost = daily_summary.cost_summary(
         figures,
         costs,

@@ -92,7 +92,9 @@ def read_estate(
     return EstateView(
         estate=estate.name,
         now=now,
-        safety=figures.made_into("whether footage is safe", safety.safety),
+        safety=figures.made_into(
+            "whether footage is safe", lambda found: safety.safety(found, catalogue.quality.latest(CHECKS_JOB))
+        ),
         cost=figures.made_into("what storage costs", lambda found: _cost(catalogue, found)),
         alarms=tried("which alarms are up", lambda: _alarms(estate, catalogue, now)),
         findings=figures.made_into("what was found", lambda found: _findings(catalogue, found)),

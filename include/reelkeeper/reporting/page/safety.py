@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from reelkeeper.catalogue.quality import QualityRun
 from reelkeeper.model import ReplicaState
+from reelkeeper.policy.quality import Name
 from reelkeeper.reporting.figures import Figures, StoreFigures
 from reelkeeper.wording import ago, counted, size
 
@@ -23,17 +25,22 @@ class Safety:
     facts: tuple[str, ...]
 
 
-def safety(figures: Figures) -> Safety:
+def safety(figures: Figures, check: QualityRun | None) -> Safety:
     """Whether every segment that is kept has a copy that was verified, whether each store answers, and what is known to
-    be amiss."""
+    be amiss. `check`: the last whole check of the catalogue, which sees what counts of copies cannot: footage that has
+    lost its rows."""
     segments = sum(camera.segments for camera in figures.cameras)
-    reasons = (*_of_stores(figures), *_of_copies(figures))
+    reasons = (*_of_stores(figures), *_of_copies(figures), *_of_check(check, figures.now))
     facts = tuple(_facts(figures, segments))
     if not segments:
         return Safety("warning" if reasons else "unknown", "No footage has come in yet.", reasons, facts)
     if lacking := figures.unprotected_segments:
         verb = "has" if lacking == 1 else "have"
         said = f"{lacking:,} of {counted(segments, 'segment')} {verb} no copy that is known to be good."
+        return Safety("bad", said, reasons, facts)
+    if check and (bare := _without_copy(check)):
+        had = f"{counted(bare, 'segment')} had no verified copy"
+        said = f"{had} when the catalogue was checked, {ago(check.finished_at, figures.now)} ago."
         return Safety("bad", said, reasons, facts)
     is_well = not reasons and _copies(figures, ReplicaState.AVAILABLE)
     return Safety("good" if is_well else "warning", _safe(figures, segments), reasons, facts)
@@ -76,6 +83,18 @@ def _of_copies(figures: Figures) -> Iterator[str]:
     doubted = _copies(figures, ReplicaState.SUSPICIOUS)
     if doubted:
         yield f"{counted(doubted, 'copy', 'copies')} not found as recorded: each is looked at again before it counts."
+
+
+def _of_check(check: QualityRun | None, now: datetime) -> Iterator[str]:
+    if check and check.outcome == "failed":
+        unmet = sum(not result.success for result in check.results if result.severity == "fail")
+        told = counted(unmet, "expectation of the catalogue is", "expectations of the catalogue are")
+        yield f"{told} not met, as checked {ago(check.finished_at, now)} ago: its rows may not be as footage is."
+
+
+def _without_copy(check: QualityRun) -> int:
+    """How many of the segments that were looked at had no verified copy."""
+    return sum(result.failing for result in check.results if result.expectation is Name.VERIFIED_REPLICA)
 
 
 def _copies(figures: Figures, state: ReplicaState) -> int:
