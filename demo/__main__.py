@@ -18,6 +18,7 @@ from demo.estate import ROOT, passed_on
 from demo.folders import locked, owner, remove, stop
 from demo.job import Job
 from demo.main_job import set_up
+from demo.ports import moved_ports
 from demo.processes import log_tail, parts
 from demo.reaper import leads
 from demo.settings import changed
@@ -78,6 +79,8 @@ def up_command() -> None:
         _spawn()
     ready = _ready()
     note = f"; changed since they were made, and left so: {UP / 'estate.toml.demo'} has the demo's own"
+    for name, (before, now) in ready["moved_ports"].items():
+        print(f"Port       {before} of {name} had been taken by somebody else at the last start: it is {now} now")
     print(f"Airflow    {ready['url']}   user {ADMIN!r}, password {ready['password']!r}")
     print(f"Estate     {ready['url']}/plugin/estate: is footage safe, what does it cost, what waits for a person")
     print(f"Settings   {settings}{note if changed(settings) else ''}")
@@ -170,7 +173,7 @@ def serve_command() -> None:
         half = UP / "ready.json.half"
         half.touch(mode=0o600)
         told = {"url": flow.url, "password": estate.secrets["admin_password"], "parts": parts(),
-                "environ": dict(flow.environ)}  # fmt: skip
+                "environ": dict(flow.environ), "moved_ports": moved_ports()}  # fmt: skip
         half.write_text(json.dumps(told))
         half.rename(ready)
         try:

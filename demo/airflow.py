@@ -12,7 +12,8 @@ from typing import Any, Self
 import httpx
 
 from demo.estate import ROOT, Servers, passed_on
-from demo.processes import HOST, StartFailed, free_ports, log_tail, running, together
+from demo.ports import kept_ports
+from demo.processes import HOST, StartFailed, log_tail, running, together
 
 ADMIN = "admin"
 _START_SECONDS = 180
@@ -83,7 +84,8 @@ def airflow(servers: Servers, *, settings: Mapping[str, str] | None = None) -> I
     passwords = home / "passwords.json"
     passwords.touch(mode=0o600)
     passwords.write_text(json.dumps({ADMIN: servers.secrets["admin_password"]}))
-    with free_ports(3) as ports:
+    with kept_ports(home, "Airflow", "logs of workers", "logs of triggers") as named:
+        ports = list(named.values())
         url = f"http://{HOST}:{ports[0]}"
         environ = passed_on() | servers.environ() | _settings(servers, home, passwords, ports) | dict(settings or {})
         _migrate_database(environ, logs / "db-migrate.log")

@@ -17,7 +17,8 @@ from urllib.parse import quote
 import psycopg2
 
 from demo.folders import elsewhere
-from demo.processes import HOST, StartFailed, free_ports, removed_with_us, running, user_group
+from demo.ports import kept_ports
+from demo.processes import HOST, StartFailed, removed_with_us, running, user_group
 
 _SUPERUSER = "postgres"
 _UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -77,7 +78,8 @@ def postgres(directory: Path, *, durable: bool = False) -> Iterator[PostgresServ
         data, password_file = home / "data", home / "password"
         if not (data / "PG_VERSION").exists():
             _create_cluster(programs, data, password_file, user)
-        with free_ports(1) as [port]:
+        with kept_ports(directory, "PostgreSQL") as ports:
+            port = ports["PostgreSQL"]
             server = PostgresServer(HOST, port, _SUPERUSER, password_file.read_text())
             settings = {"max_connections": "200", "shared_buffers": "128MB", "timezone": "UTC", "log_timezone": "UTC",
                         "unix_socket_directories": "", "listen_addresses": HOST}  # fmt: skip

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +30,39 @@ class StartFailed(RuntimeError):
 
 
 @contextmanager
-def free_ports(count: int) -> Iterator[list[int]]:
-    """`count` free TCP ports of 127.0.0.1, ours until the context ends.
+def free_ports(count: int, *, wanted: Sequence[int | None] = ()) -> Iterator[list[int]]:
+    """`count` free TCP ports of 127.0.0.1, ours until the context ends: in its place each that is `wanted`, if it is
+    free, and else any.
 
     The UDP port of the same number serves as a lock between copies of us: it goes when its process does, whatever ends
     it, and leaves no file behind.
     """
+    others = iter(random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT))
     with ExitStack() as locks:
         ports: list[int] = []
-        for port in random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT):
-            if len(ports) == count:
-                break
-            lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                try:
-                    lock.bind((HOST, port))
-                    probe.bind((HOST, port))
-                except OSError:
-                    lock.close()
-                    continue
-            locks.enter_context(lock)
-            ports.append(port)
+        for place in range(count):
+            first = wanted[place] if place < len(wanted) else None
+            for port in others if first is None else chain([first], others):
+                if (lock := _lock_of(port)) is not None:
+                    locks.enter_context(lock)
+                    ports.append(port)
+                    break
         yield ports
+
+
+def _lock_of(port: int) -> socket.socket | None:
+    """The lock of a port that nobody listens at; None when it is not to be had."""
+    lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: what is left of connections to one that has ended does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            lock.bind((HOST, port))
+            probe.bind((HOST, port))
+        except OSError:
+            lock.close()
+            return None
+    return lock
 
 
 class _Reaper:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from demo.ports import kept_ports
 from demo.postgres import PostgresServer, postgres
-from demo.processes import HOST, StartFailed, free_ports, running, scratch
+from demo.processes import HOST, StartFailed, running, scratch
 
 __all__ = ["GcsServer", "PostgresServer", "S3Server", "StartFailed", "gcs_emulator", "moto", "postgres", "seaweedfs"]
 
@@ -59,8 +60,9 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
 def _seaweedfs(directory: Path) -> Iterator[S3Server]:
     roles = ["master", "volume", "filer", "s3", "admin"]
     # Unix sockets: their paths must be short, and SeaweedFS would leave them behind.
-    with scratch("weed") as sockets, free_ports(2 * len(roles)) as ports:
-        port = dict(zip([*roles, *(f"{role}.grpc" for role in roles)], ports, strict=True))
+    names = [f"SeaweedFS {role}{kind}" for kind in ("", ".grpc") for role in roles]
+    with scratch("weed") as sockets, kept_ports(directory, *names) as ports:
+        port = {name.removeprefix("SeaweedFS "): number for name, number in ports.items()}
         server = S3Server(f"http://{HOST}:{port['s3']}", secrets.token_hex(10), secrets.token_urlsafe(30))
         flags = [f"-{role}.port={port[role]}" for role in roles]
         flags += [f"-{role}.port.grpc={port[f'{role}.grpc']}" for role in roles]
@@ -82,22 +84,24 @@ def _seaweedfs(directory: Path) -> Iterator[S3Server]:
 @contextmanager
 def moto(directory: Path | None = None) -> Iterator[S3Server]:
     """Moto's server, for the semantics of AWS; any keys will do. Its log goes to `directory`, or nowhere."""
-    with scratch("moto") as nowhere, free_ports(1) as [port]:
+    with scratch("moto") as nowhere:
         folder = directory or nowhere
         folder.mkdir(parents=True, exist_ok=True)
-        server = S3Server(f"http://{HOST}:{port}", "testing", "testing")
-        with running(
-            "moto", [_program("moto_server"), "-H", HOST, "-p", str(port)], log=folder / "moto.log",
-            ready=lambda: _status(server.endpoint_url, "/moto-api/") == 200,
-        ):  # fmt: skip
-            yield server
+        with kept_ports(folder, "moto") as ports:
+            server = S3Server(f"http://{HOST}:{ports['moto']}", "testing", "testing")
+            with running(
+                "moto", [_program("moto_server"), "-H", HOST, "-p", str(ports["moto"])], log=folder / "moto.log",
+                ready=lambda: _status(server.endpoint_url, "/moto-api/") == 200,
+            ):  # fmt: skip
+                yield server
 
 
 @contextmanager
 def gcs_emulator(directory: Path) -> Iterator[GcsServer]:
     """gcp-storage-emulator, with storage classes; it keeps its data in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    with free_ports(1) as [port]:
+    with kept_ports(directory, "GCS emulator") as ports:
+        port = ports["GCS emulator"]
         server = GcsServer(f"http://{HOST}:{port}")
         program = Path(__file__).with_name("gcs_emulator.py")
         command = [sys.executable, str(program), "-d", str(directory / "data"), "start", "--host", HOST,

@@ -39,6 +39,7 @@ def up(tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         "url": "http://127.0.0.1:1",
         "password": "told",
         "parts": {},
+        "moved_ports": {"Airflow": (20001, 20002)},
         "environ": {"REELKEEPER_ESTATE": str(settings)},
     }
     with locked(tmp_path):
@@ -91,6 +92,7 @@ def test_up_says_what_to_do_first(up: Path) -> None:
     for step in ("`make shell`", 'then migrate_recordings with {"percentage": 25}', "then report_metrics"):
         assert step in said
     assert "changed since" not in said
+    assert "Port 20001 of Airflow had been taken by somebody else at the last start: it is 20002 now" in said
     (up / "estate.toml").write_text((up / "estate.toml").read_text() + "# mine\n")
     assert "changed since" in _said("up")
 
