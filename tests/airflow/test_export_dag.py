@@ -191,7 +191,8 @@ def test_an_archived_segment_is_restored_first(
         set_restores("requested")  # as they are for hours with a real store
         told = json.loads(api.read_export(identity, request({})).body)
         assert (told["status"], told["restoring"]) == ("PENDING", {"readable": 0, "waited_for": 1})
-        assert "0 readable, 1 waited for" in api.read_export(identity, request({"accept": "text/html"})).body.decode()
+        page = api.read_export(identity, request({"accept": "text/html"})).body.decode()
+        assert "It waits for 1 segment to come back from the archive." in page
         set_restores("readable")
 
     monkeypatch.setattr("reelkeeper.exporting.job.tell_restoring", telling)

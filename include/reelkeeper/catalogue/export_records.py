@@ -62,6 +62,8 @@ class Export:
     manifest_path: Key | None
     thumbnail_path: Key | None
     contact_sheet_path: Key | None
+    reason: str | None  # also of one that was refused, as are these: None where nobody gave one
+    created_by: str | None
 
     @property
     def is_under_way(self) -> bool:

@@ -250,6 +250,7 @@ def _export(row: Any) -> Export:
         row.store, row.run_id, row.attempt, row.progress, row.triggered_by, row.created_at, row.started_at,
         row.updated_at, row.completed_at, row.expires_at, row.failure_code, row.failure, row.file_path, row.file_size,
         row.file_hash, row.download_url, row.manifest_path, row.thumbnail_path, row.contact_sheet_path,
+        row.reason, row.created_by,
     )  # fmt: skip
 
 

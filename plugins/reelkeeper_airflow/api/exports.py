@@ -4,10 +4,10 @@ These addresses stay and are no secret; what they lead to is signed anew each ti
 segments relatively, so each of them comes through here as well.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from html import escape
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -18,11 +18,15 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from reelkeeper.catalogue.export_records import Export, ExportFile
+from reelkeeper.catalogue.restores import RestoreCounts
 from reelkeeper.errors import ReelkeeperError
+from reelkeeper.reporting.page.export import export_page
+from reelkeeper_airflow.api.rendering import rendered, unavailable
 from reelkeeper_airflow.estate import open_catalogue, open_store
 from reelkeeper_airflow.urls import estate_urls
 
 DAG_ID = "generate_export"
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/exports", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
 
 _PLAYLISTS = (".m3u8", ".mpd")
@@ -34,11 +38,12 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 @router.get("/{export_id}")
 def read_export(export_id: UUID, request: Request) -> Response:
     """How an export stands, and its files: a page for browsers, JSON for all others. 404, 503."""
-    export, files = _found(export_id)
-    told = _told(export, files) | {"restoring": _restoring(export)}
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(_page(told), headers=_HEADERS)
-    return JSONResponse(told, headers=_HEADERS)
+        return _page(export_id)
+    export, files = _found(export_id)
+    counts = _restoring(export)
+    restoring = {"readable": counts.readable, "waited_for": counts.open} if counts else None
+    return JSONResponse(_told(export, files) | {"restoring": restoring}, headers=_HEADERS)
 
 
 @router.get("/{export_id}/download")
@@ -85,13 +90,29 @@ def _found(export_id: UUID) -> tuple[Export, list[ExportFile]]:
     return export, [file for file in files if file.kind != "part"]
 
 
-def _restoring(export: Export) -> dict[str, int] | None:
-    """How many archived segments a new export waits for, and has already; None: it waits for none."""
+def _page(export_id: UUID) -> HTMLResponse:
+    """For people. It shows no picture of the export: that may lie on another host, and our pages ask none."""
+    now = datetime.now(UTC)
+    try:
+        with open_catalogue() as catalogue:
+            export = catalogue.exports.get(export_id)
+            cameras, files = catalogue.exports.cameras(export_id), catalogue.exports.files(export_id)
+    except ReelkeeperError as exc:
+        log.warning("export page: %s", exc)
+        return unavailable(exc, root="../")
+    if export is None:
+        raise HTTPException(404, f"there is no export {str(export_id)!r}")
+    view = export_page(export, cameras, files, _restoring(export), now=now)
+    return rendered("export.html", root="../", refreshes=view.progress is not None, export=view)
+
+
+def _restoring(export: Export) -> RestoreCounts | None:
+    """The restores that a new export waits for; None: it waits for none."""
     if export.status != "PENDING":
         return None
     with _refusals(export.id), open_catalogue() as catalogue:
         counts = catalogue.restores.counts(f"{DAG_ID}/{export.run_id}")
-    return {"readable": counts.readable, "waited_for": counts.open} if counts.open else None
+    return counts if counts.open else None
 
 
 @contextmanager
@@ -119,30 +140,3 @@ def _told(export: Export, files: list[ExportFile]) -> dict[str, Any]:
             if is_there
         ],
     }  # fmt: skip
-
-
-def _page(told: dict[str, Any]) -> str:
-    rows = "".join(
-        f'<tr><td><a href="{escape(file["url"])}">{escape(file["name"])}</a></td><td>{file["size_bytes"]:,}</td>'
-        f"<td><code>{file['sha256']}</code></td></tr>"
-        for file in told["files"]
-    )
-    facts = "".join(
-        f"<dt>{name.replace('_', ' ')}</dt><dd>{escape(_said(told[name]))}</dd>"
-        for name in ("status", "progress", "restoring", "created_at", "completed_at", "expires_at", "failure")
-        if told[name] is not None
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Export {told["id"]}</title>'
-        "<style>body{font:1rem/1.5 system-ui;margin:2rem;max-width:70rem}td,th{padding:.2rem 1rem .2rem 0;"
-        "text-align:left}dt{float:left;width:8rem;color:#666}</style>"
-        f"<h1>Export {told['id']}</h1><dl>{facts}</dl><table><tr><th>file</th><th>bytes</th><th>SHA-256</th></tr>"
-        f"{rows}</table>"
-    )
-
-
-def _said(value: Any) -> str:
-    """A fact for people."""
-    if not isinstance(value, dict):
-        return str(value)
-    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in value.items())
