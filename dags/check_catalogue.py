@@ -5,10 +5,10 @@ at a part of the older days, another one each day, so that all of it is looked a
 the catalogue alone, by queries that change nothing: what the stores hold is what `reconcile_stores` found last.
 
 Where an expectation of severity `fail` is not met the run fails: the error and the log name the first rows that are
-wrong, and the error ends with the address of its Data Docs, which lead to a table of all of them. One of severity `warn`
-only says so. `[quality]` of estate.toml has the thresholds, and what each expectation counts for
-(`expectations.camera_coverage = { severity = "fail", mostly = 0.95 }`). docs/operations.md lists the expectations, and
-what to do about each.
+wrong, and the error ends with the address of its Data Docs, which lead to a table of all of them. One of severity
+`warn` only says so. `[quality]` of estate.toml has the thresholds, and what each expectation counts for
+(`expectations.camera_coverage = { severity = "fail", mostly = 0.95 }`). docs/operations.md lists the expectations,
+and what to do about each.
 
 **Danger**: none. Nothing is changed and nothing is deleted, whatever is wrong.
 
