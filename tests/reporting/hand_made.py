@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from reelkeeper.model import CameraId, ReplicaState, StoreKind, StoreName, Tier
+from reelkeeper.catalogue.export_records import Export
+from reelkeeper.model import CameraId, Key, ReplicaState, StoreKind, StoreName, Tier, TimeRange
+from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.reporting.figures import (
     LATENCY_BOUNDS,
     CameraFigures,
@@ -116,3 +118,19 @@ def taken(now: datetime = NOW) -> Round:
         silent_cameras=1,
         alarms_judged_at=now - timedelta(minutes=2),
     )
+
+
+def export(**others: object) -> Export:
+    """A mosaic of two cameras, of an hour of yesterday; done."""
+    when = TimeRange(NOW - timedelta(days=1), NOW - timedelta(hours=23))
+    request = ExportRequest(("a", "b"), when, "case 7", "mara", layout="mosaic")
+    usual: dict[str, object] = {
+        "id": UUID(int=7), "tenant": "acme", "status": "COMPLETED", "camera_ids": CAMERAS, "request": request,
+        "watermark_id": None, "store": StoreName("local"), "run_id": "manual__1", "attempt": 1, "progress": 100,
+        "triggered_by": "admin", "created_at": NOW - timedelta(hours=2), "started_at": NOW, "updated_at": NOW,
+        "completed_at": NOW, "expires_at": NOW + timedelta(days=6), "failure_code": None, "failure": None,
+        "file_path": Key("exports/7/a.mp4"), "file_size": 2048, "file_hash": None, "download_url": None,
+        "manifest_path": None, "thumbnail_path": None, "contact_sheet_path": None, "reason": "case 7",
+        "created_by": "mara",
+    }  # fmt: skip
+    return Export(**(usual | others))  # type: ignore[arg-type]

@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from reelkeeper.catalogue.export_records import Export
 from reelkeeper.catalogue.quality import Outcome, QualityResult, QualityRun
 from reelkeeper.catalogue.rollout import RolloutStep
-from reelkeeper.model import Key, ReplicaState, StoreName, Tenant, Tier, TimeRange
+from reelkeeper.model import ReplicaState, Tenant, Tier
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import AlarmTerms, alarms
-from reelkeeper.policy.exports import ExportRequest
 from reelkeeper.policy.quality import Name, Severity, Suite
 from reelkeeper.policy.ramp import Action
 from reelkeeper.policy.rollout import Percentage
@@ -20,7 +18,7 @@ from reelkeeper.reporting.figures import CameraDay, CameraFigures, Figures, Usag
 from reelkeeper.reporting.page import attention, checks, coverage, exports, holdings, ramp
 from reelkeeper.reporting.page.safety import safety
 from reelkeeper.settings import Rollout
-from tests.reporting.hand_made import CAMERAS, LOCAL, NOW, figures
+from tests.reporting.hand_made import CAMERAS, LOCAL, NOW, export, figures
 
 SILENCE = coverage.Silence(timedelta(hours=24), timedelta(days=30))
 TERMS = AlarmTerms(0.05, 30, 100.0, 45, 24, timedelta(minutes=30))
@@ -280,21 +278,6 @@ def test_alarms_are_told_by_what_they_are_about_the_open_critical_ones_first() -
     assert told[0].command == "reelkeeper alarm acknowledge access_denied cloud --by YOU --reason WHY"
     assert told[2].command == "reelkeeper alarm acknowledge over_budget --by YOU --reason WHY"
     assert told[3].subjects[0].acknowledged == "mara: on it"
-
-
-def export(**others: object) -> Export:
-    when = TimeRange(NOW - timedelta(days=1), NOW - timedelta(hours=23))
-    request = ExportRequest(("a", "b"), when, "case 7", "mara", layout="mosaic")
-    usual: dict[str, object] = {
-        "id": UUID(int=7), "tenant": "acme", "status": "COMPLETED", "camera_ids": CAMERAS, "request": request,
-        "watermark_id": None, "store": StoreName("local"), "run_id": "manual__1", "attempt": 1, "progress": 100,
-        "triggered_by": "admin", "created_at": NOW - timedelta(hours=2), "started_at": NOW, "updated_at": NOW,
-        "completed_at": NOW, "expires_at": NOW + timedelta(days=6), "failure_code": None, "failure": None,
-        "file_path": Key("exports/7/a.mp4"), "file_size": 2048, "file_hash": None, "download_url": None,
-        "manifest_path": None, "thumbnail_path": None, "contact_sheet_path": None, "reason": "case 7",
-        "created_by": "mara",
-    }  # fmt: skip
-    return Export(**(usual | others))  # type: ignore[arg-type]
 
 
 def test_an_export_can_be_downloaded_while_it_is_there() -> None:
