@@ -24,9 +24,10 @@ from sqlalchemy.exc import OperationalError
 
 from demo.segments import ingested
 from reelkeeper.catalogue.catalogue import Catalogue
-from reelkeeper.catalogue.export_records import Asked
+from reelkeeper.catalogue.export_records import Asked, Completion, ExportFile
 from reelkeeper.catalogue.store_health import Look
-from reelkeeper.model import BatchId, Camera, Sha256, StoreName, Tenant, TimeRange, camera_id
+from reelkeeper.errors import RequestRefused
+from reelkeeper.model import BatchId, Camera, Key, Sha256, StoreName, Tenant, TimeRange, camera_id
 from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.policy.alarms import AlarmName, Reading
 from reelkeeper.policy.exports import ExportRequest
@@ -67,8 +68,10 @@ class Server:
     def page(self) -> str:
         return f"{self.url}/reelkeeper/estate"
 
-    def ask(self, user: str | None = "ada", path: str = "", **params: str | int) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+    def ask(
+        self, user: str | None = "ada", path: str = "", *, accept: str = "*/*", **params: str | int
+    ) -> httpx.Response:  # fmt: skip
+        headers = {"Accept": accept} | ({"Authorization": f"Bearer {self.tokens[user]}"} if user else {})
         with httpx.Client(trust_env=False, timeout=60) as client:
             return client.get(f"{self.page}{path}", params=params, headers=headers)
 
@@ -403,6 +406,58 @@ def test_old_alarms_are_not_shown_as_if_they_were_fresh(server: Server, known: C
     assert "unknown" in words(page, "waiting")
 
 
+# --- exports --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_an_export_is_for_those_who_may_see_the_runs_of_its_dag(
+    server: Server, known: Catalogue, refused: set[str]
+) -> None:
+    path = f"/../exports/{export(known, HOSTILE)}"
+    assert server.ask(None, path, accept="text/html").status_code == httpx.codes.UNAUTHORIZED
+    page = server.ask("vera", path, accept="text/html")
+    assert page.status_code == httpx.codes.OK
+    assert page.headers["content-security-policy"] == server.ask("vera").headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-store"
+    assert "<img" not in page.text
+    assert f"reason {HOSTILE} asked for by mara (ada in Airflow)" in words(page, "about")
+    assert "It waits to be made." in words(page, "standing")
+    assert "data-refreshes" in page.text
+    assert 'href="../../dags/generate_export/runs/manual__1"' in page.text
+    assert 'href="../estate#exports"' in page.text
+    refused.add("generate_export")
+    assert server.ask("vera", path, accept="text/html").status_code == httpx.codes.FORBIDDEN
+
+
+def test_a_program_is_told_of_an_export_as_ever(server: Server, known: Catalogue) -> None:
+    made = export(known)
+    found = known.exports.get(made)
+    assert found is not None
+    assert server.ask("vera", f"/../exports/{made}").json() == {
+        "id": str(made), "status": "PENDING", "progress": 0, "download_url": None, "file_size": None,
+        "file_hash": None, "expires_at": found.expires_at.isoformat(), "created_at": NOW.isoformat(),
+        "completed_at": None, "failure": None, "files": [], "restoring": None,
+    }  # fmt: skip
+
+
+def test_of_a_request_that_was_refused_the_pages_say_whose_it_was(server: Server, known: Catalogue) -> None:
+    asked = Asked(uuid4(), ACME, "manual__1", {"reason": "case 8", "created_by": "bob"}, "ada")
+    known.exports.refuse(asked, RequestRefused("end_time is 'x': expected a time"), now=NOW, expires_in=timedelta(1))
+    page = server.ask("vera", f"/../exports/{asked.id}", accept="text/html")
+    assert "The request was refused. end_time is 'x': expected a time" in words(page, "standing")
+    assert "reason case 8 asked for by bob (ada in Airflow)" in words(page, "about")
+    assert "data-refreshes" not in page.text
+    assert "case 8 · bob" in words(server.ask("vera"), "exports")
+
+
+def test_without_a_catalogue_the_page_of_an_export_says_so(server: Server, known: Catalogue, estate_file: Path) -> None:
+    path = f"/../exports/{export(known)}"
+    estate_file.write_text("name = 7")
+    page = server.ask(path=path, accept="text/html")
+    assert page.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "name is 7: expected a valid string" in unescape(page.text)
+    assert 'href="../../dags?tags=reelkeeper"' in page.text
+
+
 # --- reports --------------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +500,32 @@ def test_a_browser_shows_it_in_light_and_dark_and_on_a_phone(server: Server, tab
         assert tab.evaluate("document.querySelector('.strip').getBoundingClientRect().width") > 100
     assert len(grounds) == 2
     assert {urlsplit(url).netloc for url in tab.requests} == {urlsplit(server.url).netloc}
+    assert tab.complaints == []
+
+
+def test_the_page_of_an_export_fits_a_phone(server: Server, tab: Tab, known: Catalogue) -> None:
+    made = export(known)
+    begun = known.exports.get(made)
+    assert begun is not None
+    named = [("gate.mp4", "footage", "a"), ("manifest.json", "manifest", "b")]
+    main, manifest = (
+        ExportFile(name, kind, StoreName("local"), Key(f"exports/{made}/{name}"), 2048, Sha256(64 * digest), "x/y")  # type: ignore[arg-type]
+        for name, kind, digest in named
+    )  # fmt: skip
+    known.exports.begin(begun, now=NOW)
+    known.exports.record_files(begun, [main, manifest], now=NOW)
+    done = Completion(main, manifest, None, None, "https://here/download", NOW + timedelta(days=6, minutes=30))
+    assert known.exports.complete(begun, done, now=NOW)
+    del tab.requests[:], tab.complaints[:]
+    for width, dark in ((1280, False), (390, True), (320, False)):
+        tab.look(width=width, dark=dark)
+        tab.open(f"{server.url}/reelkeeper/exports/{made}")
+        assert tab.evaluate("document.title") == f"Export of Gate, {MIDNIGHT - timedelta(hours=2):%Y-%m-%d %H:%M} UTC"
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate("document.querySelector('#standing h2').innerText").strip() == "It is ready."
+        links = tab.evaluate("[...document.querySelectorAll('#files a')].map(a => new URL(a.href).pathname)")
+        assert links == [f"/reelkeeper/exports/{made}/{each}" for each in ("download", "files/manifest.json")]
+        assert 64 * "a" in tab.evaluate("document.querySelector('#files').innerText")
     assert tab.complaints == []
 
 
