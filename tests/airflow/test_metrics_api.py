@@ -183,14 +183,17 @@ def test_an_estate_that_publishes_none_has_none(estate_file: Path, scrape_token:
     assert ask(bearer(scrape_token)).status_code == 404
 
 
-def test_wrong_settings_are_told_key_by_key(users: dict[str, str], estate_file: Path) -> None:
+def test_wrong_settings_are_told_key_by_key(users: dict[str, str], scrape_token: str, estate_file: Path) -> None:
     estate_file.write_text(f"{estate_file.read_text()}[metrics]\ncameras = 'all'\n")
-    answer = ask(bearer(users["viewer"]))
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/plain; charset=utf-8")
-    assert answer.text == (
-        "the metrics cannot be read now: configuration\n"
-        "metrics.cameras is 'all': expected a valid integer (from estate.toml)\n"
-    )
+    for allowed in (users["viewer"], scrape_token):
+        answer = ask(bearer(allowed))
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "text/plain; charset=utf-8")
+        assert answer.text == (
+            "the metrics cannot be read now: configuration\n"
+            "metrics.cameras is 'all': expected a valid integer (from estate.toml)\n"
+        )
+    assert ask(bearer(TOKEN[:-1])).status_code == 403
+    assert ask().status_code == 401
 
 
 @pytest.mark.usefixtures("estate_file")

@@ -27,7 +27,7 @@ from reelkeeper.reporting.metric_samples import Limits
 from reelkeeper.reporting.metrics import registry_of
 from reelkeeper.reporting.publishing import exposition
 from reelkeeper.reporting.rounds import take_round
-from reelkeeper.settings import Estate
+from reelkeeper.settings import Estate, InvalidEstate, Metrics
 from reelkeeper.stores.retry import without_retries
 from reelkeeper_airflow.api.rendering import wrong_settings
 from reelkeeper_airflow.estate import current_estate, open_catalogue
@@ -76,14 +76,23 @@ def read_metrics(accept: Annotated[str, Header()] = "") -> Response:
 
 
 def _is_scrape_token(given: str) -> bool:
-    """Without a connection, or with one that holds no token, nothing is."""
+    """Without a connection, or with one that holds no token, nothing is. While the settings are wrong, the usual
+    connection's is: a Prometheus is told that, and not that its token were.
+    """
     try:
-        return TokenHook(current_estate().metrics.scrape_connection).is_token(given)
+        return TokenHook(_scrape_connection()).is_token(given)
     except AirflowNotFoundException:
         return False
     except ReelkeeperError as exc:
         log.warning("nobody can read the metrics by a token: %s", exc)
         return False
+
+
+def _scrape_connection() -> str:
+    try:
+        return current_estate().metrics.scrape_connection
+    except InvalidEstate:
+        return Metrics().scrape_connection
 
 
 class _Latest:
