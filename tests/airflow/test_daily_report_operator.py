@@ -32,7 +32,7 @@ def test_a_report_is_written_linked_and_listed() -> None:
     past = WriteReportOperator(task_id="write", day="2026-01-31").execute(_context())
     newest, older = list_reports(open_store("cloud"), "report_estate")
     assert (newest.key, older.key) == (report.key, "reports/report_estate/2026-01-31/test.html")
-    assert past["decisions"] == 1  # nobody has looked at the stores
+    assert past["decisions"] == 2  # nobody has looked at the stores, nor judged the alarms
     assert b"No footage has come in yet." in b"".join(open_store("cloud").read(older.key))
 
 
