@@ -130,15 +130,21 @@ HAVING sum(segments) <> 0
 ORDER BY camera_id, day;
 
 -- name: first_camera_days
--- The first UTC day of which there is footage, of each of some cameras (NULL: all) that has any.
+-- The first UTC day of which there is footage, of each of some cameras (NULL: all) that has any: by one look into the
+-- index for each, past days that changes not yet folded take away, and by the days that they bring.
+WITH net AS MATERIALIZED (
+    SELECT camera_id, day, sum(segments)::bigint AS segments FROM camera_changes GROUP BY camera_id, day
+)
 SELECT camera_id, min(day) AS day
-FROM (SELECT camera_id, day
-      FROM (SELECT camera_id, day, segments FROM camera_days
-            UNION ALL
-            SELECT camera_id, day, segments FROM camera_changes) AS recorded
-      WHERE :camera_ids::uuid[] IS NULL OR camera_id = ANY (:camera_ids::uuid[])
-      GROUP BY camera_id, day
-      HAVING sum(segments) <> 0) AS days
+FROM (SELECT c.id AS camera_id,
+             (SELECT d.day FROM camera_days d
+              WHERE d.camera_id = c.id AND d.segments > 0
+                AND (d.camera_id, d.day, -d.segments) NOT IN (SELECT camera_id, day, segments FROM net)
+              ORDER BY d.day LIMIT 1) AS day
+      FROM cameras c
+      UNION ALL
+      SELECT camera_id, day FROM net WHERE segments > 0) AS days
+WHERE day IS NOT NULL AND (:camera_ids::uuid[] IS NULL OR camera_id = ANY (:camera_ids::uuid[]))
 GROUP BY camera_id;
 
 -- name: cameras_recorded_before

@@ -234,6 +234,7 @@ def test_a_statsd_server_is_told_the_main_figures(
         monkeypatch.setattr(stats, "_backend", None)
         PublishMetricsOperator(task_id="publish").execute({})
         told = dict(heard(listener))
+        stats._backend.statsd.close()  # type: ignore[union-attr]
     ages = {name: told.pop(name) for name in [*told] if name.endswith("_age_seconds")}
     assert told == {
         "stored_bytes": 3 * 2**40, "unprotected_segments": 0, "orphans": 0, "queued_items": 0, "rollout_ratio": 1,

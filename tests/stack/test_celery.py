@@ -29,6 +29,7 @@ from demo.servers import S3Server, seaweedfs
 from demo.video import make_video
 from deploy.make_env import filled
 from tests.deploy.compose import ROOT, parsed_env, read
+from tests.stack.rig import awaited
 
 REDIS = shutil.which("redis-server", path=passed_on()["PATH"])
 pytestmark = [
@@ -188,8 +189,14 @@ def test_recordings_are_taken_in_by_the_worker_that_sees_the_disk(estate: Estate
     assert queues["recorders.ingest"] == "footage"
     assert queues["summary"] == "default"
     with closing(psycopg2.connect(estate.database.dsn("airflow"))) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'")
-        assert cursor.fetchone() >= (len(tasks),)
+        connection.autocommit = True
+
+        def told_by_celery() -> bool:
+            cursor.execute("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'")
+            [(succeeded,)] = cursor.fetchall()
+            return bool(succeeded >= len(tasks))
+
+        awaited("that Celery keeps what became of the tasks", told_by_celery, 30)  # a moment after Airflow knows
 
 
 def test_what_the_tasks_read_and_wrote_is_told_to_openlineage(estate: Estate) -> None:

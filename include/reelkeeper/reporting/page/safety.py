@@ -89,7 +89,7 @@ def _of_check(check: QualityRun | None, now: datetime) -> Iterator[str]:
     if check and check.outcome == "failed":
         unmet = sum(not result.success for result in check.results if result.severity == "fail")
         told = counted(unmet, "expectation of the catalogue is", "expectations of the catalogue are")
-        yield f"{told} not met, as checked {ago(check.finished_at, now)} ago: its rows may not be as footage is."
+        yield f"{told} not met, as checked {ago(check.finished_at, now)} ago: what is said here rests on it."
 
 
 def _without_copy(check: QualityRun) -> int:
