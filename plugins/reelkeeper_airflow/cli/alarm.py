@@ -27,6 +27,8 @@ def alarm() -> None:
 @click.option("--all", "with_ok", is_flag=True, help="Also those that are over.")
 def list_(name: str | None, with_ok: bool) -> None:
     """Print the alarms that are up: all, or those called NAME; firing or acknowledged, and those that are pending."""
+    from reelkeeper.wording import counted
+
     with _catalogue() as catalogue:
         found = catalogue.alarms.list(name=_known(name), with_ok=with_ok)
         backlog = catalogue.alarms.backlog()
@@ -37,7 +39,8 @@ def list_(name: str | None, with_ok: bool) -> None:
         click.echo("no alarm is up" + (f" of those called {name}" if name else ""))
     for each in backlog:
         why = f", last by {each.failure}" if each.failure else ""
-        click.echo(f"channel {each.channel!r} is still to be told of {each.events} events: {each.tries} tries{why}")
+        waiting, tries = counted(each.events, "event"), counted(each.tries, "try", "tries")
+        click.echo(f"channel {each.channel!r} is still to be told of {waiting}: {tries}{why}")
 
 
 @alarm.command(
