@@ -33,7 +33,7 @@ def link_report(context: Context, report: Key) -> None:
 
 def report_address(report: Key) -> str:
     """Where people find a report: an address that stays and is no secret, for those who may see the DAG's runs."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/reelkeeper/{quote(report)}"
+    return _address(quote(report))
 
 
 class ExportLink(BaseOperatorLink):
@@ -48,4 +48,9 @@ class ExportLink(BaseOperatorLink):
 
 def export_address(export: object) -> str:
     """Where people find an export: an address that stays and is no secret, for those who may see the DAG's runs."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/reelkeeper/exports/{export}"
+    return _address(f"exports/{export}")
+
+
+def _address(path: str) -> str:
+    """Of one of our own pages, as people reach Airflow."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/reelkeeper/{path}"

@@ -116,6 +116,8 @@ def test_a_check_of_a_part_is_not_taken_for_one_of_the_estate(world: World) -> N
     remembered = world.catalogue.quality.latest("check_catalogue")
     assert remembered is not None
     assert remembered.outcome == "failed"
+    # Of what it asked about at once, the window and what is dated later: not all that is recorded from then on.
+    assert remembered.look_again == (TimeRange(at(7), NOW),)
 
 
 def test_what_is_wrong_in_old_footage_is_looked_at_each_day_until_it_is_right(world: World) -> None:

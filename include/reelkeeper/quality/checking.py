@@ -159,19 +159,19 @@ def _check(
         raise
     checked = Checked(outcome_of(told), told, docs)
     took = timedelta(seconds=monotonic() - began)
-    retrying()(
-        catalogue.quality.record,
-        QualityRun(
-            run.job, run.run_id, checked.outcome, docs, run.now, run.now + took, told, is_whole, _again(verdicts)
-        ),
-    )  # fmt: skip
+    found = QualityRun(
+        run.job, run.run_id, checked.outcome, docs, run.now, run.now + took, told, is_whole, _again(verdicts, run.now)
+    )
+    retrying()(catalogue.quality.record, found)
     return checked
 
 
-def _again(verdicts: Sequence["Verdict"]) -> tuple[TimeRange, ...]:
-    """Where something is wrong: the latest ranges, as a check must come to an end however much is."""
-    wrong = {part.time_range for each in verdicts if not each.success for part in each.wrong_in}
-    return tuple(together(each for each in wrong if each is not None)[-_MOST_AGAIN:])
+def _again(verdicts: Sequence["Verdict"], now: datetime) -> tuple[TimeRange, ...]:
+    """Where something is wrong: the latest ranges, as a check must come to an end however much is. What is dated later
+    than `now` is looked at by each, and what comes meanwhile by the next."""
+    ranges = {part.time_range for each in verdicts if not each.success for part in each.wrong_in}
+    wrong = [TimeRange(each.start, min(each.end, now)) for each in ranges if each is not None and each.start < now]
+    return tuple(together(wrong)[-_MOST_AGAIN:])
 
 
 def _reported(

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from reelkeeper.catalogue.export_records import Export, ExportFile
 from reelkeeper.catalogue.restores import RestoreCounts
 from reelkeeper.errors import ReelkeeperError
-from reelkeeper.reporting.page.export import export_page
+from reelkeeper.reporting.page.export import PLAYLISTS, export_page
 from reelkeeper_airflow.api.rendering import rendered, unavailable
 from reelkeeper_airflow.estate import open_catalogue, open_store
 from reelkeeper_airflow.urls import estate_urls
@@ -29,7 +29,6 @@ DAG_ID = "generate_export"
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/exports", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID))])
 
-_PLAYLISTS = (".m3u8", ".mpd")
 _SHORTEST = timedelta(seconds=1)
 """Of a URL: what has less than that before it is as good as expired."""
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -63,7 +62,7 @@ def read_export_file(export_id: UUID, name: str) -> Response:
     file = next((file for file in files if file.name == name), None)
     if file is None or export.status != "COMPLETED":
         raise HTTPException(404, f"export {str(export_id)!r} is {export.status}: it has no file {name!r}")
-    if name.endswith(_PLAYLISTS):
+    if name.endswith(PLAYLISTS):
         with _refusals(export_id):
             playlist = b"".join(open_store(file.store).read(file.path))
         return Response(playlist, media_type=file.content_type, headers=_HEADERS)

@@ -14,7 +14,8 @@ from reelkeeper.wording import ago, counted, size
 
 _NAMED = 3
 """Cameras that the title names; more are counted there."""
-_PLAYLISTS = (".m3u8", ".mpd")
+PLAYLISTS = (".m3u8", ".mpd")
+"""How the names end of what a player begins with."""
 _WHAT = {
     "manifest": "signed: what each file is made of, and its SHA-256",
     "thumbnail": "a picture of it",
@@ -71,7 +72,7 @@ def export_page(
     status = status_at(export, now)
     given = [file for file in files if file.kind != "part"] if status == "COMPLETED" else []
     given.sort(key=lambda file: file.path != export.file_path)
-    is_played = [file.kind == "package" and not file.name.endswith(_PLAYLISTS) for file in given]
+    is_played = [file.kind == "package" and not file.name.endswith(PLAYLISTS) for file in given]
     names = {camera.number: camera.camera.name for camera in cameras}
     sentence, says = _standing(export, cameras, waits, now)
     return ExportPage(

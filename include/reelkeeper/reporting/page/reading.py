@@ -4,13 +4,15 @@ What one part cannot tell, another can: a part that fails says so, and is no err
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Generic, TypeVar
 
 from reelkeeper.catalogue.catalogue import Catalogue
 from reelkeeper.errors import ReelkeeperError
+from reelkeeper.policy.alarm_states import AlarmState
 from reelkeeper.reporting.alarms import JUDGE_AGAIN, definitions, staleness
 from reelkeeper.reporting.figures import Figures
 from reelkeeper.reporting.gathering import camera_days, first_days, gather
@@ -87,17 +89,17 @@ def read_estate(
     ask.
     """
     catalogue.identity.find()  # whether it answers at all
+    # Several parts tell of the last check, and of the alarms that are up: each is read once.
+    last_check, alarms_up = cache(lambda: catalogue.quality.latest(CHECKS_JOB)), cache(catalogue.alarms.up)
     figures = tried("how the estate stands", lambda: gather(estate, catalogue, now=now))
     recent = catalogue.exports.recent
     return EstateView(
         estate=estate.name,
         now=now,
-        safety=figures.made_into(
-            "whether footage is safe", lambda found: safety.safety(found, catalogue.quality.latest(CHECKS_JOB))
-        ),
+        safety=figures.made_into("whether footage is safe", lambda found: safety.safety(found, last_check())),
         cost=figures.made_into("what storage costs", lambda found: _cost(catalogue, found)),
-        alarms=tried("which alarms are up", lambda: _alarms(estate, catalogue, now)),
-        findings=figures.made_into("what was found", lambda found: _findings(catalogue, found)),
+        alarms=tried("which alarms are up", lambda: _alarms(estate, catalogue, alarms_up(), now)),
+        findings=figures.made_into("what was found", lambda found: findings(found, alarms_up(), last_check(), now=now)),
         stores=figures.made_into("how the stores are", holdings.stores),
         ramp=figures.made_into("how far the rollout is", lambda found: _ramp(estate, catalogue, found)),
         exports=tried("which exports there are", lambda: exports.exports(recent(_EXPORTS, now=now), now=now))
@@ -106,7 +108,7 @@ def read_estate(
         cameras=figures.made_into(
             "how the cameras are", lambda found: _cameras(estate, catalogue, found, query, number)
         ),
-        check=tried("what the last check found", lambda: checks.check(catalogue.quality.latest(CHECKS_JOB), now=now)),
+        check=tried("what the last check found", lambda: checks.check(last_check(), now=now)),
         events=tried("what became of alarms", lambda: attention.history(catalogue.alarms.history(_EVENTS))),
     )
 
@@ -116,13 +118,9 @@ def _cost(catalogue: Catalogue, figures: Figures) -> holdings.CostView:
     return holdings.cost(figures, forecast_cost(catalogue, today=today, days=holdings.FORECAST_DAYS))
 
 
-def _alarms(estate: Estate, catalogue: Catalogue, now: datetime) -> attention.Alarms:
-    up = attention.alarms_up(catalogue.alarms.up(), definitions(estate), now=now)
+def _alarms(estate: Estate, catalogue: Catalogue, states: Sequence[AlarmState], now: datetime) -> attention.Alarms:
+    up = attention.alarms_up(states, definitions(estate), now=now)
     return attention.Alarms(up, staleness(catalogue.alarms.judged_at(), now), JUDGE_AGAIN)
-
-
-def _findings(catalogue: Catalogue, figures: Figures) -> tuple[Decision, ...]:
-    return findings(figures, catalogue.alarms.up(), catalogue.quality.latest(CHECKS_JOB), now=figures.now)
 
 
 def _ramp(estate: Estate, catalogue: Catalogue, figures: Figures) -> ramp.RampView:
